@@ -1,0 +1,7 @@
+"""``python -m featlearn`` is the command ``featlearn``."""
+
+import sys
+
+from .commands import main
+
+sys.exit(main())

@@ -1,0 +1,152 @@
+"""Alignment of neurons with features: what the theorems speak about.
+
+α_ij = ⟨w_i, M_j⟩, and w_i = Σ_j α_ij M_j + β_i splits a neuron into its sparse and its dense part.
+Features are symmetric, z_j and -z_j being equally likely, so every measure here ignores the sign of
+α_ij.
+"""
+
+import math
+import warnings
+
+import numpy as np
+
+from .errors import InvalidInput
+
+
+def alignment(weights, dictionary):
+    """Return α = W M, ndarray of shape (m, d), for weights (m, d1) and a dictionary (d1, d)."""
+    return weights @ dictionary
+
+
+def dense_norm(alignments, weight_norms):
+    """Return ‖β_i‖ = √(‖w_i‖² - ‖α_i‖²), ndarray of shape (..., m).
+
+    Parameters
+    ----------
+    alignments : ndarray of shape (..., m, d)
+    weight_norms : ndarray of shape (..., m)
+
+    Notes
+    -----
+    Derived from the orthonormality of M. The difference is taken in float64; in float32 weights it
+    resolves ‖β_i‖ down to about 3e-4 ‖w_i‖.
+    """
+    sparse = np.einsum("...j,...j->...", alignments, alignments, dtype=np.float64)
+    squared = np.square(weight_norms, dtype=np.float64) - sparse
+    return np.sqrt(np.maximum(squared, 0)).astype(alignments.dtype)
+
+
+def sparse_share(alignments, weight_norms):
+    """Return ‖α_i‖²/‖w_i‖², ndarray of shape (..., m), between 0 and 1; 0 for a vanished neuron."""
+    sparse = np.einsum("...j,...j->...", alignments, alignments, dtype=np.float64)
+    total = np.square(weight_norms, dtype=np.float64)
+    return np.divide(sparse, total, out=np.zeros_like(sparse), where=total > 0)
+
+
+def cosines(alignments, weight_norms):
+    """Return |α_ij|/‖w_i‖, ndarray of shape (..., m, d), between 0 and 1; 0 for a vanished neuron."""
+    norms = np.asarray(weight_norms)[..., None]
+    absolute = np.abs(alignments)
+    return np.divide(absolute, norms, out=np.zeros_like(absolute), where=norms > 0)
+
+
+def best_cosine_of_neurons(cosine):
+    """Return max_j of the cosines (..., m, d), ndarray of shape (..., m)."""
+    return cosine.max(axis=-1)
+
+
+def best_cosine_of_atoms(cosine):
+    """Return max_i of the cosines (..., m, d), ndarray of shape (..., d)."""
+    return cosine.max(axis=-2)
+
+
+def neurons_per_atom(cosine, threshold=0.9):
+    """Count, for each atom, the neurons whose best cosine is with it and at least the threshold.
+
+    Parameters
+    ----------
+    cosine : ndarray of shape (m, d)
+    threshold : float
+
+    Returns
+    -------
+    ndarray of int, shape (d,)
+    """
+    winners = cosine.argmax(axis=1)[cosine.max(axis=1) >= threshold]
+    return np.bincount(winners, minlength=cosine.shape[1])
+
+
+def support(cosine, threshold=None):
+    """Return the sets N_i as a boolean ndarray of shape (m, d).
+
+    Parameters
+    ----------
+    cosine : ndarray of shape (m, d)
+    threshold : float, optional
+        j ∈ N_i where |α_ij| ≥ threshold · ‖w_i‖. The paper's off-support alignments are
+        o(1/√d) ‖w_i‖ and its own ones are not, so the default is 1/√d.
+    """
+    if threshold is None:
+        threshold = 1 / math.sqrt(cosine.shape[1])
+    return cosine >= threshold
+
+
+def lottery_sets(alignments, sure=1.5, potential=1.5):
+    """Return the potential and the sure winners of every feature.
+
+    With q_ij = α_ij²/Σ_k α_ik² (at initialisation, or at the end of stage I),
+
+        potential  𝓜_j  = { i : q_ij ≥ c2 log d/d },
+        sure       𝓜*_j = { i : q_ij ≥ c1 log d/d and q_ik < c2 log d/d for all k ≠ j }.
+
+    Parameters
+    ----------
+    alignments : ndarray of shape (m, d)
+    sure, potential : float
+        c1 and c2. With both at 1.5 nearly every sure set is non-empty at m = 8 d, d = 32-128; the
+        constants usual in this line of work are in `lottery_constants`.
+
+    Returns
+    -------
+    potential, sure : ndarray of bool, shape (m, d)
+
+    Notes
+    -----
+    Wen & Li 2021, lottery sets; their constants are parameters here.
+    """
+    d = alignments.shape[1]
+    squares = np.square(alignments, dtype=np.float64)
+    total = squares.sum(axis=1, keepdims=True)
+    q = np.divide(squares, total, out=np.zeros_like(squares), where=total > 0)
+    unit = math.log(d) / d
+    candidates = q >= potential * unit
+    others = candidates.sum(axis=1, keepdims=True) - candidates
+    return candidates, (q >= sure * unit) & (others == 0)
+
+
+def lottery_constants(excess, gamma):
+    """Return c1 = 2 + 2(1-γ)c0 and c2 = γ(2 + 2c0) for m = d^(1+c0).
+
+    Parameters
+    ----------
+    excess : float ≥ 0
+        c0.
+    gamma : float in (0, 1)
+        γ.
+
+    Warns
+    -----
+    UserWarning
+        Where c1 < c2: a sure winner need then not be a potential one.
+    """
+    if not 0 < gamma < 1:
+        raise InvalidInput("gamma", gamma, "a number > 0 and < 1")
+    if not excess >= 0:
+        raise InvalidInput("excess", excess, "a number ≥ 0")
+    sure, potential = 2 + 2 * (1 - gamma) * excess, gamma * (2 + 2 * excess)
+    if sure < potential:
+        warnings.warn(
+            f"c1 = {sure:.3g} is below c2 = {potential:.3g} at c0 = {excess}, γ = {gamma}",
+            stacklevel=2,
+        )
+    return sure, potential

@@ -1,0 +1,109 @@
+"""What the subcommands share: choosing an experiment, and the progress line."""
+
+import dataclasses
+import json
+import sys
+import time
+
+from ..alignment import sparse_share
+from ..errors import InvalidInput
+from ..experiment import PRESETS, Experiment, parse_none, preset
+from ..trajectory import recorded_steps
+
+
+def add_experiment_arguments(parser, default):
+    """Add --preset, --config, --set and --seed."""
+    parser.add_argument(
+        "--preset", default=None, choices=list(PRESETS), help=f"where to start from ({default})"
+    )
+    parser.add_argument("--config", metavar="FILE", help="a .toml or .json experiment instead")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="change one field; may be repeated (see 'featlearn run --help')",
+    )
+    parser.add_argument("--seed", type=int, help="short for --set seed=SEED")
+    parser.set_defaults(default_preset=default)
+
+
+def experiment_from(arguments):
+    """Return the experiment that the arguments of `add_experiment_arguments` describe."""
+    if arguments.config and arguments.preset:
+        raise InvalidInput("--config", arguments.config, "no --preset beside it")
+    if arguments.config:
+        experiment = Experiment.load(arguments.config)
+    else:
+        experiment = preset(arguments.preset or arguments.default_preset)
+    changes = dict(parse_setting(text) for text in arguments.set)
+    if arguments.seed is not None:
+        changes["seed"] = arguments.seed
+    return experiment.replace(**changes)
+
+
+def parse_setting(text):
+    """Return (name, value) of "name=value"; numbers, true and false are read as such."""
+    name, equals, word = text.partition("=")
+    if not equals or not name:
+        raise InvalidInput("--set", text, "name=value")
+    return name, parse_value(name, word)
+
+
+def parse_value(name, word):
+    """Return the value of an experiment's field that a word on the command line means."""
+    try:
+        value = json.loads(word)
+    except ValueError:
+        value = word
+    if not isinstance(value, (str, int, float, bool)):
+        value = word
+    return parse_none(name, value)
+
+
+def field_table():
+    """Return the lines that describe the fields of an experiment."""
+    lines = []
+    for f in dataclasses.fields(Experiment):
+        default = "none" if f.default is None else str(f.default)
+        lines.append(f"  {f.name:19} {default:12} {f.metadata['doc']}")
+    return "\n".join(lines)
+
+
+def message(text, quiet=False):
+    """Print a line to stderr, unless quiet."""
+    if not quiet:
+        print(text, file=sys.stderr, flush=True)
+
+
+class Progress:
+    """A line on a terminal that says how far a run is; silent elsewhere, and with quiet."""
+
+    def __init__(self, experiment, label="", quiet=False):
+        self._total = len(recorded_steps(experiment))
+        self._last_step = experiment.n_steps
+        self._label = label
+        self._show = sys.stderr.isatty() and not quiet
+        self._rows, self._shown = 0, 0.0
+        self._started = None
+
+    def __call__(self, row):
+        if not self._show:
+            return
+        now = time.monotonic()
+        if self._started is None:
+            self._started, self._first = now, row["step"]
+        if now - self._shown < 0.2 and row["step"] != self._last_step:
+            return
+        self._shown = now
+        done = row["step"] - self._first
+        speed = done / max(now - self._started, 1e-9)
+        left = (self._last_step - row["step"]) / speed if speed else 0
+        share = sparse_share(row["alignment"], row["weight_norm"]).mean()
+        line = (
+            f"{self._label} step {row['step']}/{self._last_step}"
+            f"  stage {'I' * row['stage']}  loss {row['loss']:.3f}"
+            f"  sparse share {share:.2f}  {speed:.0f} steps/s  {left:.0f} s left"
+        )
+        end = "\n" if row["step"] == self._last_step else ""
+        print(f"\r{line.strip():79}", end=end, file=sys.stderr, flush=True)

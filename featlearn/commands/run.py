@@ -1,0 +1,51 @@
+"""Train one experiment and record its trajectory.
+
+examples:
+  featlearn run --preset tiny
+  featlearn run --preset quick --set temperature=1 --seed 3 --out runs/warm
+  featlearn run --config experiment.toml --out runs/mine
+  featlearn run --resume runs/mine
+
+fields of an experiment, with their defaults, for --set name=value ("none" follows the paper's
+formula):
+"""
+
+from pathlib import Path
+
+from ..errors import InvalidInput
+from ..loop import train
+from ..rundir import read_config
+from .common import Progress, add_experiment_arguments, experiment_from, field_table, message
+
+__doc__ += field_table() + "\n"
+
+
+def add_arguments(parser):
+    """Add this command's arguments."""
+    add_experiment_arguments(parser, "quick")
+    parser.add_argument("--out", metavar="DIR", help="run directory (runs/PRESET-SEED)")
+    parser.add_argument("--resume", metavar="DIR", help="continue the run recorded there")
+    parser.add_argument("--quiet", action="store_true", help="no progress, no messages")
+
+
+def main(arguments):
+    """Run it."""
+    if arguments.resume:
+        for name in ("preset", "config", "set", "seed", "out"):
+            value = getattr(arguments, name)
+            if value not in (None, []):
+                raise InvalidInput(f"--{name}", value, "nothing, beside --resume")
+        directory, experiment = Path(arguments.resume), read_config(arguments.resume)
+    else:
+        experiment = experiment_from(arguments)
+        name = arguments.preset or (Path(arguments.config).stem if arguments.config else "quick")
+        directory = Path(arguments.out or f"runs/{name}-{experiment.seed}")
+    progress = Progress(experiment, quiet=arguments.quiet)
+    try:
+        run = train(experiment, directory, resume=bool(arguments.resume), progress=progress)
+    except KeyboardInterrupt:
+        message(f"\ncontinue with: featlearn run --resume {directory}", arguments.quiet)
+        raise
+    message(f"{len(run)} rows recorded", arguments.quiet)
+    print(directory)
+    return 0

@@ -1,0 +1,153 @@
+"""The sparse-coding data model x = M z + ξ."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .errors import InvalidInput
+
+
+@dataclass(frozen=True)
+class Sample:
+    """n inputs as what they are made of, x = M z + ξ.
+
+    Attributes
+    ----------
+    latents : ndarray of shape (n, d)
+        z, entries in {-1, 0, 1}.
+    signal : ndarray of shape (n, d1)
+        M z, the sparse features.
+    noise : ndarray of shape (n, d1)
+        ξ, the dense features.
+    """
+
+    latents: np.ndarray
+    signal: np.ndarray
+    noise: np.ndarray
+
+    @property
+    def inputs(self):
+        """x = M z + ξ, ndarray of shape (n, d1)."""
+        return self.signal + self.noise
+
+
+def make_dictionary(kind, n_inputs, n_features, rng):
+    """Draw a column-orthonormal dictionary M, MᵀM = I.
+
+    Parameters
+    ----------
+    kind : {"orthonormal", "flat", "identity"}
+        "orthonormal": the first d columns of a Haar-random orthogonal matrix.
+        "flat": cosine columns with random signs, ‖M_j‖_∞ ≤ √2/√d1, chosen in pairs k, d1-k whose
+        squares add up to a constant, so that diag(M Mᵀ) = d/d1 exactly.
+        "identity": the first d columns of the identity.
+    n_inputs, n_features : int
+        d1 and d, 1 ≤ d ≤ d1.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    ndarray of shape (d1, d), float64
+
+    Notes
+    -----
+    Wen & Li 2021, setting: M is column-orthonormal with ‖M_j‖_∞ = Õ(1/√d1). A Haar-random matrix
+    has that up to a logarithm, a flat one up to a constant.
+    """
+    if n_features > n_inputs:
+        raise InvalidInput("n_features", n_features, f"at most n_inputs = {n_inputs}")
+    if kind == "identity":
+        return np.eye(n_inputs, n_features)
+    if kind == "orthonormal":
+        q, r = np.linalg.qr(rng.standard_normal((n_inputs, n_features)))
+        return q * np.where(np.diag(r) < 0, -1.0, 1.0)
+    if kind == "flat":
+        return _flat_dictionary(n_inputs, n_features, rng)
+    raise InvalidInput("dictionary", kind, 'one of "orthonormal", "flat", "identity"')
+
+
+def _flat_dictionary(n_inputs, n_features, rng):
+    # Columns of the orthonormal DCT-II. The squares of columns k and d1-k sum to 2/d1 in every row,
+    # and columns 0 and d1/2 are flat by themselves.
+    pairs = rng.permutation(np.arange(1, (n_inputs + 1) // 2))[: n_features // 2]
+    columns = np.concatenate([pairs, n_inputs - pairs])
+    single = [0] + ([n_inputs // 2] if n_inputs % 2 == 0 else [])
+    columns = np.concatenate([columns, single[: n_features - len(columns)]])
+    columns = rng.permutation(columns)
+    rows = np.arange(n_inputs)
+    scale = np.where(columns == 0, np.sqrt(1 / n_inputs), np.sqrt(2 / n_inputs))
+    cosines = scale * np.cos(np.pi * np.outer(2 * rows + 1, columns) / (2 * n_inputs))
+    signs = rng.choice([-1.0, 1.0], size=(n_inputs, 1))
+    return signs * cosines
+
+
+@dataclass(frozen=True)
+class SparseCodingModel:
+    """The distribution of x = M z + ξ (Wen & Li 2021, setting).
+
+    The z_j are independent and symmetric in {-1, 0, 1} with Pr(z_j ≠ 0) = s; ξ ~ N(0, σ² I).
+
+    Attributes
+    ----------
+    dictionary : ndarray of shape (d1, d)
+        M, column-orthonormal.
+    density : float in [0, 1]
+        s.
+    noise_variance : float ≥ 0
+        σ² per coordinate.
+    """
+
+    dictionary: np.ndarray
+    density: float
+    noise_variance: float
+
+    @property
+    def n_inputs(self):
+        return self.dictionary.shape[0]
+
+    @property
+    def n_features(self):
+        return self.dictionary.shape[1]
+
+    def sample(self, rng, n):
+        """Draw n samples: first their latents, then their noise.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+        n : int
+
+        Returns
+        -------
+        Sample
+        """
+        latents = self.draw_latents(rng, n)
+        return Sample(latents, self.signal(latents), self.draw_noise(rng, n))
+
+    def draw_latents(self, rng, n):
+        """Draw z of shape (n, d): -1, 1 with probability s/2 each, otherwise 0."""
+        uniform = rng.random((n, self.n_features))
+        half = self.density / 2
+        latents = (uniform < half).astype(self.dictionary.dtype)
+        latents -= (uniform >= half) & (uniform < self.density)
+        return latents
+
+    def draw_noise(self, rng, n, out=None):
+        """Draw ξ of shape (n, d1), into `out` where given.
+
+        The normals are drawn in float32 whatever the dtype, so that float32 and float64 runs of one
+        seed see the same samples.
+        """
+        dtype = self.dictionary.dtype
+        if out is None:
+            out = np.empty((n, self.n_inputs), dtype)
+        if dtype == np.float32:
+            rng.standard_normal(dtype=np.float32, out=out)
+        else:
+            out[...] = rng.standard_normal(out.shape, dtype=np.float32)
+        out *= dtype.type(np.sqrt(self.noise_variance))
+        return out
+
+    def signal(self, latents, out=None):
+        """Return M z of shape (n, d1) for latents of shape (n, d)."""
+        return np.matmul(latents, self.dictionary.T, out=out)

@@ -1,0 +1,48 @@
+"""The errors a user meets, each a single line that says what to change."""
+
+
+class FeatlearnError(Exception):
+    """Base of every error that featlearn raises on purpose."""
+
+
+class InvalidInput(FeatlearnError, ValueError):
+    """A value outside what its field allows.
+
+    Parameters
+    ----------
+    field : str
+        What was set, by the name a user knows.
+    value : object
+        What it was set to.
+    wanted : str
+        What is allowed.
+    """
+
+    def __init__(self, field, value, wanted):
+        self.field, self.value, self.wanted = field, value, wanted
+        shown = repr(value)
+        if len(shown) > 80:
+            shown = shown[:77] + "..."
+        super().__init__(f"{field}: got {shown}, wants {wanted}".replace("\n", " "))
+
+
+class RunDirectoryError(FeatlearnError):
+    """A run directory that cannot be written, read, or trusted."""
+
+
+class TrainingDiverged(FeatlearnError):
+    """Training met a quantity that is not finite.
+
+    Parameters
+    ----------
+    step : int
+        The step whose update failed; everything recorded before it is finite.
+    quantity : str
+        The first quantity, in the order of computation, that was not finite.
+    hint : str
+        What usually causes it.
+    """
+
+    def __init__(self, step, quantity, hint):
+        self.step, self.quantity = step, quantity
+        super().__init__(f"training diverged at step {step}: {quantity} is not finite; {hint}")

@@ -1,0 +1,220 @@
+"""The hand-derived gradient of the contrastive loss and its split into attraction and repulsion.
+
+For a neuron i and an anchor p with negatives n (derived: featlearn/theory/derivation.md, "The
+gradient by hand"),
+
+    A_pi = [ (1 - P_p0) h_i(x_p⁺⁺) - Σ_n P_pn h_i(x_n) ] · 1{|⟨w_i, x_p⁺⟩| ≥ b_i},
+    ∂L/∂W = -Aᵀ X⁺ / B,      ∂L/∂b_i = (1/B) Σ_p A_pi sign⟨w_i, x_p⁺⟩.
+
+The first part of the bracket is the positive (attraction) term, the second the negative (repulsion)
+one. Without the stop-gradient the keys, and separate negatives, contribute in the same form.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from .errors import InvalidInput
+from .loss import Contrast, contrast
+from .network import Activations, forward
+from .workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Term:
+    """The gradient through one argument of the similarity.
+
+    Attributes
+    ----------
+    inputs : ndarray of shape (n, d1)
+        X, what that argument saw.
+    activations : Activations
+        The network on X.
+    partners : ndarray of shape (n, m) or None
+        Features of each sample's positive partner; None for separate negatives, which have none.
+    strength : ndarray of shape (n,) or None
+        1 - P_p0, how strongly each sample is attracted to its partner.
+    coefficients : ndarray of shape (n, m)
+        A: how much of each sample is added to each weight by gradient descent, times B.
+    """
+
+    inputs: np.ndarray
+    activations: Activations
+    partners: np.ndarray | None
+    strength: np.ndarray | None
+    coefficients: np.ndarray
+
+    @property
+    def attraction(self):
+        """The positive part of `coefficients`, shape (n, m)."""
+        if self.partners is None:
+            return np.zeros_like(self.coefficients)
+        return self.strength[:, None] * self.partners * self.activations.active
+
+
+@dataclass(frozen=True)
+class ContrastiveGradient:
+    """Loss, gradient and everything in between, for one batch.
+
+    Attributes
+    ----------
+    loss : float
+        Mean over anchors.
+    weights : ndarray of shape (m, d1)
+        Exactly ∂L/∂W.
+    contrast : Contrast
+        Softmax probabilities behind the loss.
+    terms : tuple of Term
+        The arguments of the similarity that the gradient passes through, the anchors first.
+    """
+
+    loss: float
+    weights: np.ndarray
+    contrast: Contrast
+    terms: tuple
+
+    @cached_property
+    def biases(self):
+        """Exactly ∂L/∂b, ndarray of shape (m,)."""
+        total = sum(
+            np.einsum("pi,pi->i", t.coefficients, np.sign(t.activations.preactivations))
+            for t in self.terms
+        )
+        return total / len(self.terms[0].inputs)
+
+    @cached_property
+    def positive(self):
+        """The attraction part of `weights`, ndarray of shape (m, d1)."""
+        total = sum(t.attraction.T @ t.inputs for t in self.terms)
+        return total / -len(self.terms[0].inputs)
+
+    @cached_property
+    def negative(self):
+        """The repulsion part of `weights`, ndarray of shape (m, d1): weights - positive."""
+        return self.weights - self.positive
+
+
+def contrastive_gradient(
+    weights,
+    biases,
+    anchors,
+    keys,
+    temperature,
+    negatives=None,
+    stop_gradient=True,
+    work=None,
+):
+    """Evaluate the contrastive loss and its gradient on one batch.
+
+    Parameters
+    ----------
+    weights : ndarray of shape (m, d1)
+    biases : ndarray of shape (m,), ≥ 0
+    anchors, keys : ndarray of shape (B, d1)
+        The views x_p⁺ and x_p⁺⁺.
+    temperature : float > 0
+        τ.
+    negatives : ndarray of shape (K, d1), optional
+        Shared by all anchors; each anchor's denominator then holds its own key and these K. Without
+        it the negatives of an anchor are the other anchors' keys.
+    stop_gradient : bool
+        Whether the gradient passes through the first argument of the similarity only, as in the
+        paper.
+    work : Workspace, optional
+        Kept by a training loop so that no large array is allocated at later steps; the result is
+        then valid until the workspace's next use.
+
+    Returns
+    -------
+    ContrastiveGradient
+
+    Raises
+    ------
+    InvalidInput
+        If shapes do not fit, a bias is negative or not a number, or the temperature is not positive.
+
+    Notes
+    -----
+    Wen & Li 2021, setting; derived in featlearn/theory/derivation.md, "The gradient by hand".
+    """
+    weights, biases, anchors, keys, negatives = _checked(
+        weights, biases, anchors, keys, temperature, negatives
+    )
+    work = work or Workspace()
+    h_anchor = forward(weights, biases, anchors, work, "anchor ")
+    h_key = h_anchor if keys is anchors else forward(weights, biases, keys, work, "key ")
+    if negatives is None:
+        h_negative, separate = h_key, None
+    else:
+        h_negative = forward(weights, biases, negatives, work, "negative ")
+        separate = h_negative.features
+    result = contrast(h_anchor.features, h_key.features, temperature, separate, work)
+    strength, repulsion = result.attraction, result.repulsion
+
+    def term(name, inputs, activations, partners, repelled_by, probabilities):
+        """A = (strength · partners - probabilities @ repelled_by) · active."""
+        shape, dtype = activations.features.shape, weights.dtype
+        a = work(name + "coefficients", shape, dtype)
+        if probabilities is None:
+            a.fill(0)
+        else:
+            np.matmul(probabilities, repelled_by, out=a)
+        if partners is None:
+            np.negative(a, out=a)
+        else:
+            pull = np.multiply(strength[:, None], partners, out=work("pull", shape, dtype))
+            np.subtract(pull, a, out=a)
+        a *= activations.active
+        return Term(inputs, activations, partners, None if partners is None else strength, a)
+
+    terms = [term("anchor ", anchors, h_anchor, h_key.features, h_negative.features, repulsion)]
+    if not stop_gradient:
+        from_anchors = repulsion.T
+        in_batch = None if negatives is not None else from_anchors
+        terms.append(term("key ", keys, h_key, h_anchor.features, h_anchor.features, in_batch))
+        if negatives is not None:
+            terms.append(
+                term("negative ", negatives, h_negative, None, h_anchor.features, from_anchors)
+            )
+    gradient = work("gradient", weights.shape, weights.dtype)
+    np.matmul(terms[0].coefficients.T, terms[0].inputs, out=gradient)
+    for later in terms[1:]:
+        gradient += later.coefficients.T @ later.inputs
+    gradient /= -len(anchors)
+    return ContrastiveGradient(result.loss, gradient, result, tuple(terms))
+
+
+def _checked(weights, biases, anchors, keys, temperature, negatives):
+    def matrix(name, value):
+        value = np.asarray(value)
+        if value.dtype not in (np.float32, np.float64):
+            value = value.astype(np.float64)
+        if value.ndim != 2 or 0 in value.shape:
+            raise InvalidInput(name, f"an array of shape {value.shape}", "a non-empty matrix")
+        return value
+
+    weights = matrix("weights", weights)
+    m, d1 = weights.shape
+    same = keys is anchors
+    anchors = matrix("anchors", anchors)
+    keys = anchors if same else matrix("keys", keys)
+    negatives = None if negatives is None else matrix("negatives", negatives)
+    for name, value in (("anchors", anchors), ("keys", keys), ("negatives", negatives)):
+        if value is not None and value.shape[1] != d1:
+            raise InvalidInput(name, f"rows of length {value.shape[1]}", f"{d1}, as in weights")
+    if len(keys) != len(anchors):
+        raise InvalidInput("keys", f"{len(keys)} rows", f"{len(anchors)}, one for each anchor")
+    biases = np.asarray(biases, dtype=weights.dtype)
+    if biases.shape != (m,):
+        raise InvalidInput("biases", f"shape {biases.shape}", f"shape ({m},), one for each neuron")
+    if not (biases >= 0).all():
+        raise InvalidInput("biases", float(biases[~(biases >= 0)][0]), "numbers ≥ 0")
+    if not temperature > 0 or not np.isfinite(temperature):
+        raise InvalidInput("temperature", temperature, "a finite number > 0")
+    dtype = weights.dtype
+    anchors = anchors.astype(dtype, copy=False)
+    keys = anchors if same else keys.astype(dtype, copy=False)
+    if negatives is not None:
+        negatives = negatives.astype(dtype, copy=False)
+    return weights, biases, anchors, keys, negatives

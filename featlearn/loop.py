@@ -1,0 +1,151 @@
+"""The training loop: a thin shell over `evaluate` and `step` that records every row."""
+
+import contextlib
+import signal
+import threading
+import time
+
+import numpy as np
+
+from .alignment import alignment, dense_norm
+from .errors import FeatlearnError, RunDirectoryError
+from .rundir import RunDirectory, load_run, read_status
+from .trajectory import MemoryRecorder, Run
+from .training import evaluate, init, require_finite, step
+from .workspace import Workspace
+
+CHECKPOINT_SECONDS = 20.0
+
+
+def measure(state, gradient):
+    """Return the row of the trajectory that describes a state on its batch; see `quantities`."""
+    alignments = alignment(state.weights, state.model.dictionary)
+    if state.model.n_features == state.model.n_inputs:
+        dense = np.zeros_like(state.weight_norms)
+    else:
+        dense = dense_norm(alignments, state.weight_norms)
+    active = gradient.terms[0].activations.active
+    return {
+        "step": state.step,
+        "stage": state.stage,
+        "loss": gradient.loss,
+        "positive_probability": gradient.contrast.positive_probability.mean(dtype=np.float64),
+        "alignment": alignments,
+        "weight_norm": state.weight_norms,
+        "dense_norm": dense,
+        "bias": state.biases,
+        "active_fraction": np.count_nonzero(active, axis=0) / len(active),
+    }
+
+
+def train(experiment, directory=None, *, resume=False, progress=None):
+    """Run an experiment and record its trajectory.
+
+    Parameters
+    ----------
+    experiment : Experiment or None
+        None with `resume` takes the experiment of the directory.
+    directory : path, optional
+        Where the run is recorded as it goes; kept in memory without one.
+    resume : bool
+        Continue an unfinished run in `directory` from its checkpoint. The result equals that of the
+        uninterrupted run bit for bit.
+    progress : callable, optional
+        Called with the row of every recorded step, a dictionary.
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    TrainingDiverged
+        When a quantity is no longer finite; what was recorded before stays readable.
+    RunDirectoryError
+        If the directory cannot be written or holds another run.
+    KeyboardInterrupt
+        After an interrupt or a termination signal, once a checkpoint is written.
+    """
+    if directory is None:
+        if resume:
+            raise RunDirectoryError("resume: needs the directory of the run")
+        recorder = MemoryRecorder(experiment)
+        state = _loop(init(experiment), recorder.append, progress, lambda state: None)
+        return Run(
+            experiment,
+            recorder.arrays(),
+            state.weights.copy(),
+            state.biases,
+            state.model.dictionary,
+        )
+    if resume and read_status(directory).get("status") == "complete":
+        return load_run(directory)
+    with RunDirectory(directory, experiment, resume) as place, _interrupts() as interrupted:
+        state = place.start()
+        saved = time.monotonic()
+        latest = state
+
+        def between_steps(state):
+            nonlocal saved, latest
+            latest = state
+            if interrupted or time.monotonic() - saved > CHECKPOINT_SECONDS:
+                place.checkpoint(state)
+                place.status("interrupted" if interrupted else "running", state)
+                saved = time.monotonic()
+            if interrupted:
+                raise KeyboardInterrupt
+
+        place.status("running", state)
+        try:
+            state = _loop(state, place.recorder.append, progress, between_steps)
+            place.checkpoint(state)
+            place.status("complete", state)
+        except FeatlearnError as error:
+            place.recorder.sync()
+            place.status("failed", latest, error=str(error))
+            raise
+        except OSError as error:
+            raise RunDirectoryError(f"{place.path}: cannot be written ({error.strerror})") from None
+    return load_run(directory)
+
+
+def _loop(state, append, progress, between_steps):
+    """Record and step until the last step is recorded; return the last state."""
+    exp = state.experiment
+    work = Workspace()
+    while True:
+        between_steps(state)
+        last = state.step == exp.n_steps
+        gradient = evaluate(state, work=work)
+        require_finite(state, gradient.loss)
+        if last or state.step % exp.record_every == 0:
+            row = measure(state, gradient)
+            append(row)
+            if progress is not None:
+                progress(row)
+        if last:
+            return state
+        state = step(state, gradient, work)
+
+
+@contextlib.contextmanager
+def _interrupts():
+    """Collect interrupt and termination signals in a list instead of dying of them mid-step."""
+    received = []
+    if threading.current_thread() is not threading.main_thread():
+        yield received
+        return
+    previous = {}
+
+    def note(number, frame):
+        received.append(number)
+        # A second signal acts at once.
+        signal.signal(number, previous[number])
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        previous[number] = signal.signal(number, note)
+    try:
+        yield received
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -1,0 +1,67 @@
+"""The network: one hidden layer of symmetric-ReLU neurons, f(x) = (h_1(x), …, h_m(x))."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .workspace import Workspace
+
+
+class Activations(NamedTuple):
+    """What the network computes on n inputs.
+
+    Attributes
+    ----------
+    preactivations : ndarray of shape (n, m)
+        u_i = ⟨w_i, x⟩.
+    features : ndarray of shape (n, m)
+        h_i(x).
+    active : ndarray of bool, shape (n, m)
+        |u_i| ≥ b_i.
+    """
+
+    preactivations: np.ndarray
+    features: np.ndarray
+    active: np.ndarray
+
+
+def forward(weights, biases, inputs, work=None, name=""):
+    """Apply the network.
+
+    h_i(x) = ReLU(⟨w_i,x⟩ - b_i) - ReLU(-⟨w_i,x⟩ - b_i) = sign(u_i) max(|u_i| - b_i, 0); the second
+    form is computed as u - clip(u, -b, b), and equals the first for b ≥ 0 only.
+
+    Parameters
+    ----------
+    weights : ndarray of shape (m, d1)
+    biases : ndarray of shape (m,), ≥ 0
+    inputs : ndarray of shape (n, d1)
+    work : Workspace, optional
+        Where the results live; fresh arrays without.
+    name : str
+        Tells several sets of inputs apart in the workspace.
+
+    Returns
+    -------
+    Activations
+
+    Notes
+    -----
+    Wen & Li 2021, setting. At |u| = b a neuron counts as active, though its output is 0.
+    """
+    work = work or Workspace()
+    shape, dtype = (len(inputs), len(weights)), weights.dtype
+    u = np.matmul(inputs, weights.T, out=work(name + "preactivations", shape, dtype))
+    h = np.clip(u, -biases, biases, out=work(name + "features", shape, dtype))
+    np.subtract(u, h, out=h)
+    active = np.greater_equal(
+        np.abs(u, out=work("absolute", shape, dtype)),
+        biases,
+        out=work(name + "active", shape, np.bool_),
+    )
+    return Activations(u, h, active)
+
+
+def features(weights, biases, inputs):
+    """Return f(x) of shape (n, m) for inputs of shape (n, d1)."""
+    return forward(weights, biases, inputs).features

@@ -1,0 +1,159 @@
+"""Downstream tasks on frozen features, and what the representation is a function of.
+
+Regression of y = ⟨w*, z⟩ and classification of sign⟨w*, z⟩ by ridge heads (Wen & Li 2021, downstream
+tasks), each next to the same head on the raw inputs and on oracle features, the sign-thresholded
+⟨M_j, x⟩; and cosines of f between inputs that share their noise, or share their latents.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .errors import InvalidInput
+from .network import features
+
+RIDGES = tuple(10.0**k for k in range(-4, 4))
+
+
+@dataclass(frozen=True)
+class ProbeResult:
+    """Errors of linear heads, mean over the draws of w*.
+
+    Attributes
+    ----------
+    regression : dict of str to ndarray of shape (n_draws,)
+        Mean squared error relative to the variance of y, per draw, for "features" (f), "inputs" (x)
+        and "oracle"; 1 is what a constant achieves.
+    classification : dict of str to ndarray of shape (n_draws,)
+        Error rate of sign⟨w*, z⟩ where ⟨w*, z⟩ ≠ 0; 1/2 is chance.
+    """
+
+    regression: dict
+    classification: dict
+
+
+def oracle_features(model, inputs, threshold=0.5):
+    """Return sign(u) 1{|u| ≥ threshold} of u = Mᵀ x, ndarray of shape (n, d).
+
+    What a network would compute that knew M: the noise along each M_j is all that is left.
+    """
+    u = inputs @ model.dictionary
+    return np.sign(u) * (np.abs(u) >= threshold)
+
+
+def probe(weights, biases, model, rng, n_train=4096, n_test=4096, n_draws=5):
+    """Fit ridge heads on f(x), on x and on oracle features, and return their test errors.
+
+    Parameters
+    ----------
+    weights : ndarray of shape (m, d1)
+    biases : ndarray of shape (m,)
+    model : SparseCodingModel
+    rng : numpy.random.Generator
+    n_train, n_test : int
+        Labelled samples to fit and to test on.
+    n_draws : int
+        Draws of w*, entries uniform in ±[1/2, 3/2] (|w*_j| = Θ(1)).
+
+    Returns
+    -------
+    ProbeResult
+
+    Notes
+    -----
+    The ridge is chosen for each head and each draw on a fifth of the training samples that the
+    first fit does not see, and the head is then fitted again on all of them.
+    """
+    if min(n_train, n_test) < 10:
+        raise InvalidInput("n_train, n_test", min(n_train, n_test), "at least 10 samples")
+    train, test = model.sample(rng, n_train), model.sample(rng, n_test)
+    magnitude = rng.uniform(0.5, 1.5, (model.n_features, n_draws))
+    w_star = magnitude * rng.choice([-1.0, 1.0], magnitude.shape)
+    y_train, y_test = train.latents @ w_star, test.latents @ w_star
+    regression, classification = {}, {}
+    for name, of in {
+        "features": lambda x: features(weights, biases, x),
+        "inputs": lambda x: x,
+        "oracle": lambda x: oracle_features(model, x),
+    }.items():
+        x_train, x_test = (np.asarray(of(s.inputs), np.float64) for s in (train, test))
+        scale = np.sqrt(np.mean(x_train**2)) or 1.0
+        x_train, x_test = x_train / scale, x_test / scale
+        predicted = _ridge(x_train, y_train, x_test)
+        variance = np.maximum(np.mean(y_test**2, axis=0), np.finfo(float).tiny)
+        regression[name] = np.mean((predicted - y_test) ** 2, axis=0) / variance
+        predicted = _ridge(x_train, np.sign(y_train), x_test)
+        wrong = (np.sign(predicted) != np.sign(y_test)) & (y_test != 0)
+        classification[name] = wrong.sum(axis=0) / np.maximum((y_test != 0).sum(axis=0), 1)
+    return ProbeResult(regression, classification)
+
+
+def _ridge(x, y, x_test):
+    """Predictions of ridge regression for every column of y, no intercept: all means are 0."""
+    n = len(x)
+    cut = n - n // 5
+    fit = _ridge_path(x[:cut], y[:cut])
+    held_out = [np.mean((x[cut:] @ w - y[cut:]) ** 2, axis=0) for w in fit]
+    best = np.argmin(held_out, axis=0)
+    path = _ridge_path(x, y)
+    chosen = np.stack([path[k][:, column] for column, k in enumerate(best)], axis=1)
+    return x_test @ chosen
+
+
+def _ridge_path(x, y):
+    """Ridge solutions (xᵀx/n + r I)⁻¹ xᵀy/n for every r in RIDGES, from one eigendecomposition."""
+    n = len(x)
+    values, vectors = np.linalg.eigh(x.T @ x / n)
+    rotated = vectors.T @ (x.T @ y / n)
+    return [vectors @ (rotated / (np.maximum(values, 0) + r)[:, None]) for r in RIDGES]
+
+
+@dataclass(frozen=True)
+class SharedCosines:
+    """Cosine of f between inputs that share one of their parts.
+
+    Attributes
+    ----------
+    same_noise : float
+        Mean cosine of f(Mz + ξ) and f(Mz' + ξ), z and z' independent.
+    same_latents : float
+        Mean cosine of f(Mz + ξ) and f(Mz + ξ'), ξ and ξ' independent.
+    defined : float
+        Fraction of pairs with both representations non-zero; the means are over these, and NaN
+        where there are none.
+    """
+
+    same_noise: float
+    same_latents: float
+    defined: float
+
+
+def shared_cosines(weights, biases, model, rng, n=2048):
+    """Measure what f depends on: the noise or the latents (Wen & Li 2021, no augmentation).
+
+    Parameters
+    ----------
+    weights, biases : ndarray of shape (m, d1) and (m,)
+    model : SparseCodingModel
+    rng : numpy.random.Generator
+    n : int
+        Number of pairs.
+
+    Returns
+    -------
+    SharedCosines
+    """
+    first, second = model.sample(rng, n), model.sample(rng, n)
+    f = features(weights, biases, first.inputs)
+    mixed = {
+        "noise": features(weights, biases, second.signal + first.noise),
+        "latents": features(weights, biases, first.signal + second.noise),
+    }
+    means, defined = {}, []
+    for name, g in mixed.items():
+        norms = np.linalg.norm(f, axis=1) * np.linalg.norm(g, axis=1)
+        both = norms > 0
+        inner = np.einsum("pi,pi->p", f, g)
+        means[name] = float(np.mean(inner[both] / norms[both])) if both.any() else float("nan")
+        defined.append(np.mean(both))
+    return SharedCosines(means["noise"], means["latents"], float(np.mean(defined)))

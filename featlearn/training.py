@@ -1,0 +1,252 @@
+"""Training by hand: a pure `init`, `draw_batch`, `evaluate` and `step`."""
+
+import dataclasses
+import math
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from .data import Sample, SparseCodingModel, make_dictionary
+from .errors import InvalidInput, TrainingDiverged
+from .experiment import Experiment
+from .gradient import contrastive_gradient
+from .schedule import BiasSchedule, root_mean_square
+from .streams import generator, thread_count
+from .views import Views, make_augmentation
+from .workspace import Workspace
+
+# Rows of a batch that share one random stream. Part of what a seed means: the bits of every run
+# depend on it. 64 rows of 1024 float32 stay in a core's cache.
+BLOCK_ROWS = 64
+
+# The set of samples a stream fills, as the last index of its latents' stream.
+_SETS = {"batch": 0, "negatives": 1}
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """Everything that the next step depends on.
+
+    Attributes
+    ----------
+    experiment : Experiment
+    model : SparseCodingModel
+        Fixed for the whole run, drawn from the experiment's seed.
+    step : int
+        Number of updates made.
+    stage : {1, 2, 3}
+        Of the bias schedule.
+    weights : ndarray of shape (m, d1)
+    biases : ndarray of shape (m,)
+    weight_norms : ndarray of shape (m,)
+        ‖w_i‖.
+    initial_norm : float
+        Root mean square of the ‖w_i‖ at step 0.
+    """
+
+    experiment: Experiment
+    model: SparseCodingModel
+    step: int
+    stage: int
+    weights: np.ndarray
+    biases: np.ndarray
+    weight_norms: np.ndarray
+    initial_norm: float
+
+
+class Batch(NamedTuple):
+    """One batch as the network sees it, with what it was made of.
+
+    Attributes
+    ----------
+    views : Views
+        Anchors and keys, each of shape (B, d1).
+    negatives : ndarray of shape (K, d1) or None
+        Key views of fresh samples; None with in-batch negatives.
+    sample : Sample or None
+        The samples behind the views; None where only the views were asked for.
+    """
+
+    views: Views
+    negatives: np.ndarray | None
+    sample: Sample | None
+
+
+def make_model(experiment):
+    """Return the `SparseCodingModel` of an experiment, drawn from its seed."""
+    matrix = make_dictionary(
+        experiment.dictionary,
+        experiment.n_inputs,
+        experiment.n_features,
+        generator(experiment.seed, "dictionary"),
+    )
+    # Column-major, so that Mᵀ is contiguous for the sparse product that composes samples.
+    matrix = np.asarray(matrix, dtype=experiment.dtype, order="F")
+    return SparseCodingModel(
+        matrix, experiment.resolved_density, experiment.resolved_noise_variance
+    )
+
+
+def make_schedule(experiment):
+    """Return the `BiasSchedule` of an experiment."""
+    return BiasSchedule(
+        experiment.stage_one_growth,
+        experiment.bias_jump,
+        experiment.resolved_bias_growth,
+        experiment.bias_cap,
+    )
+
+
+def init(experiment):
+    """Return the `TrainingState` at step 0.
+
+    w_i ~ N(0, σ_0² I) with σ_0 = initial_norm/√d1, and b_i = 0 (Wen & Li 2021, setting). The weights
+    depend on the seed and the sizes only, so that twins start from the same ones.
+    """
+    rng = generator(experiment.seed, "weights")
+    shape = (experiment.n_neurons, experiment.n_inputs)
+    weights = rng.standard_normal(shape, dtype=np.float32).astype(experiment.dtype)
+    weights *= experiment.initial_norm / math.sqrt(experiment.n_inputs)
+    norms = _norms(weights)
+    return TrainingState(
+        experiment,
+        make_model(experiment),
+        step=0,
+        stage=1,
+        weights=weights,
+        biases=np.zeros(experiment.n_neurons, experiment.dtype),
+        weight_norms=norms,
+        initial_norm=root_mean_square(norms),
+    )
+
+
+def draw_batch(state, work=None):
+    """Return the `Batch` that the step from this state uses.
+
+    A function of the experiment and the step number alone. With a workspace only the views are
+    kept, in memory that the next call overwrites; without one the samples are kept too.
+    """
+    exp = state.experiment
+    views, sample = _draw(state, "batch", exp.batch_size, work)
+    negatives = None
+    if exp.negatives != "in_batch":
+        negatives = _draw(state, "negatives", exp.negatives, work)[0].keys
+    return Batch(views, negatives, sample)
+
+
+def _draw(state, stream, n, work):
+    """Draw n samples and their views; noise and masks block by block on the threads of a pool."""
+    exp, model = state.experiment, state.model
+    augmentation = make_augmentation(
+        exp.augmentation, exp.keep_probability, exp.noise_correlation
+    )
+    keep_sample = work is None
+    work = work or Workspace()
+    shape, dtype = (n, exp.n_inputs), model.dictionary.dtype
+    anchors = work(stream + " anchors", shape, dtype)
+    keys = anchors if exp.augmentation == "none" else work(stream + " keys", shape, dtype)
+    noise = work(stream + " noise", shape, dtype) if keep_sample else anchors
+    latents = model.draw_latents(generator(exp.seed, "latents", state.step, _SETS[stream]), n)
+    signal = model.signal(latents, out=work(stream + " signal", shape, dtype))
+
+    def fill(start):
+        rng = generator(exp.seed, stream, state.step, start // BLOCK_ROWS)
+        rows = slice(start, start + BLOCK_ROWS)
+        model.draw_noise(rng, n, out=noise[rows])
+        block = Sample(latents[rows], signal[rows], noise[rows])
+        return augmentation.pair(rng, block, model, out=(anchors[rows], keys[rows])).masks
+
+    pool, starts = _pool(thread_count()), range(0, n, BLOCK_ROWS)
+    blocks = list(pool.map(fill, starts) if pool else map(fill, starts))
+    masks = tuple(map(np.concatenate, zip(*blocks))) if keep_sample else ()
+    return Views(anchors, keys, masks), Sample(latents, signal, noise) if keep_sample else None
+
+
+@lru_cache(maxsize=1)
+def _pool(threads):
+    return ThreadPoolExecutor(threads, "featlearn-data") if threads > 1 else None
+
+
+def evaluate(state, batch=None, work=None):
+    """Return the `ContrastiveGradient` of a state on a batch, by default on its own next one."""
+    exp = state.experiment
+    if batch is None:
+        batch = draw_batch(state, work)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return contrastive_gradient(
+            state.weights,
+            state.biases,
+            batch.views.anchors,
+            batch.views.keys,
+            exp.temperature,
+            batch.negatives,
+            exp.stop_gradient,
+            work,
+        )
+
+
+def require_finite(state, loss):
+    """Raise `TrainingDiverged` unless the loss on the state's batch is finite."""
+    if not math.isfinite(loss):
+        raise TrainingDiverged(state.step, "the loss", _HINT)
+
+
+def step(state, gradient=None, work=None):
+    """Make one update: w_i ← (1 - ηλ) w_i - η ∂L/∂w_i, then the biases by their schedule.
+
+    Parameters
+    ----------
+    state : TrainingState
+    gradient : ContrastiveGradient, optional
+        That of `evaluate(state)`; computed here without.
+    work : Workspace, optional
+        Without one the call is pure. With one, the new weights live in it, and are overwritten by
+        the next call but one.
+
+    Returns
+    -------
+    TrainingState
+
+    Raises
+    ------
+    TrainingDiverged
+        If the loss or an updated weight is not finite.
+    """
+    exp = state.experiment
+    with np.errstate(over="ignore", invalid="ignore"):
+        if gradient is None:
+            gradient = evaluate(state, work=work)
+        require_finite(state, gradient.loss)
+        name = f"weights {state.step % 2}"
+        weights = (work or Workspace())(name, state.weights.shape, state.weights.dtype)
+        np.multiply(gradient.weights, -exp.learning_rate, out=weights)
+        decayed = np.multiply(
+            state.weights,
+            1 - exp.learning_rate * exp.weight_decay,
+            out=gradient.weights if work else None,
+        )
+        weights += decayed
+        norms = _norms(weights)
+    if not np.isfinite(norms).all():
+        raise TrainingDiverged(state.step, "a weight", _HINT)
+    stage, biases = make_schedule(exp).advance(
+        state.stage, state.biases, state.weight_norms, norms, state.initial_norm
+    )
+    return dataclasses.replace(
+        state,
+        step=state.step + 1,
+        stage=stage,
+        weights=weights,
+        biases=biases,
+        weight_norms=norms,
+    )
+
+
+_HINT = "lower learning_rate or initial_norm, or raise temperature"
+
+
+def _norms(weights):
+    return np.sqrt(np.einsum("ij,ij->i", weights, weights))

@@ -1,0 +1,202 @@
+"""The trajectory of a run: what is recorded, and where the rows go, to memory or to files."""
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.lib import format as npy_format
+
+from .errors import InvalidInput
+from .experiment import Experiment
+
+FLUSH_SECONDS = 0.25
+
+
+def quantities(experiment):
+    """Return what is recorded at every recorded step: name -> (shape, dtype) of one row.
+
+    ``step``                  number of updates made before the row
+    ``stage``                 stage of the bias schedule
+    ``loss``                  mean loss on the step's batch, before its update
+    ``positive_probability``  mean P_p0 on that batch
+    ``alignment``             α_ij = ⟨w_i, M_j⟩
+    ``weight_norm``           ‖w_i‖
+    ``dense_norm``            ‖β_i‖
+    ``bias``                  b_i
+    ``active_fraction``       fraction of the anchors with |⟨w_i, x⁺⟩| ≥ b_i
+    """
+    m, d, dtype = experiment.n_neurons, experiment.n_features, np.dtype(experiment.dtype)
+    return {
+        "step": ((), np.dtype(np.int64)),
+        "stage": ((), np.dtype(np.int8)),
+        "loss": ((), np.dtype(np.float64)),
+        "positive_probability": ((), np.dtype(np.float64)),
+        "alignment": ((m, d), dtype),
+        "weight_norm": ((m,), dtype),
+        "dense_norm": ((m,), dtype),
+        "bias": ((m,), dtype),
+        "active_fraction": ((m,), dtype),
+    }
+
+
+def recorded_steps(experiment):
+    """Return the steps that are recorded: every k-th, and always the last."""
+    steps = np.arange(0, experiment.n_steps + 1, experiment.record_every)
+    if steps[-1] != experiment.n_steps:
+        steps = np.append(steps, experiment.n_steps)
+    return steps
+
+
+@dataclass(frozen=True)
+class Run:
+    """A recorded run.
+
+    ``run["alignment"]`` and so on are the recorded quantities, time axis first; see `quantities`.
+
+    Attributes
+    ----------
+    experiment : Experiment
+    steps : ndarray of int, shape (T,)
+    weights : ndarray of shape (m, d1)
+    biases : ndarray of shape (m,)
+        At the last checkpoint; for a complete run, the last recorded step.
+    dictionary : ndarray of shape (d1, d)
+    directory : Path or None
+    """
+
+    experiment: Experiment
+    arrays: dict
+    weights: np.ndarray
+    biases: np.ndarray
+    dictionary: np.ndarray
+    directory: Path | None = None
+
+    @property
+    def steps(self):
+        return self.arrays["step"]
+
+    def __getitem__(self, name):
+        if name not in self.arrays:
+            raise InvalidInput("run quantity", name, "one of " + ", ".join(self.arrays))
+        return self.arrays[name]
+
+    def __len__(self):
+        return len(self.steps)
+
+
+class MemoryRecorder:
+    """Keeps a trajectory in memory."""
+
+    def __init__(self, experiment):
+        n = len(recorded_steps(experiment))
+        self._arrays = {
+            name: np.empty((n, *shape), dtype)
+            for name, (shape, dtype) in quantities(experiment).items()
+        }
+        self._rows = 0
+
+    def append(self, row):
+        """Record one row, a dictionary with an entry for every quantity."""
+        for name, array in self._arrays.items():
+            array[self._rows] = row[name]
+        self._rows += 1
+
+    def arrays(self):
+        """Return what was recorded so far."""
+        return {name: array[: self._rows] for name, array in self._arrays.items()}
+
+
+class _GrowingArray:
+    """An .npy file whose first axis grows.
+
+    The header is rewritten after its rows are in place, so that another process can open the file
+    with ``np.load(..., mmap_mode="r")`` at any moment and sees whole rows only.
+    """
+
+    def __init__(self, path, shape, dtype, rows=0):
+        self._shape, self._dtype, self.rows = shape, dtype, rows
+        self._row_bytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+        self._file = open(path, "r+b" if path.exists() else "w+b", buffering=0)
+        self._start = len(self._header(0))
+        self._write_header()
+        # What lies behind the last row that counts, a torn row or rows to be made again, goes.
+        self._file.truncate(self._start + rows * self._row_bytes)
+
+    def _header(self, rows):
+        # The version 1.0 header, padded so that its length does not depend on the number of rows.
+        entries = {"descr": npy_format.dtype_to_descr(self._dtype), "fortran_order": False}
+        text = repr({**entries, "shape": (rows, *self._shape)}).ljust(181) + "\n"
+        return npy_format.magic(1, 0) + len(text).to_bytes(2, "little") + text.encode("latin1")
+
+    def _write_header(self):
+        self._file.seek(0)
+        _write_all(self._file, self._header(self.rows))
+
+    def extend(self, block):
+        self._file.seek(self._start + self.rows * self._row_bytes)
+        _write_all(self._file, np.ascontiguousarray(block, self._dtype).tobytes())
+        self.rows += len(block)
+        self._write_header()
+
+    def sync(self):
+        os.fsync(self._file.fileno())
+
+    def close(self):
+        self._file.close()
+
+
+def _write_all(file, data):
+    view = memoryview(data)
+    while len(view):
+        view = view[file.write(view) :]
+
+
+class DirectoryRecorder:
+    """Writes a trajectory to a run directory as it comes.
+
+    Rows are gathered for a quarter of a second at most before they are written.
+
+    Parameters
+    ----------
+    directory : path
+    experiment : Experiment
+    rows : int
+        Rows of an earlier part of the run to keep; whatever follows them is dropped.
+    """
+
+    def __init__(self, directory, experiment, rows=0):
+        self._directory = Path(directory)
+        folder = self._directory / "trajectory"
+        folder.mkdir(exist_ok=True)
+        self._files = {
+            name: _GrowingArray(folder / f"{name}.npy", shape, dtype, rows)
+            for name, (shape, dtype) in quantities(experiment).items()
+        }
+        self._pending, self._flushed = [], time.monotonic()
+
+    def append(self, row):
+        """Record one row, a dictionary with an entry for every quantity."""
+        self._pending.append({name: np.array(row[name]) for name in self._files})
+        if time.monotonic() - self._flushed > FLUSH_SECONDS:
+            self.flush()
+
+    def flush(self):
+        """Write what was gathered."""
+        if self._pending:
+            for name, file in self._files.items():
+                file.extend(np.stack([row[name] for row in self._pending]))
+            self._pending = []
+        self._flushed = time.monotonic()
+
+    def sync(self):
+        """Write what was gathered, and return only when it is on the disk."""
+        self.flush()
+        for file in self._files.values():
+            file.sync()
+
+    def close(self):
+        """Close the files; what was not flushed is lost."""
+        for file in self._files.values():
+            file.close()

@@ -1,0 +1,225 @@
+"""Augmentations: how a sample becomes two views, the anchor x⁺ and the key x⁺⁺.
+
+Each augmentation knows its own second moments in closed form, in the basis they share:
+
+    E[x⁺⁺ x⁺ᵀ] = shared · M Mᵀ + diagonal · diag(M Mᵀ) + isotropic · I,
+
+and likewise for E[x⁺x⁺ᵀ] and E[x⁺⁺x⁺⁺ᵀ] (derived: featlearn/theory/derivation.md, "Second moments of
+views").
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from .errors import InvalidInput
+
+
+class Views(NamedTuple):
+    """Two views of n samples.
+
+    Attributes
+    ----------
+    anchors, keys : ndarray of shape (n, d1)
+        x⁺ and x⁺⁺.
+    masks : tuple of ndarray of bool, shape (n, d1)
+        The random masks D that made them: none, one, or two.
+    """
+
+    anchors: np.ndarray
+    keys: np.ndarray
+    masks: tuple = ()
+
+
+class Moment(NamedTuple):
+    """The matrix shared · M Mᵀ + diagonal · diag(M Mᵀ) + isotropic · I."""
+
+    shared: float
+    diagonal: float
+    isotropic: float
+
+    def matrix(self, dictionary):
+        """Return it for a dictionary of shape (d1, d), as an ndarray of shape (d1, d1)."""
+        projector = dictionary @ dictionary.T
+        return (
+            self.shared * projector
+            + np.diag(self.diagonal * np.diag(projector))
+            + self.isotropic * np.eye(len(projector))
+        )
+
+
+class Moments(NamedTuple):
+    """Second moments of views: E[x⁺⁺ x⁺ᵀ], E[x⁺x⁺ᵀ] and E[x⁺⁺x⁺⁺ᵀ]."""
+
+    cross: Moment
+    anchor: Moment
+    key: Moment
+
+
+def _bernoulli(rng, shape, probability):
+    """Independent booleans; a fair coin costs one random bit."""
+    if probability == 0.5:
+        size = shape[0] * shape[1]
+        bits = np.unpackbits(np.frombuffer(rng.bytes(-(-size // 8)), np.uint8), count=size)
+        return bits.reshape(shape).view(np.bool_)
+    return rng.random(shape, dtype=np.float32) < np.float32(probability)
+
+
+def _output(out, sample):
+    """The arrays the views are written to; fresh ones unless given."""
+    return out or (np.empty_like(sample.signal), np.empty_like(sample.signal))
+
+
+@dataclass(frozen=True)
+class RandomMask:
+    """Complementary masks: x⁺ = D x / k and x⁺⁺ = (I - D) x / (1 - k).
+
+    D is diagonal with independent Bernoulli(k) entries, fresh for every sample (Wen & Li 2021,
+    setting, where k = 1/2 and so x⁺ = 2 D x, x⁺⁺ = 2 (I - D) x).
+
+    Attributes
+    ----------
+    keep_probability : float in (0, 1)
+        k.
+    """
+
+    name = "random_mask"
+    keep_probability: float = 0.5
+
+    def pair(self, rng, sample, model, out=None):
+        """Return the `Views` of a `Sample`.
+
+        `out` may hold two arrays for anchors and keys; the first may be the sample's own noise.
+        """
+        anchors, keys = _output(out, sample)
+        keep = self.keep_probability
+        mask = _bernoulli(rng, sample.signal.shape, keep)
+        x = np.add(sample.signal, sample.noise, out=keys)
+        np.multiply(x, mask, out=anchors)
+        np.subtract(x, anchors, out=keys)
+        anchors *= 1 / keep
+        keys *= 1 / (1 - keep)
+        return Views(anchors, keys, (mask,))
+
+    def moments(self, density, noise_variance):
+        """Return the `Moments` of the two views."""
+        keep = self.keep_probability
+        odds = keep / (1 - keep)
+        return Moments(
+            cross=Moment(density, -density, 0.0),
+            anchor=Moment(density, density / odds, noise_variance / keep),
+            key=Moment(density, density * odds, noise_variance / (1 - keep)),
+        )
+
+
+@dataclass(frozen=True)
+class IndependentMasks:
+    """Two masks drawn independently: x⁺ = D x / k and x⁺⁺ = D' x / k.
+
+    They overlap, so the dense features stay correlated across the views: the negative control of
+    `RandomMask`.
+
+    Attributes
+    ----------
+    keep_probability : float in (0, 1]
+        k.
+    """
+
+    name = "independent_masks"
+    keep_probability: float = 0.5
+
+    def pair(self, rng, sample, model, out=None):
+        """Return the `Views` of a `Sample`; see `RandomMask.pair`."""
+        anchors, keys = _output(out, sample)
+        keep = self.keep_probability
+        masks = tuple(_bernoulli(rng, sample.signal.shape, keep) for _ in range(2))
+        x = sample.inputs
+        for view, mask in zip((anchors, keys), masks):
+            np.multiply(x, mask, out=view)
+            view *= 1 / keep
+        return Views(anchors, keys, masks)
+
+    def moments(self, density, noise_variance):
+        """Return the `Moments` of the two views."""
+        keep = self.keep_probability
+        same = Moment(density, (1 / keep - 1) * density, noise_variance / keep)
+        return Moments(Moment(density, 0.0, noise_variance), same, same)
+
+
+@dataclass(frozen=True)
+class CorrelatedNoise:
+    """Views that keep the signal whole and carry noise of correlation ρ.
+
+    x^± = M z + √2 (√ρ ξ + √(1-ρ) ξ^±) with ξ^± fresh. The noise variance of a view is 2σ², as under
+    `RandomMask` with k = 1/2, whose d1 → ∞ limit this is at ρ = 0 (derived:
+    featlearn/theory/derivation.md, "The decoupling dial").
+
+    Attributes
+    ----------
+    noise_correlation : float in [0, 1]
+        ρ.
+    """
+
+    name = "correlated_noise"
+    noise_correlation: float = 0.0
+
+    def pair(self, rng, sample, model, out=None):
+        """Return the `Views` of a `Sample`; see `RandomMask.pair`."""
+        views = _output(out, sample)
+        rho = self.noise_correlation
+        common = sample.signal + np.sqrt(2 * rho) * sample.noise
+        for view in views:
+            model.draw_noise(rng, len(view), out=view)
+            view *= np.sqrt(2 * (1 - rho))
+            view += common
+        return Views(*views)
+
+    def moments(self, density, noise_variance):
+        """Return the `Moments` of the two views."""
+        same = Moment(density, 0.0, 2 * noise_variance)
+        cross = Moment(density, 0.0, 2 * self.noise_correlation * noise_variance)
+        return Moments(cross, same, same)
+
+
+@dataclass(frozen=True)
+class NoAugmentation:
+    """Both views are the sample itself: x⁺ = x⁺⁺ = x."""
+
+    name = "none"
+
+    def pair(self, rng, sample, model, out=None):
+        """Return the `Views` of a `Sample`; anchors and keys are one array."""
+        anchors, _ = _output(out, sample)
+        np.add(sample.signal, sample.noise, out=anchors)
+        return Views(anchors, anchors)
+
+    def moments(self, density, noise_variance):
+        """Return the `Moments` of the two views."""
+        same = Moment(density, 0.0, noise_variance)
+        return Moments(same, same, same)
+
+
+AUGMENTATIONS = ("random_mask", "none", "independent_masks", "correlated_noise")
+
+
+def make_augmentation(name, keep_probability=0.5, noise_correlation=0.0):
+    """Return the augmentation of that name.
+
+    Parameters
+    ----------
+    name : {"random_mask", "none", "independent_masks", "correlated_noise"}
+    keep_probability : float
+        Of the two masking augmentations.
+    noise_correlation : float
+        Of correlated noise.
+    """
+    if name == "random_mask":
+        return RandomMask(keep_probability)
+    if name == "none":
+        return NoAugmentation()
+    if name == "independent_masks":
+        return IndependentMasks(keep_probability)
+    if name == "correlated_noise":
+        return CorrelatedNoise(noise_correlation)
+    raise InvalidInput("augmentation", name, "one of " + ", ".join(AUGMENTATIONS))

@@ -1,0 +1,30 @@
+"""Fixtures shared by the tests."""
+
+import os
+
+import pytest
+
+from featlearn import Experiment
+
+
+def pytest_generate_tests(metafunc):
+    """A test that asks for `seed` runs on seed 0, or on as many as FEATLEARN_TEST_SEEDS says."""
+    if "seed" in metafunc.fixturenames:
+        metafunc.parametrize("seed", range(int(os.environ.get("FEATLEARN_TEST_SEEDS", "1"))))
+
+
+@pytest.fixture
+def small():
+    """An experiment that passes through all stages in a fraction of a second."""
+    return Experiment(
+        n_features=8,
+        n_inputs=64,
+        n_neurons=24,
+        batch_size=100,
+        n_steps=200,
+        learning_rate=1.0,
+        stage_one_growth=1.2,
+        bias_growth=1.02,
+        bias_cap=0.6,
+        seed=0,
+    )
