@@ -19,8 +19,9 @@ from .experiment import PRESETS, Experiment, preset
 from .gradient import ContrastiveGradient, contrastive_gradient
 from .loop import train
 from .network import features, forward
-from .probing import probe, shared_cosines
+from .probing import shared_cosines
 from .rundir import load_run
+from .summary import Summary, summarize
 from .training import TrainingState, draw_batch, evaluate, init, step
 from .trajectory import Run
 from .views import (

@@ -1,0 +1,115 @@
+"""What a run learned, in a dozen numbers."""
+
+import math
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from .alignment import (
+    best_cosine_of_atoms,
+    best_cosine_of_neurons,
+    cosines,
+    neurons_per_atom,
+    sparse_share,
+)
+from .probing import ProbeResult, SharedCosines, probe, shared_cosines
+from .schedule import root_mean_square
+from .streams import generator
+from .training import make_model
+
+# A neuron is pure, and an atom learned, from this cosine on.
+PURE = 0.9
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Measures of a network at one moment.
+
+    Attributes
+    ----------
+    step, stage : int
+    loss : float
+        Mean over the last recorded rows, a tenth of the run or 100 rows at most.
+    growth : float
+        ln of the growth of the root mean square ‖w_i‖ since the start.
+    atoms_learned : int
+        Atoms that some neuron has a cosine of at least 0.9 with.
+    weakest_atom : float
+        Best cosine of the atom whose best cosine is the smallest.
+    best_cosine : float
+        The largest cosine of any neuron with any atom.
+    pure_fraction : float
+        Fraction of the neurons whose best cosine is at least 0.9.
+    largest_crowd : float
+        Largest fraction of all neurons that are pure in one atom.
+    sparse_share : float
+        Median over the neurons of ‖α_i‖²/‖w_i‖².
+    same_noise, same_latents : float
+        Cosines of f between inputs that share their noise, or their latents.
+    probe : ProbeResult
+        Errors of linear heads.
+    """
+
+    step: int
+    stage: int
+    loss: float
+    growth: float
+    atoms_learned: int
+    weakest_atom: float
+    best_cosine: float
+    pure_fraction: float
+    largest_crowd: float
+    sparse_share: float
+    same_noise: float
+    same_latents: float
+    probe: ProbeResult
+
+    def regression(self, head):
+        """Mean relative regression error of a head: "features", "inputs" or "oracle"."""
+        return float(self.probe.regression[head].mean())
+
+    def classification(self, head):
+        """Mean error rate of a head: "features", "inputs" or "oracle"."""
+        return float(self.probe.classification[head].mean())
+
+    def to_dict(self):
+        """Return a flat dictionary of plain numbers."""
+        values = asdict(self)
+        del values["probe"]
+        for head in self.probe.regression:
+            values[f"regression_{head}"] = self.regression(head)
+            values[f"classification_{head}"] = self.classification(head)
+        return values
+
+
+def summarize(run):
+    """Return the `Summary` of a `Run` at its last recorded step.
+
+    Probes draw from the run's own seed, a stream that training does not touch.
+    """
+    exp = run.experiment
+    norms = np.linalg.norm(run.weights, axis=1)
+    alignments = run.weights @ run.dictionary
+    cosine = cosines(alignments, norms)
+    model = make_model(exp)
+    shared: SharedCosines = shared_cosines(
+        run.weights, run.biases, model, generator(exp.seed, "probe", 0)
+    )
+    tail = min(max(len(run) // 10, 1), 100)
+    return Summary(
+        step=int(run.steps[-1]),
+        stage=int(run["stage"][-1]),
+        loss=float(np.mean(run["loss"][-tail:])),
+        growth=math.log(
+            root_mean_square(run["weight_norm"][-1]) / root_mean_square(run["weight_norm"][0])
+        ),
+        atoms_learned=int(np.sum(best_cosine_of_atoms(cosine) >= PURE)),
+        weakest_atom=float(best_cosine_of_atoms(cosine).min()),
+        best_cosine=float(cosine.max()),
+        pure_fraction=float(np.mean(best_cosine_of_neurons(cosine) >= PURE)),
+        largest_crowd=float(neurons_per_atom(cosine, PURE).max() / exp.n_neurons),
+        sparse_share=float(np.median(sparse_share(alignments, norms))),
+        same_noise=shared.same_noise,
+        same_latents=shared.same_latents,
+        probe=probe(run.weights, run.biases, model, generator(exp.seed, "probe", 1)),
+    )
