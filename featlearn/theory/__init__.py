@@ -1,0 +1,3 @@
+"""What the theory predicts, and whether a run bears it out."""
+
+from .verdict import Verdict, at_least, at_most, does_not_apply, table, within
