@@ -81,7 +81,11 @@ def contrast(anchor_features, key_features, temperature, negative_features=None,
     total = negative_weight + positive_weight
     # Where the positive is the largest, total - 1 is the negatives' weight alone, and log1p keeps
     # a small loss exact.
-    log_total = np.where(largest == positive, np.log1p(negative_weight), np.log(total))
+    log_total = np.where(
+        largest == positive,
+        np.log1p(negative_weight, dtype=np.float64),
+        np.log(total, dtype=np.float64),
+    )
     losses = temperature * ((largest - positive).astype(np.float64) + log_total)
     weights /= total[:, None]
     return Contrast(

@@ -8,6 +8,7 @@ and likewise for E[x⁺x⁺ᵀ] and E[x⁺⁺x⁺⁺ᵀ] (derived: featlearn/the
 views").
 """
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -168,10 +169,10 @@ class CorrelatedNoise:
         """Return the `Views` of a `Sample`; see `RandomMask.pair`."""
         views = _output(out, sample)
         rho = self.noise_correlation
-        common = sample.signal + np.sqrt(2 * rho) * sample.noise
+        common = sample.signal + math.sqrt(2 * rho) * sample.noise
         for view in views:
             model.draw_noise(rng, len(view), out=view)
-            view *= np.sqrt(2 * (1 - rho))
+            view *= math.sqrt(2 * (1 - rho))
             view += common
         return Views(*views)
 
