@@ -10,7 +10,7 @@ import sys
 
 from ..errors import FeatlearnError, InvalidInput, RunDirectoryError, TrainingDiverged
 
-COMMANDS = ("run",)
+COMMANDS = ("run", "plot")
 
 
 def build_parser():

@@ -1,0 +1,155 @@
+"""What every figure shares: the style sheet, fresh canvases, thinning, stages, and saving."""
+
+import functools
+from pathlib import Path
+
+import matplotlib.style
+import numpy as np
+from matplotlib.figure import Figure
+
+from ..errors import InvalidInput, RunDirectoryError
+from ..trajectory import Run
+
+STYLE = str(Path(__file__).parent.parent / "featlearn.mplstyle")
+COLUMN, PAGE = 3.3, 6.8
+ROWS_DRAWN = 400
+AUGMENTATION_NAMES = {
+    "random_mask": "RandomMask",
+    "none": "no augmentation",
+    "independent_masks": "independent masks",
+    "correlated_noise": "correlated noise",
+}
+BLUE, VERMILLION, GREEN, PINK, ORANGE, SKY = (
+    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9",
+)  # fmt: skip
+GREY = "#8A8A8A"
+FORMATS = ("png", "pdf")
+# Without dates, and without a version that would change the bytes.
+_METADATA = {
+    "png": {"Software": None},
+    "pdf": {"Creator": None, "Producer": None, "CreationDate": None},
+}
+
+
+def in_style():
+    """Return a context in which featlearn's style sheet holds, and nothing else does."""
+    return matplotlib.style.context(["default", STYLE])
+
+
+def styled(function):
+    """Run a figure function under featlearn's style sheet, whatever the caller's own settings."""
+
+    @functools.wraps(function)
+    def wrapper(*arguments, **keywords):
+        with in_style():
+            return function(*arguments, **keywords)
+
+    return wrapper
+
+
+def new_figure(width=COLUMN, height=2.5, rows=1, columns=1, **keywords):
+    """Return a Figure and its Axes, an ndarray of shape (rows, columns), without any pyplot state."""
+    figure = Figure(figsize=(width, height))
+    return figure, figure.subplots(rows, columns, squeeze=False, **keywords)
+
+
+def save(figure, path, formats=FORMATS, dpi=None):
+    """Write a figure as path.png and path.pdf; the same figure gives the same bytes.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+    path : path
+        Without a suffix; its directory is made where it is missing.
+    formats : sequence of str
+        Among "png" and "pdf".
+    dpi : float, optional
+        Of the pixels; by default that of the style sheet.
+
+    Returns
+    -------
+    list of Path
+
+    Raises
+    ------
+    RunDirectoryError
+        If a file cannot be written.
+    """
+    path = Path(path)
+    written = [path.with_name(f"{path.name}.{kind}") for kind in formats]
+    with in_style():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            for kind, file in zip(formats, written):
+                figure.savefig(file, dpi=dpi or "figure", metadata=_METADATA[kind])
+        except OSError as error:
+            raise RunDirectoryError(f"{path}: cannot be written ({error.strerror})") from None
+    return written
+
+
+def as_runs(runs):
+    """Return runs as a dictionary of label to Run; a single Run is labelled by its augmentation."""
+    if isinstance(runs, Run):
+        runs = {label(runs): runs}
+    if not isinstance(runs, dict) or not runs:
+        raise InvalidInput("runs", type(runs).__name__, "a Run, or a dictionary of label to Run")
+    for name, run in runs.items():
+        if len(run) < 2:
+            raise InvalidInput(f"run {name}", f"{len(run)} recorded rows", "at least 2 to draw")
+    return runs
+
+
+def label(run):
+    """Return the name of a run's augmentation as figures show it."""
+    return AUGMENTATION_NAMES[run.experiment.augmentation]
+
+
+def label_runs(runs):
+    """Return a dictionary of label to Run for several runs, labelled by what tells them apart."""
+    names = [label(run) for run in runs]
+    if len(set(names)) < len(names):
+        names = [run.directory.name if run.directory else name for run, name in zip(runs, names)]
+    unique = {}
+    for name, run in zip(names, runs):
+        unique[name if name not in unique else f"{name} ({len(unique) + 1})"] = run
+    return unique
+
+
+def thinned(n_rows, n_drawn=ROWS_DRAWN):
+    """Return at most n_drawn row numbers, evenly spread, that include the first and the last."""
+    return np.unique(np.linspace(0, n_rows - 1, min(n_drawn, n_rows)).round().astype(int))
+
+
+def stage_starts(run):
+    """Return a dictionary of stage number to the first recorded step of that stage."""
+    stages, first = np.unique(np.asarray(run["stage"]), return_index=True)
+    return {int(stage): int(run.steps[row]) for stage, row in zip(stages, first)}
+
+
+def mark_stages(axes, run):
+    """Draw a line where each later stage begins, and name the stages along the top."""
+    starts = stage_starts(run)
+    edges = [*starts.values(), int(run.steps[-1])]
+    span = max(edges[-1] - edges[0], 1)
+    for number, start, end in zip(starts, edges, edges[1:]):
+        if start > edges[0]:
+            axes.axvline(start, color="0.35", linestyle=":", linewidth=0.8, zorder=1)
+        if end - start > (0.01 + 0.01 * number) * span:
+            axes.text(
+                (start + end) / 2,
+                1.0,
+                "I" * number,
+                transform=axes.get_xaxis_transform(),
+                ha="center",
+                va="bottom",
+                color="0.35",
+                fontsize=7,
+            )
+
+
+def legend_above(figure, handles, labels=None, columns=None):
+    """Put one legend above all panels, where it cannot cover data."""
+    labels = labels or [handle.get_label() for handle in handles]
+    return figure.legend(
+        handles, labels, loc="outside upper center", ncols=columns or len(labels)
+    )

@@ -1,0 +1,71 @@
+"""Every figure that runs alone support, by name, with a sentence on what to see in it."""
+
+from ..probing import probe
+from ..streams import generator
+from ..training import make_model
+from .atoms import cosine_heatmaps, neurons_per_atom
+from .canvas import as_runs
+from .headline import headline
+from .probes import probe_errors
+from .trajectories import alignment_trajectories, losses, sparse_and_dense
+
+# name -> (function of a dictionary of runs, what the reader should see)
+GALLERY = {
+    "headline": (
+        headline,
+        "Neurons turn towards single atoms, and the sparse part overtakes the dense one, where the"
+        " augmentation decouples the noise of the two views.",
+    ),
+    "alignment-trajectories": (
+        alignment_trajectories,
+        "Each neuron's cosine with the feature it ends on (blue) rises, and that with its strongest"
+        " other feature (orange) falls, once the bias has been raised (stage II).",
+    ),
+    "sparse-and-dense": (
+        sparse_and_dense,
+        "In stage I the sparse part of the weights grows and, under RandomMask, the dense part does"
+        " not.",
+    ),
+    "cosine-heatmaps": (
+        cosine_heatmaps,
+        "With neurons sorted by their atom a staircase of bright cells says that each neuron has"
+        " one feature and each atom its neurons.",
+    ),
+    "losses": (
+        losses,
+        "The loss falls below that of a constant representation; a lower loss does not mean better"
+        " features.",
+    ),
+    "neurons-per-atom": (
+        neurons_per_atom,
+        "Above, how well the best neuron of each atom fits it; below, how many neurons the atom"
+        " has.",
+    ),
+    "probe-errors": (
+        lambda runs: probe_errors({name: probe_run(run) for name, run in runs.items()}),
+        "Errors of linear heads that see the features, the raw input, or the latents thresholded"
+        " out of the noise.",
+    ),
+}
+
+
+def probe_run(run):
+    """Return the `ProbeResult` of a run's last weights, on samples drawn from its own seed."""
+    experiment = run.experiment
+    return probe(
+        run.weights, run.biases, make_model(experiment), generator(experiment.seed, "probe")
+    )
+
+
+def draw_gallery(runs, names=None):
+    """Yield (name, Figure) for every figure of the gallery that these runs support.
+
+    Parameters
+    ----------
+    runs : Run, or dict of str to Run
+    names : sequence of str, optional
+        Only these.
+    """
+    runs = as_runs(runs)
+    for name in names or GALLERY:
+        yield name, GALLERY[name][0](runs)

@@ -1,0 +1,54 @@
+"""Picture of the downstream tasks: errors of linear heads beside chance and the oracle."""
+
+import numpy as np
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from ..errors import InvalidInput
+from ..probing import ProbeResult
+from .canvas import PAGE, legend_above, new_figure, styled
+
+_ON = {"features": "features $f(x)$", "inputs": "input $x$", "oracle": "oracle"}
+
+
+@styled
+def probe_errors(results):
+    """Errors of linear heads on the features, on the raw inputs, and on oracle features.
+
+    Parameters
+    ----------
+    results : ProbeResult, or dict of str to ProbeResult
+        One for each run.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Bars are means over the draws of w*, dots single draws; dashed what a constant or a coin
+        achieves.
+    """
+    if isinstance(results, ProbeResult):
+        results = {"run": results}
+    if not isinstance(results, dict) or not results:
+        raise InvalidInput("results", type(results).__name__, "a dictionary of label to ProbeResult")
+    figure, axes = new_figure(PAGE, 2.5, 1, 2)
+    panels = {
+        "regression": (r"squared error / variance of $\langle w^*, z\rangle$", 1.0),
+        "classification": (r"error rate of sign $\langle w^*, z\rangle$", 0.5),
+    }
+    width = 0.8 / len(results)
+    for ax, (task, (name, chance)) in zip(axes[0], panels.items()):
+        for k, result in enumerate(results.values()):
+            errors = getattr(result, task)
+            for place, on in enumerate(_ON):
+                x = place + (k - (len(results) - 1) / 2) * width
+                ax.bar(x, np.mean(errors[on]), 0.9 * width, color=f"C{k}", alpha=0.75)
+                ax.plot(np.full(len(errors[on]), x), errors[on], ".", color="black", markersize=2.5)
+        ax.axhline(chance, color="black", linestyle="--", linewidth=0.8)
+        ax.set_xticks(range(len(_ON)), _ON.values())
+        ax.set(ylabel=name, title=task)
+        ax.grid(False, axis="x")
+    handles = [Patch(color=f"C{k}", alpha=0.75, label=name) for k, name in enumerate(results)]
+    handles.append(Line2D([], [], color="black", marker=".", linestyle="", label="one draw of $w^*$"))
+    handles.append(Line2D([], [], color="black", linestyle="--", linewidth=0.8, label="chance"))
+    legend_above(figure, handles)
+    return figure
