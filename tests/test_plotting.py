@@ -53,6 +53,13 @@ def test_a_figure_draws_one_run_and_twins(runs, name):
         assert_sound(figure)
 
 
+def test_twin_figures_show_the_probes_they_are_given(runs, tmp_path):
+    summaries = {label: featlearn.summarize(run) for label, run in runs.items()}
+    written = plotting.save_twin_figures(runs, summaries, tmp_path / "new" / "figures")
+    assert {path.stem for path in written} == set(plotting.GALLERY)
+    assert all(path.stat().st_size > 1000 for path in written)
+
+
 def test_a_lone_run_is_labelled_by_its_augmentation(runs):
     figure = plotting.alignment_trajectories(runs["RandomMask"])
     assert figure.axes[0].get_title() == "RandomMask"

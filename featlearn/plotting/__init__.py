@@ -5,7 +5,7 @@ Nothing here touches pyplot or its global state; `save` writes the same bytes fo
 
 from .atoms import cosine_heatmaps, neurons_per_atom
 from .canvas import label, label_runs, save
-from .gallery import GALLERY, draw_gallery
+from .gallery import GALLERY, draw_gallery, save_twin_figures
 from .headline import headline
 from .probes import probe_errors
 from .trajectories import alignment_trajectories, losses, sparse_and_dense

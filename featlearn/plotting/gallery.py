@@ -1,10 +1,12 @@
 """Every figure that runs alone support, by name, with a sentence on what to see in it."""
 
+from pathlib import Path
+
 from ..probing import probe
 from ..streams import generator
 from ..training import make_model
 from .atoms import cosine_heatmaps, neurons_per_atom
-from .canvas import as_runs
+from .canvas import as_runs, save
 from .headline import headline
 from .probes import probe_errors
 from .trajectories import alignment_trajectories, losses, sparse_and_dense
@@ -50,14 +52,14 @@ GALLERY = {
 
 
 def probe_run(run):
-    """Return the `ProbeResult` of a run's last weights, on samples drawn from its own seed."""
+    """Return the `ProbeResult` of a run's last weights; the samples are those of `summarize`."""
     experiment = run.experiment
     return probe(
-        run.weights, run.biases, make_model(experiment), generator(experiment.seed, "probe")
+        run.weights, run.biases, make_model(experiment), generator(experiment.seed, "probe", 1)
     )
 
 
-def draw_gallery(runs, names=None):
+def draw_gallery(runs, names=None, probes=None):
     """Yield (name, Figure) for every figure of the gallery that these runs support.
 
     Parameters
@@ -65,7 +67,34 @@ def draw_gallery(runs, names=None):
     runs : Run, or dict of str to Run
     names : sequence of str, optional
         Only these.
+    probes : dict of str to ProbeResult, optional
+        Probe results with the labels of `runs`; probed here unless given.
     """
     runs = as_runs(runs)
     for name in names or GALLERY:
-        yield name, GALLERY[name][0](runs)
+        if name == "probe-errors" and probes is not None:
+            yield name, probe_errors(probes)
+        else:
+            yield name, GALLERY[name][0](runs)
+
+
+def save_twin_figures(runs, summaries, directory):
+    """Draw the whole gallery of twins into a directory.
+
+    Parameters
+    ----------
+    runs : dict of str to Run
+    summaries : dict of str to Summary
+        With the same labels; their probe results are drawn.
+    directory : path
+
+    Returns
+    -------
+    list of Path
+        The files written.
+    """
+    probes = {name: summary.probe for name, summary in summaries.items()}
+    written = []
+    for name, figure in draw_gallery(runs, probes=probes):
+        written += save(figure, Path(directory) / name)
+    return written
