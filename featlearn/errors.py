@@ -20,10 +20,13 @@ class InvalidInput(FeatlearnError, ValueError):
 
     def __init__(self, field, value, wanted):
         self.field, self.value, self.wanted = field, value, wanted
-        shown = repr(value)
+        try:
+            shown = repr(value)
+        except ValueError:  # Python refuses to print a number of thousands of digits
+            shown = "a number of thousands of digits"
         if len(shown) > 80:
             shown = shown[:77] + "..."
-        super().__init__(f"{field}: got {shown}, wants {wanted}".replace("\n", " "))
+        super().__init__(" ".join(f"{field}: got {shown}, wants {wanted}".split()))
 
 
 class RunDirectoryError(FeatlearnError):

@@ -28,7 +28,10 @@ def _number(low, high=math.inf, open_low=False, open_high=False, optional=None):
     def check(value):
         if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
             return None
-        value = float(value)
+        try:
+            value = float(value)
+        except OverflowError:  # a whole number beyond any float
+            return None
         above = value > low if open_low else value >= low
         below = value < high if open_high else value <= high
         return value if above and below and math.isfinite(value) else None
@@ -127,6 +130,12 @@ class Experiment:
         self._check_together()
 
     def _check_together(self):
+        low, high = float(np.finfo(self.dtype).tiny), float(np.finfo(self.dtype).max)
+        for name, value in self.to_dict().items():
+            if isinstance(value, float) and value != 0 and not low <= value <= high:
+                raise InvalidInput(
+                    name, value, f"0, or {low:.2g} to {high:.2g}, what {self.dtype} can hold"
+                )
         d = self.n_features
         if d > self.n_inputs:
             raise InvalidInput("n_features", d, f"at most n_inputs = {self.n_inputs}")
@@ -176,7 +185,7 @@ class Experiment:
         """√(c_b log d / d), the ratio b_i/‖w_i‖ at the start of stage II."""
         return math.sqrt(self.bias_factor * math.log(self.n_features) / self.n_features)
 
-    def replace(self, **changes):
+    def replace(self, /, **changes):
         """Return a copy with some fields changed; an unknown name is refused."""
         known = [f.name for f in dataclasses.fields(self)]
         for name in changes:
@@ -226,7 +235,7 @@ class Experiment:
             raise InvalidInput("experiment file", str(path), f"a readable file ({error})") from None
         try:
             values = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InvalidInput("experiment file", str(path), f"valid text ({error})") from None
         if not isinstance(values, dict):
             raise InvalidInput("experiment file", str(path), "a table of fields")

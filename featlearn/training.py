@@ -249,4 +249,6 @@ _HINT = "lower learning_rate or initial_norm, or raise temperature"
 
 
 def _norms(weights):
-    return np.sqrt(np.einsum("ij,ij->i", weights, weights))
+    # Summed in float64: in float32 the square of a weight below 1e-23 would vanish.
+    squares = np.einsum("ij,ij->i", weights, weights, dtype=np.float64)
+    return np.sqrt(squares).astype(weights.dtype)

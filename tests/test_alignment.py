@@ -1,0 +1,108 @@
+"""Measures of alignment, on neurons made by hand."""
+
+import math
+
+import numpy as np
+import pytest
+
+from featlearn import InvalidInput
+from featlearn.alignment import (
+    alignment,
+    best_cosine_of_atoms,
+    best_cosine_of_neurons,
+    cosines,
+    dense_norm,
+    lottery_constants,
+    lottery_sets,
+    neurons_per_atom,
+    sparse_share,
+    support,
+)
+from featlearn.data import make_dictionary
+
+
+@pytest.fixture
+def made(seed):
+    """Neurons w_i = Σ_j α_ij M_j + β_i with known parts, one of them without any."""
+    rng = np.random.default_rng(seed)
+    dictionary = make_dictionary("orthonormal", 20, 4, rng)
+    alpha = np.array([[3.0, 0, 0, 0], [0, -4, 0, 0], [1, 1, -1, 1], [0, 0, 0, 0], [0, 0, 0, 0]])
+    beta = rng.standard_normal((5, 20))
+    beta -= beta @ dictionary @ dictionary.T
+    lengths = np.array([4.0, 0.0, 1.0, 2.0, 0.0])
+    beta *= (lengths / np.linalg.norm(beta, axis=1))[:, None]
+    weights = alpha @ dictionary.T + beta
+    return weights, dictionary, alpha, lengths, np.linalg.norm(weights, axis=1)
+
+
+def test_the_parts_of_a_neuron(made):
+    weights, dictionary, alpha, lengths, norms = made
+    measured = alignment(weights, dictionary)
+    np.testing.assert_allclose(measured, alpha, atol=1e-13)
+    np.testing.assert_allclose(dense_norm(measured, norms), lengths, atol=1e-6)
+    np.testing.assert_allclose(sparse_share(alpha, norms), [0.36, 1, 0.8, 0, 0], rtol=1e-12)
+    assert (dense_norm(10 * alpha, norms) >= 0).all(), "rounding never makes a square negative"
+
+
+def test_cosines_ignore_the_sign(made):
+    _, _, alpha, _, norms = made
+    cosine = cosines(alpha, norms)
+    third = 1 / math.sqrt(5)
+    wanted = [[0.6, 0, 0, 0], [0, 1, 0, 0], [third] * 4, [0] * 4, [0] * 4]
+    np.testing.assert_allclose(cosine, wanted, rtol=1e-12)
+    np.testing.assert_allclose(best_cosine_of_neurons(cosine), [0.6, 1, third, 0, 0])
+    np.testing.assert_allclose(best_cosine_of_atoms(cosine), [0.6, 1, third, third])
+    np.testing.assert_array_equal(neurons_per_atom(cosine), [0, 1, 0, 0])
+    np.testing.assert_array_equal(neurons_per_atom(cosine, 0.6), [1, 1, 0, 0])
+    np.testing.assert_array_equal(neurons_per_atom(cosine, 0.4), [2, 1, 0, 0])
+
+
+def test_measures_take_a_time_axis(made):
+    _, _, alpha, _, norms = made
+    both, both_norms = np.stack([alpha, 2 * alpha]), np.stack([norms, norms])
+    for measure in (sparse_share, cosines, dense_norm):
+        np.testing.assert_array_equal(measure(both, both_norms)[1], measure(2 * alpha, norms))
+
+
+def test_the_support_of_a_neuron():
+    cosine = np.array([[0.5, 0.49, 0.1, 0.0], [0.0, 0.9, 0.3, 0.0]])
+    np.testing.assert_array_equal(support(cosine), [[1, 0, 0, 0], [0, 1, 0, 0]])
+    np.testing.assert_array_equal(support(cosine, 0.3), [[1, 1, 0, 0], [0, 1, 1, 0]])
+
+
+def test_lottery_sets_by_hand():
+    # log d / d = 0.3466 at d = 4, so a winner has q ≥ 0.52 at 1.5, and ≥ 0.17 at 0.5.
+    squares = np.array(
+        [[0.55, 0.45, 0, 0], [0.51, 0.49, 0, 0], [0.1, 0.2, 0.7, 0], [0, 0, 0, 0]]
+    )
+    alpha = np.sqrt(squares) * [1, -1, 1, -1] * 7.0
+    potential, sure = lottery_sets(alpha)
+    np.testing.assert_array_equal(potential, [[1, 0, 0, 0], [0] * 4, [0, 0, 1, 0], [0] * 4])
+    np.testing.assert_array_equal(sure, potential)
+    potential, sure = lottery_sets(alpha, sure=1.5, potential=0.5)
+    np.testing.assert_array_equal(
+        potential, [[1, 1, 0, 0], [1, 1, 0, 0], [0, 1, 1, 0], [0] * 4]
+    )
+    assert not sure.any(), "each has a rival"
+    potential, sure = lottery_sets(alpha, sure=1.0, potential=1.45)
+    np.testing.assert_array_equal(potential[:2], [[1, 0, 0, 0], [1, 0, 0, 0]])
+    # The second of neuron 0 has q ≥ c1 too, but a rival that is a potential winner.
+    np.testing.assert_array_equal(sure[:2], [[1, 0, 0, 0], [1, 0, 0, 0]])
+
+
+def test_nearly_every_sure_set_has_a_member_at_initialisation(seed):
+    d, m = 64, 512
+    alpha = np.random.default_rng(seed).standard_normal((m, d))
+    _, sure = lottery_sets(alpha)
+    counts = sure.sum(axis=0)
+    assert np.mean(counts > 0) > 0.85
+    assert 2 < counts.mean() < 5
+
+
+def test_lottery_constants():
+    assert lottery_constants(0.01, 0.5) == pytest.approx((2.01, 1.01), rel=1e-15)
+    with pytest.warns(UserWarning, match="c1 = 2.04 is below c2 = 2.16"):
+        assert lottery_constants(0.2, 0.9) == pytest.approx((2.04, 2.16))
+    for excess, gamma in ((0.1, 0.0), (0.1, 1.0), (-1e-9, 0.5), (float("nan"), 0.5)):
+        with pytest.raises(InvalidInput):
+            lottery_constants(excess, gamma)
