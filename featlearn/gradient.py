@@ -18,6 +18,7 @@ import numpy as np
 from .errors import InvalidInput
 from .loss import Contrast, contrast
 from .network import Activations, forward
+from .threads import over_rows
 from .workspace import Workspace
 
 
@@ -162,11 +163,11 @@ def contrastive_gradient(
             np.matmul(probabilities, repelled_by, out=a)
         if partners is None:
             np.negative(a, out=a)
-        else:
-            pull = np.multiply(strength[:, None], partners, out=work("pull", shape, dtype))
-            np.subtract(pull, a, out=a)
-        a *= activations.active
-        return Term(inputs, activations, partners, None if partners is None else strength, a)
+            a *= activations.active
+            return Term(inputs, activations, None, None, a)
+        pull = work("pull", shape, dtype)
+        over_rows(_combine, a, partners, strength, activations.active, pull)
+        return Term(inputs, activations, partners, strength, a)
 
     terms = [term("anchor ", anchors, h_anchor, h_key.features, h_negative.features, repulsion)]
     if not stop_gradient:
@@ -183,6 +184,13 @@ def contrastive_gradient(
         gradient += later.coefficients.T @ later.inputs
     gradient /= -len(anchors)
     return ContrastiveGradient(result.loss, gradient, result, tuple(terms))
+
+
+def _combine(a, partners, strength, active, pull):
+    """a ← (strength · partners - a) · active, in place; pull is scratch."""
+    np.multiply(strength[:, None], partners, out=pull)
+    np.subtract(pull, a, out=a)
+    a *= active
 
 
 def _checked(weights, biases, anchors, keys, temperature, negatives):

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .threads import over_rows
 from .workspace import Workspace
 
 
@@ -73,12 +74,9 @@ def contrast(anchor_features, key_features, temperature, negative_features=None,
         np.fill_diagonal(logits, -np.inf)
     else:
         positive = np.einsum("pi,pi->p", scaled, key_features)
-    largest = np.maximum(logits.max(axis=1), positive)
-    logits -= largest[:, None]
-    weights = np.exp(logits, out=logits)
-    negative_weight = weights.sum(axis=1)
-    positive_weight = np.exp(positive - largest)
-    total = negative_weight + positive_weight
+    statistics = np.empty((len(logits), 3), dtype)
+    over_rows(_softmax, logits, positive, statistics)
+    largest, negative_weight, total = statistics.T
     # Where the positive is the largest, total - 1 is the negatives' weight alone, and log1p keeps
     # a small loss exact.
     log_total = np.where(
@@ -87,7 +85,20 @@ def contrast(anchor_features, key_features, temperature, negative_features=None,
         np.log(total, dtype=np.float64),
     )
     losses = temperature * ((largest - positive).astype(np.float64) + log_total)
-    weights /= total[:, None]
     return Contrast(
-        float(np.mean(losses)), negative_weight / total, weights, positive_weight / total
+        float(np.mean(losses)),
+        attraction=negative_weight / total,
+        repulsion=logits,
+        positive_probability=np.exp(positive - largest) / total,
     )
+
+
+def _softmax(logits, positive, statistics):
+    """Turn logits into probabilities in place; note each row's maximum and weights."""
+    largest = np.maximum(logits.max(axis=1), positive)
+    logits -= largest[:, None]
+    weights = np.exp(logits, out=logits)
+    negative_weight = weights.sum(axis=1)
+    total = negative_weight + np.exp(positive - largest)
+    weights /= total[:, None]
+    statistics[:] = np.stack([largest, negative_weight, total], axis=1)

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .threads import over_rows
 from .workspace import Workspace
 
 
@@ -52,14 +53,17 @@ def forward(weights, biases, inputs, work=None, name=""):
     work = work or Workspace()
     shape, dtype = (len(inputs), len(weights)), weights.dtype
     u = np.matmul(inputs, weights.T, out=work(name + "preactivations", shape, dtype))
-    h = np.clip(u, -biases, biases, out=work(name + "features", shape, dtype))
-    np.subtract(u, h, out=h)
-    active = np.greater_equal(
-        np.abs(u, out=work("absolute", shape, dtype)),
-        biases,
-        out=work(name + "active", shape, np.bool_),
-    )
+    h = work(name + "features", shape, dtype)
+    active = work(name + "active", shape, np.bool_)
+    over_rows(lambda u, h, active: _threshold(u, biases, h, active), u, h, active)
     return Activations(u, h, active)
+
+
+def _threshold(u, biases, h, active):
+    np.abs(u, out=h)
+    np.greater_equal(h, biases, out=active)
+    np.clip(u, -biases, biases, out=h)
+    np.subtract(u, h, out=h)
 
 
 def features(weights, biases, inputs):

@@ -23,7 +23,7 @@ import numpy as np
 
 from .errors import InvalidInput, RunDirectoryError
 from .experiment import Experiment
-from .streams import thread_count
+from .threads import thread_count
 from .trajectory import DirectoryRecorder, Run, quantities, recorded_steps
 from .training import TrainingState, init, make_model
 

@@ -4,8 +4,6 @@ The stream that fills a block of rows is a function of (seed, name, indices) alo
 be drawn by any number of threads, at any moment, or again after a restart, with the same bits.
 """
 
-import os
-
 import numpy as np
 
 # The position in this list is part of every stream's identity: append, never reorder.
@@ -31,18 +29,3 @@ def generator(seed, name, *index):
     """
     key = (STREAMS.index(name), *index)
     return np.random.Generator(np.random.SFC64(np.random.SeedSequence(seed, spawn_key=key)))
-
-
-def thread_count():
-    """Number of threads for BLAS and for drawing data.
-
-    The first of ``OPENBLAS_NUM_THREADS``, ``MKL_NUM_THREADS`` and ``OMP_NUM_THREADS`` that is set,
-    otherwise the number of processors this process may run on.
-    """
-    for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
-        value = os.environ.get(name, "")
-        if value.isdigit() and int(value) > 0:
-            return int(value)
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

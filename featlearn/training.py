@@ -2,9 +2,7 @@
 
 import dataclasses
 import math
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +12,8 @@ from .errors import InvalidInput, TrainingDiverged
 from .experiment import Experiment
 from .gradient import contrastive_gradient
 from .schedule import BiasSchedule, root_mean_square
-from .streams import generator, thread_count
+from .streams import generator
+from .threads import for_each
 from .views import Views, make_augmentation
 from .workspace import Workspace
 
@@ -159,15 +158,9 @@ def _draw(state, stream, n, work):
         block = Sample(latents[rows], signal[rows], noise[rows])
         return augmentation.pair(rng, block, model, out=(anchors[rows], keys[rows])).masks
 
-    pool, starts = _pool(thread_count()), range(0, n, BLOCK_ROWS)
-    blocks = list(pool.map(fill, starts) if pool else map(fill, starts))
+    blocks = for_each(fill, range(0, n, BLOCK_ROWS))
     masks = tuple(map(np.concatenate, zip(*blocks))) if keep_sample else ()
     return Views(anchors, keys, masks), Sample(latents, signal, noise) if keep_sample else None
-
-
-@lru_cache(maxsize=1)
-def _pool(threads):
-    return ThreadPoolExecutor(threads, "featlearn-data") if threads > 1 else None
 
 
 def evaluate(state, batch=None, work=None):

@@ -10,7 +10,7 @@ import sys
 
 from ..errors import FeatlearnError, InvalidInput, RunDirectoryError, TrainingDiverged
 
-COMMANDS = ("run", "plot")
+COMMANDS = ("reproduce", "run", "plot")
 
 
 def build_parser():
