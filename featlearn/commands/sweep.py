@@ -1,0 +1,129 @@
+"""Train a grid of experiments in parallel, a row of results each.
+
+examples:
+  featlearn sweep --preset tiny --grid temperature=1,2,4 --grid seed=0,1,2 --out sweeps/warm
+  featlearn sweep --file grid.toml --out sweeps/mine
+  featlearn sweep --file grid.toml --out sweeps/mine --scheduler tcp://host:8786
+
+A grid file holds a table [grid], a list of values for each swept field, and optionally a table [base]
+with the other fields and a preset. The directory then holds results.csv, a row a run, and the run
+directories. The same sweep again skips what is complete and resumes what is not; more points or seeds
+cost only the new ones.
+
+With --scheduler the runs go to the workers of a Dask cluster (the extra "distributed"). All of its
+machines must have featlearn installed, and its workers share the path of --out unless
+--no-trajectories is given.
+"""
+
+import contextlib
+import signal
+import sys
+import time
+
+from ..errors import InvalidInput
+from ..sweep import grid, load_grid, sweep
+from .common import add_experiment_arguments, experiment_from, message, parse_value
+
+
+def add_arguments(parser):
+    """Add this command's arguments."""
+    add_experiment_arguments(parser, "tiny")
+    parser.add_argument(
+        "--grid",
+        action="append",
+        default=[],
+        metavar="NAME=V1,V2,...",
+        help="values of one field; may be repeated, for every combination",
+    )
+    parser.add_argument("--file", metavar="FILE", help="a .toml grid instead")
+    parser.add_argument("--out", metavar="DIR", required=True, help="directory of the sweep")
+    parser.add_argument("--workers", type=int, help="runs at a time (the processors)")
+    parser.add_argument("--scheduler", metavar="ADDRESS", help="a Dask scheduler to run on instead")
+    parser.add_argument(
+        "--no-trajectories", action="store_true", help="keep the rows only, no run directories"
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress, no messages")
+
+
+def main(arguments):
+    """Run it."""
+    experiments = _experiments(arguments)
+    # A batch system ends a job with this signal: treat it as an interrupt.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    progress = SweepProgress(arguments.quiet)
+    try:
+        with _executor(arguments.scheduler) as executor:
+            rows = sweep(
+                experiments,
+                arguments.out,
+                executor,
+                workers=arguments.workers,
+                trajectories=not arguments.no_trajectories,
+                progress=progress,
+            )
+    except KeyboardInterrupt:
+        message("\nthe same command continues the sweep", arguments.quiet)
+        raise
+    broken = [row for row in rows if row["status"] != "complete"]
+    message(f"{len(rows) - len(broken)} runs complete, {len(broken)} failed", arguments.quiet)
+    for row in broken[:5]:
+        message(f"{row['run']}: {' '.join(row['error'].split())}", arguments.quiet)
+    print(f"{arguments.out}/results.csv")
+    return 1 if broken else 0
+
+
+def _experiments(arguments):
+    if arguments.file:
+        for name in ("preset", "config", "set", "seed", "grid"):
+            value = getattr(arguments, name)
+            if value not in (None, []):
+                raise InvalidInput(f"--{name}", value, "nothing, beside --file")
+        return grid(*load_grid(arguments.file))
+    if not arguments.grid:
+        raise InvalidInput("--grid", None, "name=v1,v2,..., or --file")
+    axes = {}
+    for text in arguments.grid:
+        name, equals, words = text.partition("=")
+        if not equals or not name or name in axes:
+            raise InvalidInput("--grid", text, "name=v1,v2,..., each name once")
+        axes[name] = [parse_value(name, word) for word in words.split(",")]
+    return grid(experiment_from(arguments), axes)
+
+
+@contextlib.contextmanager
+def _executor(address):
+    """Yield the executor of a Dask cluster, or None without an address."""
+    if address is None:
+        yield None
+        return
+    try:
+        from distributed import Client
+    except ImportError:
+        wanted = 'the extra "distributed": python -m pip install "featlearn[distributed]"'
+        raise InvalidInput("--scheduler", address, wanted) from None
+    try:
+        client = Client(address, timeout=10)
+    except (OSError, ValueError) as error:
+        wanted = f"a Dask scheduler that answers ({error})"
+        raise InvalidInput("--scheduler", address, wanted) from None
+    with client:
+        yield client.get_executor()
+
+
+class SweepProgress:
+    """A line on a terminal that says how far a sweep is; silent elsewhere, and with quiet."""
+
+    def __init__(self, quiet=False):
+        self._show = sys.stderr.isatty() and not quiet
+        self._started = None
+
+    def __call__(self, done, failed, left):
+        now = time.monotonic()
+        if self._started is None:
+            self._started, self._first = now, left
+        finished = self._first - left
+        line = f"{done} done, {failed} failed, {left} left"
+        if finished:
+            line += f", {(now - self._started) / finished * left:.0f} s to go"
+        if self._show:
+            print(f"\r{line:60}", end="" if left else "\n", file=sys.stderr, flush=True)

@@ -1,0 +1,226 @@
+"""Sweeps: grids, executors, failures, what a second call costs, and the table."""
+
+import csv
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from featlearn import Experiment, InvalidInput, RunDirectoryError, load_run, train
+from featlearn.commands import main
+from featlearn.rundir import read_json, read_status
+from featlearn.sweep import grid, load_grid, load_results, sweep
+
+
+class Inline:
+    """The least an executor can be: it runs what it is given at once, and counts."""
+
+    def __init__(self):
+        self.submitted = 0
+
+    def submit(self, function, *arguments):
+        self.submitted += 1
+        return Answer(function(*arguments))
+
+
+class Answer:
+    def __init__(self, value):
+        self._value = value
+
+    def result(self):
+        return self._value
+
+
+@pytest.fixture
+def base(small):
+    return small.replace(n_steps=60, record_every=5)
+
+
+def test_grid_takes_every_combination(base):
+    points = grid(base, {"temperature": [1, 2], "seed": [0, 1, 2]})
+    assert len(set(points)) == 6
+    assert [(e.temperature, e.seed) for e in points[:4]] == [(1, 0), (1, 1), (1, 2), (2, 0)]
+
+
+def test_a_bad_point_is_refused_before_anything_runs(base):
+    with pytest.raises(InvalidInput, match="temperature: got -1"):
+        grid(base, {"temperature": [1, -1]})
+    with pytest.raises(InvalidInput, match="n_featurs"):
+        grid(base, {"n_featurs": [8]})
+
+
+def test_grid_file(tmp_path):
+    path = tmp_path / "grid.toml"
+    path.write_text(
+        '[base]\npreset = "tiny"\ndensity = 0.1\n[grid]\nbias_growth = ["none", 1.5]\nseed = [3]\n'
+    )
+    base, axes = load_grid(path)
+    assert base.density == 0.1
+    assert axes == {"bias_growth": [None, 1.5], "seed": [3]}
+    path.write_text("[grids]\nseed = [3]\n")
+    with pytest.raises(InvalidInput, match="grid file"):
+        load_grid(path)
+
+
+def test_more_points_and_seeds_cost_only_the_new_ones(base, tmp_path):
+    counts = []
+    for axes in (
+        {"seed": [0]},
+        {"seed": [0]},
+        {"seed": [0, 1]},
+        {"seed": [0, 1], "temperature": [2.0, 3.0]},
+    ):
+        executor = Inline()
+        rows = sweep(grid(base, axes), tmp_path, executor, workers=1)
+        counts.append(executor.submitted)
+        assert all(row["status"] == "complete" for row in rows)
+    assert counts == [1, 0, 1, 2]
+    table = load_results(tmp_path / "results.csv")
+    assert sorted(zip(table["seed"], table["temperature"])) == [(0, 2), (0, 3), (1, 2), (1, 3)]
+
+
+def test_the_table_opens_in_numpy_and_in_plain_csv(base, tmp_path):
+    points = grid(base.replace(bias_growth=None), {"learning_rate": [1.0, 1e30], "seed": [0, 1]})
+    rows = sweep(points, tmp_path, Inline(), workers=1)
+    assert [row["status"] for row in rows] == ["complete"] * 2 + ["diverged"] * 2
+    table = load_results(tmp_path / "results.csv")
+    assert list(table["status"]) == [row["status"] for row in rows]
+    assert np.isnan(table["growth"][2:]).all() and np.isfinite(table["growth"][:2]).all()
+    assert table["growth"][0] == rows[0]["measures"]["growth"]
+    assert table["bias_growth"][0] == 1 + 1.0 / base.n_features
+    assert "is not finite" in table["error"][2]
+    text = (tmp_path / "results.csv").read_text()
+    assert '"' not in text and "#" not in text
+    widths = {len(line) for line in csv.reader(text.splitlines())}
+    assert widths == {len(table.dtype.names)}
+    # What diverged once diverges again: a second call leaves it.
+    again = Inline()
+    sweep(points, tmp_path, again, workers=1)
+    assert again.submitted == 0
+
+
+def test_a_failed_run_is_recorded_and_tried_again(base, tmp_path):
+    points = grid(base, {"seed": [0, 1]})
+    first = sweep(points, tmp_path, Inline(), workers=1, trajectories=False)
+    assert not (tmp_path / "runs").exists()
+    # A file where a run directory should be breaks that run alone.
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / first[0]["run"]).write_text("in the way")
+    counts = []
+    rows = sweep(points, tmp_path, Inline(), workers=1, progress=lambda *c: counts.append(c))
+    assert [row["status"] for row in rows] == ["failed", "complete"]
+    assert first[0]["run"] in rows[0]["error"]
+    assert counts[0] == (0, 0, 2) and counts[-1] == (1, 1, 0)
+    (tmp_path / "runs" / first[0]["run"]).unlink()
+    again = Inline()
+    rows = sweep(points, tmp_path, again, workers=1)
+    assert again.submitted == 1
+    assert [row["status"] for row in rows] == ["complete", "complete"]
+    assert [row["measures"] for row in rows] == [row["measures"] for row in first]
+
+
+def test_an_unfinished_run_is_resumed(base, tmp_path):
+    (whole,) = sweep([base], tmp_path / "whole", Inline())
+
+    class Stops(Inline):
+        def submit(self, function, fields, directory):
+            # What a killed worker leaves: a run directory in the middle of its run.
+            def stop(row):
+                if row["step"] == 30:
+                    raise MemoryError
+
+            with pytest.raises(MemoryError):
+                train(Experiment.from_dict(fields), directory, progress=stop)
+            return super().submit(function, fields, directory)
+
+    (row,) = sweep([base], tmp_path / "stopped", Stops())
+    assert row["measures"] == whole["measures"]
+    assert len(load_run(tmp_path / "stopped" / "runs" / row["run"])) == 13
+
+
+def test_processes_give_the_same_rows_and_a_killed_one_loses_nothing(base, tmp_path):
+    points = grid(base, {"seed": [0, 1, 2, 3]})
+    expected = sweep(points, tmp_path / "inline", ThreadPoolExecutor(1), trajectories=False)
+    killed = []
+
+    def kill_one(done, failed, left):
+        children = multiprocessing.active_children()
+        if done and not killed:
+            os.kill(children[0].pid, signal.SIGKILL)
+            killed.append(children[0].pid)
+
+    rows = sweep(points, tmp_path / "processes", workers=2, progress=kill_one)
+    assert killed
+    assert [row["status"] for row in rows] == ["complete"] * 4
+    for row, other in zip(rows, expected):
+        # Not to the bit: the threads of BLAS may differ here and there.
+        assert row["measures"]["growth"] == pytest.approx(other["measures"]["growth"], rel=1e-3)
+        config = read_json(tmp_path / "processes" / "runs" / row["run"] / "config.json")
+        assert config["blas_threads"] == 1
+
+
+def test_an_executor_that_gives_up_still_ends_with_every_row(base, tmp_path):
+    class Broken(Inline):
+        def submit(self, function, fields, directory):
+            if fields["seed"] == 1:
+                raise RuntimeError("no worker, is left")
+            return super().submit(function, fields, directory)
+
+    rows = sweep(grid(base, {"seed": [0, 1, 2]}), tmp_path, Broken(), workers=2)
+    assert [row["status"] for row in rows] == ["complete", "failed", "complete"]
+    assert load_results(tmp_path / "results.csv")["error"][1].endswith("no worker; is left")
+
+
+def test_two_sweeps_do_not_write_one_directory(base, tmp_path):
+    class Nested(Inline):
+        def submit(self, function, *arguments):
+            with pytest.raises(RunDirectoryError, match="another sweep"):
+                sweep([base], tmp_path, Inline())
+            return super().submit(function, *arguments)
+
+    (row,) = sweep([base], tmp_path, Nested())
+    assert row["status"] == "complete"
+
+
+def test_the_command(base, tmp_path, capsys):
+    base.save(tmp_path / "base.toml")
+    command = ["sweep", "--config", str(tmp_path / "base.toml"), "--out", str(tmp_path)]
+    assert main([*command, "--grid", "seed=0,1", "--workers", "1"]) == 0
+    said = capsys.readouterr()
+    assert said.out == f"{tmp_path}/results.csv\n"
+    assert said.err == "2 runs complete, 0 failed\n"
+    assert len(load_results(tmp_path / "results.csv")) == 2
+    assert main(["sweep", "--out", str(tmp_path)]) == 2
+    assert main(["sweep", "--out", str(tmp_path), "--grid", "seed"]) == 2
+    assert main(["sweep", "--out", str(tmp_path), "--grid", "seed=1,x"]) == 2
+    capsys.readouterr()
+    assert main(["sweep", "--out", str(tmp_path), "--grid", "tau=1"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_an_interrupted_command_keeps_its_rows_and_goes_on(base, tmp_path):
+    base.save(tmp_path / "base.json")
+    command = [sys.executable, "-m", "featlearn", "sweep", "--config", tmp_path / "base.json"]
+    command += ["--grid", "n_steps=20,100000", "--workers", "2", "--out", tmp_path]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not list((tmp_path / "rows").glob("*.json")) or len(
+        list((tmp_path / "runs").glob("*/checkpoint.npz"))
+    ) < 2:
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said.endswith("the same command continues the sweep\nfeatlearn: interrupted\n")
+    table = load_results(tmp_path / "results.csv")
+    assert list(table["n_steps"]) == [20]
+    (directory,) = [p for p in (tmp_path / "runs").iterdir() if "100000" in p.name]
+    status = read_status(directory)
+    assert status["status"] == "interrupted" and status["step"] > 0
