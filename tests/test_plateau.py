@@ -7,7 +7,9 @@ import pytest
 
 import featlearn
 from featlearn import Experiment
-from featlearn.theory.plateau import plateau
+from featlearn.theory.linear_network import rotation_test, spectrum_spread
+from featlearn.theory.plateau import plateau, view_noise
+from featlearn.theory.softmax_plateau import residual_moments, softmax_plateau, tilted_key
 from featlearn.workspace import Workspace
 
 SMALL = Experiment(
@@ -60,19 +62,46 @@ def simulate(experiment, expected, relax, n_steps):
     "changes",
     [
         {},
-        {"temperature": 3.0, "n_neurons": 20, "batch_size": 512, "n_inputs": 512},
+        {"temperature": 3.0, "n_neurons": 20, "n_inputs": 512},
         {"keep_probability": 0.35, "weight_decay": 0.02, "negatives": 200},
-        {"augmentation": "correlated_noise"},
+        {"augmentation": "correlated_noise", "noise_correlation": 0.03},
     ],
 )
-def test_leading_order_is_within_five_per_cent(changes):
+def test_mean_and_spread_of_the_plateau(changes):
     experiment = SMALL.replace(**changes)
-    expected = plateau(experiment)
-    sparse, dense, spread = simulate(experiment, expected, 100, 300)
-    assert expected.sparse == pytest.approx(sparse, rel=0.05)
-    assert expected.dense == pytest.approx(dense, rel=0.1)
+    leading, exact = plateau(experiment), softmax_plateau(experiment)
+    sparse, dense, spread = simulate(experiment, exact, 100, 250)
+    assert leading.sparse == pytest.approx(sparse, rel=0.05)
+    assert leading.dense == pytest.approx(dense, rel=0.1)
+    assert exact.sparse == pytest.approx(sparse, rel=0.02)
+    assert exact.dense == pytest.approx(dense, rel=0.06)
     # A semicircle's standard deviation is half its half-width.
-    assert expected.half_width / 2 == pytest.approx(spread, rel=0.15)
+    assert leading.half_width / 2 == pytest.approx(spread, rel=0.15)
+
+
+def test_the_softmax_repels_more_than_its_leading_order():
+    # With weak noise and decay a is well above 1, and the leading order is half as high again.
+    experiment = SMALL.replace(noise_factor=0.4, weight_decay=0.003, batch_size=128)
+    leading, exact = plateau(experiment), softmax_plateau(experiment)
+    sparse, _, _ = simulate(experiment, exact, 100, 200)
+    assert leading.sparse > 1.15 * sparse
+    assert exact.sparse == pytest.approx(sparse, rel=0.02)
+
+
+def test_moments_of_the_residual_against_draws():
+    views, sparse, dense, n = view_noise(SMALL), 0.8, 0.3, 400_000
+    rng = np.random.default_rng(0)
+    s, share = views.density, -views.shared
+    z = rng.choice([-1.0, 0.0, 1.0], n, p=[s / 2, 1 - s, s / 2])
+    scattered, own, other = rng.standard_normal((3, 2, n))
+    scattered *= np.sqrt(share)
+    y, zeta = scattered + np.sqrt(views.anchor - share) * own
+    key, key_zeta = np.sqrt(views.key - share) * other - scattered
+    y, key = y + z, key + z
+    u = np.sqrt(sparse) * y + np.sqrt(dense) * zeta
+    r = np.sqrt(sparse) * key + np.sqrt(dense) * key_zeta - tilted_key(u, sparse, dense, views)
+    drawn = [np.mean(r * y) / np.sqrt(sparse), np.mean(r * zeta) / np.sqrt(dense), np.mean(r**2)]
+    np.testing.assert_allclose(residual_moments(sparse, dense, views, 1.0), drawn, atol=2e-3)
 
 
 def test_decay_above_the_signal_leaves_nothing():
@@ -81,6 +110,32 @@ def test_decay_above_the_signal_leaves_nothing():
     assert expected.half_width == 0
 
 
-def test_views_that_share_dense_noise_are_refused():
+@pytest.mark.parametrize("augmentation", ["none", "independent_masks"])
+def test_views_that_share_dense_noise_are_refused(augmentation):
     with pytest.raises(featlearn.InvalidInput, match="augmentation"):
-        plateau(SMALL.replace(augmentation="none"))
+        plateau(SMALL.replace(augmentation=augmentation))
+
+
+def test_a_linear_network_singles_out_no_feature(small):
+    rng = np.random.default_rng(1)
+    linear = featlearn.train(
+        small.replace(
+            stage_one_growth=None, initial_norm=1.0, learning_rate=0.3, batch_size=300
+        )
+    )
+    result = rotation_test(linear["alignment"][-1], rng)
+    assert result.p_value > 0.01
+    assert abs(result.measured - result.expected) < 3 * result.spread
+    # It does learn the span: the spectrum is far more equal than at the start.
+    assert spectrum_spread(linear["alignment"][-1]) < spectrum_spread(linear["alignment"][0]) / 2
+    with_bias = rotation_test(featlearn.train(small)["alignment"][-1], rng)
+    assert with_bias.p_value <= 0.01
+    assert with_bias.measured > with_bias.expected + 5 * with_bias.spread
+
+
+def test_rotation_test_knows_neurons_on_features():
+    rng = np.random.default_rng(0)
+    assert rotation_test(np.tile(np.eye(8), (3, 1)), rng, 99).p_value == 0.01
+    # Under the null the p-value is uniform.
+    values = [rotation_test(rng.standard_normal((12, 6)), rng, 19).p_value for _ in range(200)]
+    assert np.mean(values) == pytest.approx(0.525, abs=0.07)

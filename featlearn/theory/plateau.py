@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass
 
 from ..errors import InvalidInput
+from ..views import make_augmentation
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class Plateau:
 
 @dataclass(frozen=True)
 class ViewNoise:
-    """Variances of the views along a unit direction, and their covariance across the views.
+    """Variances of the noise of the views along a unit direction, and its covariance across them.
 
     Attributes
     ----------
@@ -73,22 +74,23 @@ class ViewNoise:
         s, variance of the signal along an M_j.
     anchor, key : float
         n₁ and n₂: dense noise, and under a mask the part of the signal that the mask scatters.
-    mask_share : float
-        f = d/d1, or (d+2)/(d1+2) for a Haar-random dictionary; the views' covariance is s(1-f)
-        along an M_j and -s f along a dense direction. 0 where no mask scatters the signal.
+    shared : float
+        Covariance of the two: -s f under `RandomMask`, whose views scatter the signal in opposite
+        directions, and positive where the views share dense noise.
     """
 
     density: float
     anchor: float
     key: float
-    mask_share: float
+    shared: float
 
 
 def mask_share(experiment):
-    """Return f, the mean of a column's squared entries weighted by diag(M Mᵀ).
+    """Return f, the share of the signal along an M_j that a mask scatters.
 
-    d/d1 where diag(M Mᵀ) is flat, (d+2)/(d1+2) in the mean over Haar-random dictionaries, and 1 for
-    the identity, whose atoms a mask removes whole.
+    The mean of diag(M Mᵀ) weighted by the squares of M_j: d/d1 where that diagonal is flat,
+    (d+2)/(d1+2) on average for a Haar-random dictionary, and 1 for the identity, whose atoms a mask
+    removes whole.
     """
     d, d1 = experiment.n_features, experiment.n_inputs
     if experiment.dictionary == "identity":
@@ -103,70 +105,79 @@ def negatives_factor(experiment):
 
 
 def view_noise(experiment):
-    """Return the `ViewNoise` of an experiment whose views share the signal only.
+    """Return the `ViewNoise` of an experiment, from its augmentation's second moments.
 
-    RandomMask with keep probability k: n₁ = σ²/k + (1/k - 1) s f and n₂ = σ²/(1-k) + k/(1-k) s f;
-    correlated noise at ρ = 0: n₁ = n₂ = 2σ² and f = 0.
-
-    Raises
-    ------
-    InvalidInput
-        For an augmentation that leaves the dense features correlated across the views.
+    Notes
+    -----
+    Derived in featlearn/theory/derivation.md, "Second moments of views".
     """
-    s, variance = experiment.resolved_density, experiment.resolved_noise_variance
-    if experiment.augmentation == "random_mask":
-        k, f = experiment.keep_probability, mask_share(experiment)
-        anchor = variance / k + (1 / k - 1) * s * f
-        key = variance / (1 - k) + k / (1 - k) * s * f
-        return ViewNoise(s, anchor, key, f)
-    if experiment.augmentation == "correlated_noise" and experiment.noise_correlation == 0:
-        return ViewNoise(s, 2 * variance, 2 * variance, 0.0)
-    raise InvalidInput(
-        "augmentation",
-        experiment.augmentation,
-        "random_mask, or correlated_noise at noise_correlation 0: views that share no dense noise",
+    s, f = experiment.resolved_density, mask_share(experiment)
+    augmentation = make_augmentation(
+        experiment.augmentation, experiment.keep_probability, experiment.noise_correlation
     )
+    moments = augmentation.moments(s, experiment.resolved_noise_variance)
+    cross, anchor, key = (f * moment.diagonal + moment.isotropic for moment in moments)
+    return ViewNoise(s, anchor, key, cross)
 
 
 def plateau(experiment):
     """Return the plateau of the linear phase, to leading order in the similarities.
 
-    With c₁ = s + n₁ and c₂ = s + n₂ (at keep probability 1/2 all indices can be dropped),
+    With c₁ = s + n₁ and c₂ = s + n₂ (equal at keep probability 1/2) and x the covariance of the
+    views' noise, -s f under RandomMask,
 
-        k = (s q (1-f) - λ)/c₁,
-        e = (η/2B) k n₁ (d1-d)/(λ + s f + k n₁),
+        k = (q (s + x) - λ)/c₁,
+        e = (η/2B) k n₁ (d1-d)/(λ - q x + k n₁),
         a = (k - n₂ e)/c₂.
 
     Parameters
     ----------
     experiment : Experiment
-        Its views must share the sparse features only; see `view_noise`.
+        Any keep probability, dictionary and kind of negatives.
 
     Returns
     -------
     Plateau
-        All zero where decay beats the signal, s q (1-f) ≤ λ; a = 0 where sampling noise alone fills
+        All zero where decay beats the signal, q (s + x) ≤ λ; a = 0 where sampling noise alone fills
         the room, n₂ e ≥ k.
+
+    Raises
+    ------
+    InvalidInput
+        Where q x > λ. The dense features then grow by themselves, in all left directions and not
+        only in those of W M, until similarities are far from small: there is no such plateau.
 
     Notes
     -----
-    Derived in featlearn/theory/derivation.md, "Plateau of the linear phase". The mean is a few per
-    cent high, as the true softmax repels more than its leading order.
+    Derived in featlearn/theory/derivation.md, "Plateau of the linear phase". The true softmax repels
+    more than its leading order: the mean is high by 1-5 % where a < 1, and by more above (see
+    `softmax_plateau`).
     """
-    views = view_noise(experiment)
-    s, f, decay = views.density, views.mask_share, experiment.weight_decay
-    anchor, key = s + views.anchor, s + views.key
-    gain = s * negatives_factor(experiment) * (1 - f)
-    repulsion = max(0.0, gain - decay) / anchor
-    drowned = experiment.learning_rate / (2 * experiment.batch_size) * repulsion * views.anchor
-    drowned *= experiment.n_inputs - experiment.n_features
-    restoring = decay + s * f + repulsion * views.anchor
-    dense = drowned / restoring if drowned > 0 else 0.0
+    views, factor = view_noise(experiment), negatives_factor(experiment)
+    decay, extra = experiment.weight_decay, experiment.n_inputs - experiment.n_features
+    if factor * views.shared > decay:
+        raise InvalidInput(
+            "augmentation",
+            experiment.augmentation,
+            f"views that share dense noise of variance ≤ weight_decay = {decay:.4g} for a plateau"
+            f" of the linear phase, not {views.shared:.4g}",
+        )
+    anchor, key = views.density + views.anchor, views.density + views.key
+    gain = factor * (views.density + views.shared)
+    if gain <= decay:
+        return plateau_at(experiment, 0.0, 0.0)
+    repulsion = (gain - decay) / anchor
+    noise = experiment.learning_rate / (2 * experiment.batch_size) * repulsion
+    restoring = decay - factor * views.shared + repulsion * views.anchor
+    dense = noise * views.anchor * extra / restoring if views.anchor > 0 else 0.0
     sparse = max(0.0, repulsion - views.key * dense) / key
-    return _plateau(experiment, repulsion, dense, sparse)
+    return plateau_at(experiment, sparse, dense)
 
 
-def _plateau(experiment, repulsion, dense, sparse):
+def plateau_at(experiment, sparse, dense):
+    """Return the `Plateau` of an experiment with the stationary values a and e."""
+    views = view_noise(experiment)
+    repulsion = (views.density + views.key) * sparse + views.key * dense
     return Plateau(
         repulsion,
         dense,
