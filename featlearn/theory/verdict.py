@@ -11,7 +11,7 @@ import textwrap
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 HOLDS, FAILS, DOES_NOT_APPLY = "holds", "fails", "does not apply"
 WIDTH = 100
@@ -138,7 +138,7 @@ def confidence(values):
     n = len(values)
     if n < 2:
         return None
-    return float(stats.t.ppf(0.975, n - 1) * np.std(values, ddof=1) / math.sqrt(n))
+    return float(special.stdtrit(n - 1, 0.975) * np.std(values, ddof=1) / math.sqrt(n))
 
 
 def number(value):

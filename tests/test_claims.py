@@ -1,0 +1,207 @@
+"""The claims tell a network that has learned from one that has not, and say when they apply."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import featlearn
+from featlearn.errors import InvalidInput
+from featlearn.streams import generator
+from featlearn.theory import check, check_pair
+from featlearn.theory.boundaries import find_boundaries
+from featlearn.theory.claims_decoupling import correlation
+from featlearn.theory.claims_linear import random_best_cosine
+from featlearn.theory.claims_representation import claim_t1, claim_t2, claim_t3, crowd_bound
+from featlearn.theory.conditions import crossing_growth, noise_margin
+from featlearn.theory.floors import bayes_floor, linear_floor
+from featlearn.theory.observed import Observed
+
+EXPERIMENT = featlearn.Experiment(
+    n_features=16,
+    n_inputs=128,
+    n_neurons=64,
+    batch_size=512,
+    n_steps=3,
+    learning_rate=0.05,
+    weight_decay=0.0,
+    density=0.1,
+    noise_variance=0.1,
+    stage_one_growth=1.0,
+    bias_factor=0.5,
+    bias_growth=10.0,
+    bias_cap=0.55,
+)
+
+
+@pytest.fixture(scope="module")
+def twins():
+    """Two runs too short to learn anything, that have gone through all stages nevertheless."""
+    return {
+        name: featlearn.train(EXPERIMENT.replace(augmentation=name))
+        for name in ("random_mask", "none")
+    }
+
+
+def with_weights(run, weights):
+    """The run as if it had ended with these weights, at the cap of the biases."""
+    norms = np.linalg.norm(weights, axis=1)
+    return dataclasses.replace(
+        run,
+        weights=weights.astype(run.weights.dtype),
+        biases=(run.experiment.bias_cap * norms).astype(run.biases.dtype),
+    )
+
+
+def outcomes(verdicts):
+    return {v.quantity: v.outcome for v in verdicts}
+
+
+def atoms(run):
+    """Four neurons an atom, of either sign, with a little of everything else."""
+    exp = run.experiment
+    matrix = run.dictionary[:, np.arange(exp.n_neurons) % exp.n_features].T
+    signs = np.where(np.arange(exp.n_neurons) < 32, 1, -1)[:, None]
+    noise = generator(1, "theory").standard_normal(matrix.shape) / np.sqrt(exp.n_inputs)
+    return signs * matrix + 0.2 * noise
+
+
+def test_pure_neurons_that_cover_the_atoms_bear_out_t1_and_t2(twins):
+    observed = [Observed(with_weights(twins["random_mask"], atoms(twins["random_mask"])))]
+    assert {v.outcome for v in claim_t1(observed) + claim_t2(observed)} == {"holds"}
+
+
+def test_random_neurons_do_not(twins):
+    run = twins["random_mask"]
+    random = generator(2, "theory").standard_normal(run.weights.shape)
+    observed = [Observed(with_weights(run, random))]
+    found = outcomes(claim_t1(observed) + claim_t2(observed))
+    for quantity in ("atoms with a pure neuron", "dense coordinate √d1/‖w‖, rms"):
+        assert found[quantity] == "fails"
+    assert found["regression error on f"] == "fails"
+
+
+def test_neurons_spread_over_the_span_or_crowded_on_one_atom_fail_t1(twins):
+    run = twins["random_mask"]
+    mixed = generator(3, "theory").standard_normal((64, 16)) @ run.dictionary.T
+    found = outcomes(claim_t1([Observed(with_weights(run, mixed))]))
+    assert found["mean |N_i|"] == found["off-support alignment √d/‖w‖, rms"] == "fails"
+    crowd = atoms(run)
+    crowd[16:] = crowd[0]
+    found = outcomes(claim_t1([Observed(with_weights(run, crowd))]))
+    assert found["most pure neurons of one atom"] == "fails"
+    assert found["atoms with a pure neuron"] == "holds"
+
+
+def test_without_augmentation_a_function_of_the_noise_bears_out_t3_and_pure_neurons_do_not(twins):
+    run = twins["none"]
+    random = generator(4, "theory").standard_normal(run.weights.shape)
+    dense = random - random @ run.dictionary @ run.dictionary.T
+    assert {v.outcome for v in claim_t3([Observed(with_weights(run, dense))])} == {"holds"}
+    learned = with_weights(run, atoms(run))
+    assert {v.outcome for v in claim_t3([Observed(learned)])} == {"fails"}
+
+
+def test_claims_name_the_precondition_they_lack(twins):
+    def reasons(run):
+        observed = [Observed(run)]
+        return [c(observed)[0].reason for c in (claim_t1, claim_t2, claim_t3)]
+
+    plain, masked = twins["none"], twins["random_mask"]
+    assert all("share dense noise" in reason for reason in reasons(plain)[:2])
+    assert "augmented" in reasons(masked)[2]
+    changed = dataclasses.replace(masked, experiment=EXPERIMENT.replace(n_steps=9))
+    assert "stopped at step 3 of 9" in reasons(changed)[0]
+    changed = dataclasses.replace(masked, experiment=EXPERIMENT.replace(learning_rate=50.0))
+    assert noise_margin(changed.experiment) > 1 and "noise margin" in reasons(changed)[0]
+    grown = {**plain.arrays, "weight_norm": plain["weight_norm"] * np.geomspace(1, 1e4, 4)[:, None]}
+    changed = dataclasses.replace(plain, arrays=grown)
+    assert "g = 9.2" in reasons(changed)[2]
+    linear = dataclasses.replace(masked, experiment=EXPERIMENT.replace(stage_one_growth=None))
+    assert "linear" in reasons(linear)[0]
+
+
+def test_the_two_numbers_of_the_preconditions():
+    matched = featlearn.Experiment(noise_factor=2.0, learning_rate=0.15)
+    # The matched pair of the theory's last table.
+    assert noise_margin(matched) == pytest.approx(0.21, abs=0.01)
+    assert crossing_growth(matched.replace(augmentation="none")) == pytest.approx(5.3, abs=0.15)
+    assert crossing_growth(matched.replace(n_inputs=64)) == -np.inf
+
+
+def test_the_floors_are_those_of_the_best_estimators():
+    rng = generator(0, "theory")
+    s, variance, n = 0.1, 0.09, 200_000
+    z = rng.choice([-1, 0, 1], n, p=[s / 2, 1 - s, s / 2])
+    u = z + np.sqrt(variance) * rng.standard_normal(n)
+    likelihood = np.exp(-((u[:, None] - [-1, 0, 1]) ** 2) / (2 * variance)) * [s / 2, 1 - s, s / 2]
+    mean = (likelihood[:, 2] - likelihood[:, 0]) / likelihood.sum(axis=1)
+    assert bayes_floor(s, variance) == pytest.approx(np.mean((mean - z) ** 2) / s, rel=0.03)
+    slope = (u @ z) / (u @ u)
+    assert linear_floor(s, variance) == pytest.approx(np.mean((slope * u - z) ** 2) / s, rel=0.03)
+    assert bayes_floor(s, 1e-4) < 1e-6
+    assert bayes_floor(s, 1e4) == pytest.approx(1, abs=1e-4)
+    assert bayes_floor(0.0, 1.0) == 1 and bayes_floor(s, 0.0) == 0
+
+
+def test_random_directions_and_random_choices():
+    g = generator(0, "theory").standard_normal((20_000, 12))
+    cosine = np.abs(g).max(axis=1) / np.linalg.norm(g, axis=1)
+    assert random_best_cosine(12) == pytest.approx(cosine.mean(), rel=0.01)
+    choices = generator(1, "theory").integers(8, size=(2000, 64))
+    most = np.array([np.bincount(row).max() for row in choices])
+    assert np.mean(most > crowd_bound(64, 8)) < 3e-3 < np.mean(most > crowd_bound(64, 8) - 3)
+
+
+def test_the_correlation_has_the_standard_error_it_says():
+    rng = generator(0, "theory")
+    common, a, b = rng.standard_normal((3, 400, 500, 2))
+    found = [correlation(common[k] + a[k], common[k] + b[k]) for k in range(400)]
+    values = np.array([c.value for c in found])
+    assert values.mean() == pytest.approx(0.5, abs=0.01)
+    assert np.mean([c.error for c in found]) == pytest.approx(values.std(), rel=0.15)
+    assert correlation(a[0], a[0]) == pytest.approx((1.0, 0.0))
+
+
+def test_boundaries_are_found_where_pieces_meet_and_only_there():
+    t = np.arange(300)
+    noise = 0.003 * generator(0, "theory").standard_normal(300)
+    stages = np.where(t < 80, 1.0, np.maximum(0.6 - 0.004 * (t - 80), 0.2)) + noise * (t >= 80)
+    first, second = find_boundaries(stages)
+    assert first == 80 and abs(second - 180) < 10
+    assert find_boundaries(stages[:150]) == [80]
+    assert find_boundaries(stages[:60]) == []
+    assert find_boundaries(np.ones(1)) == []
+
+
+def test_check_refuses_what_does_not_belong_together(twins):
+    with pytest.raises(InvalidInput, match="only the seed"):
+        check(twins.values())
+    with pytest.raises(InvalidInput, match="different seed"):
+        check([twins["none"], twins["none"]])
+    with pytest.raises(InvalidInput, match="at least one run"):
+        check([])
+    with pytest.raises(InvalidInput, match="with an augmentation and with none"):
+        check_pair(twins["none"], twins["random_mask"])
+    other = featlearn.train(EXPERIMENT.replace(seed=1, augmentation="none"))
+    with pytest.raises(InvalidInput, match="a twin of"):
+        check_pair(twins["random_mask"], other)
+
+
+def test_twins_are_told_apart_by_their_features(twins):
+    masked, plain = twins["random_mask"], twins["none"]
+    random = generator(5, "theory").standard_normal(plain.weights.shape)
+    dense = random - random @ plain.dictionary @ plain.dictionary.T
+    learned, unlearned = with_weights(masked, atoms(masked)), with_weights(plain, dense)
+    found = outcomes(check_pair(learned, unlearned))
+    del found["final loss, none over augmented"]  # no loss belongs to weights made by hand
+    assert set(found.values()) == {"holds"}
+    found = outcomes(check_pair(learned, with_weights(plain, atoms(plain))))
+    assert found["regression error, none over augmented"] == "fails"
+
+
+def test_several_seeds_give_every_verdict_an_interval(twins):
+    runs = [twins["none"], featlearn.train(EXPERIMENT.replace(seed=1, augmentation="none"))]
+    verdicts = [v for v in check(runs) if v.outcome != "does not apply"]
+    assert len(verdicts) > 10
+    assert all(v.spread is not None for v in verdicts)
