@@ -1,0 +1,166 @@
+"""Stage I: how the sparse and the dense part of the neurons grow while similarities are ≪ τ.
+
+With b = 0 the network is linear, and with a nearly uniform softmax one step is w ← w + η(Ĉw - λw),
+where Ĉ is the batch's cross-covariance of the views. In the mean over batches
+
+    (a, β²) at step t+1  =  T · (a, β²) at step t,      a = ‖α‖², β² = ‖β‖²,
+
+with a constant 2 × 2 matrix T that holds for one neuron and for the sum over neurons alike (derived
+in featlearn/theory/derivation.md, "Stage I with sampling noise"): on its diagonal the squared drift
+factors (1 + η(q c_D - λ))², and η²/B times the sampling noise of Ĉw everywhere.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .moments import Split, attraction, view_moments
+
+
+class StageOne(NamedTuple):
+    """A predicted trajectory of stage I.
+
+    Attributes
+    ----------
+    steps : ndarray of int, shape (T,)
+    sparse, dense : ndarray of shape (T, ...)
+        a = ‖α‖² and β² = ‖β‖², per neuron or summed as the start was.
+    """
+
+    steps: np.ndarray
+    sparse: np.ndarray
+    dense: np.ndarray
+
+    @property
+    def sparse_share(self):
+        """a/(a + β²)."""
+        return self.sparse / (self.sparse + self.dense)
+
+    @property
+    def growth(self):
+        """√((a + β²)/(a + β²)(0)), how far the norms have grown."""
+        total = self.sparse + self.dense
+        return np.sqrt(total / total[0])
+
+
+def stage_one_matrix(experiment):
+    """Return the 2 × 2 matrix T of one step, acting on (a, β²).
+
+    Parameters
+    ----------
+    experiment : Experiment
+        Any augmentation, keep probability and noise correlation, in-batch or separate negatives,
+        with or without stop-gradient.
+
+    Returns
+    -------
+    ndarray of shape (2, 2)
+
+    Notes
+    -----
+    Exact in the mean over batches for b = 0, a uniform softmax and a flat M, up to terms smaller than
+    those kept by a factor 1/d1. A Haar-random M adds a scatter of diag(M Mᵀ) that couples α and β at
+    the relative strength f√(2/d), f = d/d1: at d1/d ≥ 16 below 1 % of a over a growth of 100 in a.
+    All neurons share a batch's noise, so that a single seed scatters around the mean by percents
+    however many neurons it has.
+    """
+    d, d1 = experiment.n_features, experiment.n_inputs
+    eta, decay = experiment.learning_rate, experiment.weight_decay
+    cross = view_moments(experiment).cross
+    arguments = 1 if experiment.stop_gradient else 2
+    pull = arguments * attraction(experiment)
+    drift = np.diag([(1 + eta * (pull * part - decay)) ** 2 for part in cross])
+    noise = sampling_noise(experiment, directions=Split(d, d1 - d))
+    return drift + eta**2 / experiment.batch_size * noise
+
+
+def sampling_noise(experiment, directions):
+    """Return the matrix N that gives B times the variance of Ĉw on either side of span(M).
+
+    B · (tr Cov on span(M), tr Cov on its complement) = N · (a, β²). For the anchors' part of the
+    gradient, g = Ĉw with y = ⟨w, x⁺⁺⟩, it is
+
+        B · Cov(g) = q E[y²] E[x⁺x⁺ᵀ] + q₂ E[x⁺y] E[x⁺y]ᵀ + q² cum₄(x⁺, x⁺ᵀ, y, y),
+
+    q₂ = q with in-batch negatives, whose mean is subtracted from the keys, and q² with separate ones.
+    The keys' part (without stop-gradient) has the views exchanged, and there is a covariance of both.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    directions : Split
+        Number of directions on either side, d and d1 - d.
+
+    Returns
+    -------
+    ndarray of shape (2, 2)
+    """
+    v = view_moments(experiment)
+    q = attraction(experiment)
+    q2 = q if experiment.negatives == "in_batch" else q * q
+
+    def fourth(out_excess, in_excess):
+        return q * q * _fourth_cumulant(v, out_excess, in_excess)
+
+    def gradient_through(view, other, excess, other_excess):
+        pairs = q * np.outer(np.multiply(directions, view), other)
+        return pairs + q2 * np.diag(np.square(v.cross)) + fourth(excess, other_excess)
+
+    noise = gradient_through(v.anchor, v.key, v.anchor_excess, v.key_excess)
+    if experiment.stop_gradient:
+        return noise
+    noise += gradient_through(v.key, v.anchor, v.key_excess, v.anchor_excess)
+    both = q2 * np.outer(np.multiply(directions, v.cross), v.cross)
+    both += q * np.diag(np.multiply(v.anchor, v.key)) + fourth(v.cross_excess, v.cross_excess)
+    return noise + 2 * both
+
+
+def _fourth_cumulant(v, out_excess, in_excess):
+    """Trace of the fourth cumulant on either side of span(M), as a matrix acting on (a, β²).
+
+    Two ways make views non-Gaussian together. The z_j are, κ₄ = s(1-3s). And a mask's noise has the
+    size of the input it masks: given z its variance is excess · (signal energy), so that the energy
+    of one view moves with that of the other.
+
+    `out_excess` belongs to the pair of views that is traced over, `in_excess` to the pair that is
+    projected on w.
+    """
+    s, variance, f = v.density, v.noise_variance, v.diagonal.sparse
+    kappa = s * (1 - 3 * s)
+    seen = np.array([1 + in_excess * f, in_excess * f])
+    energy = np.square([s + variance, variance])
+    return np.array(
+        [
+            (1 + out_excess * f) * kappa * seen,
+            out_excess * ((1 - f) * kappa * seen + 2 * energy),
+        ]
+    )
+
+
+def predict_stage_one(experiment, sparse, dense, n_steps):
+    """Iterate the recursion of stage I from a start.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    sparse, dense : array_like of the same shape
+        a = ‖α‖² and β² = ‖β‖² at step 0, per neuron or summed.
+    n_steps : int ≥ 0
+
+    Returns
+    -------
+    StageOne
+        At steps 0 … n_steps.
+    """
+    matrix = stage_one_matrix(experiment)
+    states = np.empty((n_steps + 1, 2, *np.shape(sparse)))
+    states[0] = sparse, dense
+    for t in range(n_steps):
+        states[t + 1] = np.tensordot(matrix, states[t], 1)
+    return StageOne(np.arange(n_steps + 1), states[:, 0], states[:, 1])
+
+
+def initial_split(experiment):
+    """Return the expected (a, β²) of one neuron at initialisation, a `Split`."""
+    total, share = experiment.initial_norm**2, experiment.n_features / experiment.n_inputs
+    return Split(total * share, total * (1 - share))
