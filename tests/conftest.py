@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from featlearn import Experiment
+from featlearn import Experiment, train
 
 
 def pytest_generate_tests(metafunc):
@@ -28,3 +28,16 @@ def small():
         bias_cap=0.6,
         seed=0,
     )
+
+
+@pytest.fixture(scope="session")
+def twins(tmp_path_factory):
+    """Directories of a short run with RandomMask and of one without augmentation."""
+    experiment = Experiment(
+        n_features=8, n_inputs=64, n_neurons=24, batch_size=100, n_steps=120, learning_rate=1.0,
+        stage_one_growth=1.2, bias_growth=1.02, bias_cap=0.6,
+    )  # fmt: skip
+    place = tmp_path_factory.mktemp("twins")
+    for name in ("random_mask", "none"):
+        train(experiment.replace(augmentation=name), place / name)
+    return place / "random_mask", place / "none"

@@ -3,9 +3,14 @@
 Nothing here touches pyplot or its global state; `save` writes the same bytes for the same figure.
 """
 
+from .animation import animate, neuron_map
 from .atoms import cosine_heatmaps, neurons_per_atom
 from .canvas import label, label_runs, save
+from .forces import forces, record_forces
 from .gallery import GALLERY, draw_gallery, save_twin_figures
 from .headline import headline
+from .lottery import lottery
 from .probes import probe_errors
+from .spectrum import spectrum_and_plateau
+from .tables import phase_diagram, scaling_fits, speed
 from .trajectories import alignment_trajectories, losses, sparse_and_dense

@@ -80,6 +80,9 @@ def save(figure, path, formats=FORMATS, dpi=None):
     with in_style():
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            # The layout is solved once, so that both files have the same and it costs half.
+            figure.draw_without_rendering()
+            figure.set_layout_engine("none")
             for kind, file in zip(formats, written):
                 figure.savefig(file, dpi=dpi or "figure", metadata=_METADATA[kind])
         except OSError as error:
@@ -120,16 +123,16 @@ def thinned(n_rows, n_drawn=ROWS_DRAWN):
     return np.unique(np.linspace(0, n_rows - 1, min(n_drawn, n_rows)).round().astype(int))
 
 
-def stage_starts(run):
+def stage_starts(steps, stages):
     """Return a dictionary of stage number to the first recorded step of that stage."""
-    stages, first = np.unique(np.asarray(run["stage"]), return_index=True)
-    return {int(stage): int(run.steps[row]) for stage, row in zip(stages, first)}
+    numbers, first = np.unique(np.asarray(stages), return_index=True)
+    return {int(number): int(steps[row]) for number, row in zip(numbers, first)}
 
 
-def mark_stages(axes, run):
+def mark_stages(axes, steps, stages):
     """Draw a line where each later stage begins, and name the stages along the top."""
-    starts = stage_starts(run)
-    edges = [*starts.values(), int(run.steps[-1])]
+    starts = stage_starts(steps, stages)
+    edges = [*starts.values(), int(steps[-1])]
     span = max(edges[-1] - edges[0], 1)
     for number, start, end in zip(starts, edges, edges[1:]):
         if start > edges[0]:

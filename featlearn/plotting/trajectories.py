@@ -72,7 +72,7 @@ def draw_alignments(ax, run):
         ax.plot(steps, best_other, color=ORANGE, **style)
     ax.plot(steps, won, color=BLUE, **style)
     ax.axhline(1 / math.sqrt(run.experiment.n_inputs), color="black", linestyle="--", linewidth=0.8)
-    mark_stages(ax, run)
+    mark_stages(ax, run.steps, run["stage"])
     ax.set(ylim=(0, 1), xlim=(steps[0], steps[-1]), xlabel="step")
 
 
@@ -135,7 +135,7 @@ def draw_norms(ax, run):
     _band(ax, steps, sparse, GREEN, "-")
     if run.experiment.n_inputs > run.experiment.n_features:
         _band(ax, steps, dense, VERMILLION, "-.")
-    mark_stages(ax, run)
+    mark_stages(ax, run.steps, run["stage"])
     ax.set(yscale="log", xlabel="step", xlim=(steps[0], steps[-1]))
 
 
@@ -182,14 +182,14 @@ def losses(runs):
         handles += ax.plot(
             steps[rows], mean[rows], color=f"C{k}", linestyle="-" if k % 2 == 0 else "-.", label=name
         )
-        for start in list(stage_starts(run).values())[1:]:
+        for start in list(stage_starts(steps, run["stage"]).values())[1:]:
             row = np.searchsorted(steps, start)
             ax.plot(start, mean[row], "o", color=f"C{k}", markeredgecolor="white", zorder=3)
     for value in sorted({round(_constant_loss(run.experiment), 9) for run in runs.values()}):
         line = ax.axhline(value, color="black", linestyle="--", linewidth=0.8)
     line.set_label("constant representation")
     handles.append(line)
-    if any(len(stage_starts(run)) > 1 for run in runs.values()):
+    if any(run["stage"][-1] > run["stage"][0] for run in runs.values()):
         handles.append(
             Line2D([], [], color=GREY, marker="o", linestyle="", label="a stage begins")
         )

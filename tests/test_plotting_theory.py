@@ -1,0 +1,101 @@
+"""Figures that hold measurements against predictions, and figures of tables, at small sizes."""
+
+import numpy as np
+import pytest
+
+import featlearn
+from featlearn import plotting
+from featlearn.commands import main
+from featlearn.errors import InvalidInput
+from featlearn.plotting.animation import atom_positions, neuron_positions
+from featlearn.plotting.lottery import initial_ranks
+from featlearn.plotting.spectrum import semicircle
+from featlearn.plotting.tables import cell_edges, grid_means
+
+from figure_checks import assert_sound
+
+
+@pytest.fixture(scope="session")
+def with_mask(twins):
+    return featlearn.load_run(twins[0])
+
+
+def test_the_lottery_ranks_and_picture(with_mask):
+    ranks = initial_ranks(np.array([[0.1, -0.5, 0.3], [0.2, 0.1, -0.05]]), np.array([2, 0]))
+    assert list(ranks) == [2, 1]
+    assert_sound(plotting.lottery(with_mask))
+    # Also while no neuron is pure.
+    assert_sound(plotting.lottery(with_mask, threshold=1.0))
+
+
+def test_the_spectrum_has_its_predicted_lines(small):
+    run = featlearn.train(small.replace(stage_one_growth=None, n_steps=60))
+    figure = plotting.spectrum_and_plateau(run)
+    assert_sound(figure)
+    from featlearn.theory.plateau import plateau
+
+    lines = [line.get_ydata()[0] for line in figure.axes[0].lines if line.get_linestyle() == "--"]
+    expected = plateau(run.experiment)
+    assert lines == [expected.singular_value_squared, expected.dense_squared]
+    x, density = semicircle(0.3)
+    assert np.trapezoid(density, x) == pytest.approx(1, abs=1e-2)
+
+
+def test_forces_are_the_growth_rate_along_the_winner(small):
+    experiment = small.replace(n_steps=30, dtype="float64")
+    table = plotting.record_forces(experiment, n_rows=5, batches=1)
+    run = featlearn.train(experiment)
+    winner = np.abs(run["alignment"][-1]).argmax(axis=1)
+    along = run["alignment"][:, np.arange(len(winner)), winner]
+    t = table["step"]
+    grown = (along[t + 1] - along[t]) / along[t] / experiment.learning_rate
+    total = table["attraction"] + table["repulsion"] + table["decay"]
+    np.testing.assert_allclose(total, grown, rtol=1e-8)
+    assert_sound(plotting.forces(table))
+
+
+def test_neurons_stand_where_their_norm_points(with_mask, tmp_path, capsys):
+    place = neuron_positions(np.array([[0.0, 2.0], [0.0, 0.0]]), np.array([2.0, 1.0]))
+    np.testing.assert_allclose(place, [atom_positions(2)[1], [0, 0]], atol=1e-12)
+    assert_sound(plotting.neuron_map(with_mask))
+    film = tmp_path / "run.gif"
+    assert main(["animate", str(with_mask.directory), str(film), "--frames", "3", "--fps", "2"]) == 0
+    assert film.read_bytes()[:6] == b"GIF89a"
+    for wrong in (["film.mp4"], [str(film), "--frames", "0"]):
+        assert main(["animate", str(with_mask.directory), *wrong]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 2
+
+
+def phase_table():
+    names = [("rho", float), ("sigma", float), ("seed", int), ("share", float)]
+    return np.array(
+        [(a, b, s, np.nan if a + b == 0.1 else (a < 0.4) * 0.8 + 0.1 * s)
+         for a in (0, 0.3, 0.6) for b in (0.1, 1.0) for s in (0, 1)],
+        names,
+    )  # fmt: skip
+
+
+def test_the_phase_diagram_averages_over_seeds_and_leaves_gaps():
+    table = phase_table()
+    xs, ys, means = grid_means(table, "rho", "sigma", "share")
+    assert list(xs) == [0, 0.3, 0.6] and list(ys) == [0.1, 1]
+    np.testing.assert_allclose(means, [[np.nan, 0.85, 0.05], [0.85, 0.85, 0.05]])
+    np.testing.assert_allclose(cell_edges([1, 10, 100], True), [10**-0.5, 10**0.5, 10**1.5, 10**2.5])
+    figure = plotting.phase_diagram(
+        table, "rho", "sigma", "share", {"predicted": ([0.4, 0.4], [0.1, 1])}, logarithmic=("sigma",)
+    )
+    assert_sound(figure)
+    with pytest.raises(InvalidInput, match="one of rho, sigma, seed, share"):
+        plotting.phase_diagram(table, "rho", "tau", "share")
+
+
+def test_scaling_and_speed_are_drawn_from_tables():
+    d = np.array([8, 8, 16, 32])
+    fit = {"n_features": d, "values": 1 / d, "exponent": -1.0, "error": 0.1, "prefactor": 1.0}
+    assert_sound(plotting.scaling_fits({"share": fit, "time": fit | {"predicted": -0.5}}))
+    assert_sound(plotting.scaling_fits({"share": fit}))
+    table = np.array(
+        [("ours", 2.0, 1.9, 2.2), ("another", 5.0, 4.0, 6.0)],
+        [("name", "U10"), ("median", float), ("low", float), ("high", float)],
+    )
+    assert_sound(plotting.speed(table, floor=1.5))
