@@ -13,7 +13,8 @@ import numpy as np
 from ..data import SparseCodingModel
 from ..network import features
 from ..streams import generator
-from .verdict import at_least, within
+from .conditions import features_not_promised
+from .verdict import at_least, does_not_apply, within
 
 SAMPLES = 2048
 # Position of this module's draws in the "theory" stream of a seed.
@@ -153,8 +154,13 @@ def claim_t5(observed):
             "what the views share is the signal, less what the mask scatters and the threshold"
             " cuts: more than half"
         )
-        values = [c.value for c in signal]
-        verdicts.append(at_least("T5", "f across views, x = M z", 0.5, values, why))
+        values, unmet = [c.value for c in signal], features_not_promised(observed)
+        name = "f across views, x = M z"
+        verdicts.append(
+            does_not_apply("T5", name, f"of learned features only: {unmet}")
+            if unmet
+            else at_least("T5", name, 0.5, values, why)
+        )
     elif exp.augmentation == "none":
         why = "both views are the sample itself"
         verdicts.append(_compare("f across views, x = ξ", noise, [1.0], why))

@@ -12,6 +12,7 @@ from scipy import special
 
 from ..streams import generator
 from .claims_representation import floors
+from .linear_network import rotation_test
 from .verdict import at_least, at_most, does_not_apply, within
 
 _STREAM, _SAMPLES, _BLOCK = 4, 16384, 2048
@@ -105,16 +106,22 @@ def claim_t4(observed):
             "none has a cosine of 0.9 with an atom",
         ),
     ]
-    verdicts.append(_end_of_stage_one(observed, expected))
+    verdicts.append(_end_of_stage_one(observed))
     return verdicts
 
 
-def _end_of_stage_one(observed, expected):
-    """Whether a linear phase has singled out atoms: the neurons' directions in span(M)."""
+def _end_of_stage_one(observed):
+    """Whether the linear phase has singled out atoms: the neurons against rotations of them."""
     name = "best cosine in span(M), end of stage I"
     rows = [(o.first_row_of(2) or len(o.run)) - 1 for o in observed]
     if min(rows) < 1:
         return does_not_apply("T4", name, "stage I is shorter than the recorded rows")
-    found = [best_cosines_in_span(o.run["alignment"][r]).mean() for o, r in zip(observed, rows)]
-    why = "still that of random directions: b = 0 turns all features alike; a seed scatters by 3 %"
-    return within("T4", name, expected, found, 0.1, why)
+    tests = [
+        rotation_test(o.run["alignment"][row], generator(o.experiment.seed, "theory", _STREAM, 1))
+        for o, row in zip(observed, rows)
+    ]
+    expected = float(np.mean([t.expected for t in tests]))
+    shifted = [expected + t.measured - t.expected for t in tests]
+    why = "that of the same neurons rotated at random, within four standard deviations of it"
+    absolute = 4 * max(t.spread for t in tests)
+    return within("T4", name, expected, shifted, 0.0, why, absolute)

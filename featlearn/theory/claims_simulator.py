@@ -29,7 +29,12 @@ def claim_simulator(observed):
     -------
     list of Verdict
     """
-    return [*views_against_moments(observed), recorded_loss(observed), update_of(observed)]
+    return [
+        *views_against_moments(observed),
+        first_update(observed),
+        recorded_loss(observed),
+        update_of(observed),
+    ]
 
 
 def views_against_moments(observed, batches=4):
@@ -60,7 +65,7 @@ def views_against_moments(observed, batches=4):
     verdicts = []
     for name, samples in found.items():
         # The columns of M are orthonormal up to rounding, and so is what should be 0.
-        expected = round(float(np.mean([_expected(o)[name] for o in observed])), 6)
+        expected = round(float(np.mean([_expected(o)[name] for o in observed])), 6) + 0.0
         error = max(x.std() / math.sqrt(len(x)) for x in samples)
         rounding = 1e-5 * max(abs(_expected(o)["anchor with itself"]) for o in observed)
         verdicts.append(
@@ -143,6 +148,41 @@ def recorded_loss(observed):
     return within(CLAIM, name, 1.0, ratios, 1e-3, "rounding of single precision")
 
 
+def first_update(observed):
+    """Compare the first recorded update of the alignments with the loss's slope at the start.
+
+    The weights at step 0 follow from the seed. With G = ((1 - ηλ) α(0) - α(1))/η from the first two
+    rows, the loss has the slope ‖G‖² along G Mᵀ if G is the gradient's part on span(M).
+    """
+    name = "slope along the first recorded update"
+    if any(o.experiment.record_every > 1 or len(o.run) < 2 for o in observed):
+        return does_not_apply(CLAIM, name, "the row of step 1 is not recorded")
+    ratios = []
+    for o in observed:
+        state = training.init(o.experiment.replace(dtype="float64"))
+        exp, matrix = state.experiment, state.model.dictionary
+        before, after = np.asarray(o.run["alignment"][:2], np.float64)
+        gradient = ((1 - exp.learning_rate * exp.weight_decay) * before - after) / exp.learning_rate
+        ratios.append(_slope(state, training.draw_batch(state), gradient @ matrix.T))
+    why = "central difference of the loss at the weights that the seed gives; rounding"
+    return within(CLAIM, name, 1.0, ratios, 1e-3, why)
+
+
+def _slope(state, batch, direction):
+    """The loss's slope along a direction, over the direction's squared length; NaN for none."""
+    exp = state.experiment
+    frozen = state.weights if exp.stop_gradient else None
+    size = np.linalg.norm(direction)
+    if size == 0:
+        return np.nan
+    eps = 1e-6 * np.linalg.norm(state.weights) / size
+    up, down = (
+        reference_loss(exp, state.weights + step * direction, state.biases, batch, frozen)
+        for step in (eps, -eps)
+    )
+    return (up - down) / (2 * eps * size**2)
+
+
 def update_of(observed):
     """Compare one update with the central difference of the loss along it.
 
@@ -161,15 +201,7 @@ def update_of(observed):
         exp = state.experiment
         new = training.step(state).weights
         decayed = (1 - exp.learning_rate * exp.weight_decay) * state.weights
-        update = (decayed - new) / exp.learning_rate
-        frozen = state.weights if exp.stop_gradient else None
-        size = np.linalg.norm(update)
-        eps = 1e-6 * np.linalg.norm(state.weights) / size if size else 0.0
-        ends = [
-            reference_loss(exp, state.weights + sign * eps * update, state.biases, batch, frozen)
-            for sign in (1, -1)
-        ]
-        ratios.append((ends[0] - ends[1]) / (2 * eps * size**2) if size else np.nan)
+        ratios.append(_slope(state, batch, (decayed - new) / exp.learning_rate))
     why = "central difference of the loss, stopped where training stops it; kinks and rounding"
     return within(CLAIM, "slope of the loss along an update", 1.0, ratios, 1e-3, why)
 
