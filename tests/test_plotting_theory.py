@@ -28,6 +28,27 @@ def test_the_lottery_ranks_and_picture(with_mask):
     assert_sound(plotting.lottery(with_mask, threshold=1.0))
 
 
+def test_stage_one_starts_on_the_recursion_and_ends_near_it(with_mask):
+    [ax] = plotting.stage_one_growth(with_mask).axes
+    measured, predicted = ax.lines[0], ax.lines[1]
+    assert predicted.get_linestyle() == "--"
+    assert predicted.get_ydata()[0] == pytest.approx(measured.get_ydata()[0])
+    # One seed of a short stage: the same growth within a fifth.
+    grown = [line.get_ydata()[-1] / line.get_ydata()[0] for line in (measured, predicted)]
+    assert grown[0] == pytest.approx(grown[1], rel=0.2)
+
+
+def test_the_decoupling_picture_measures_what_the_closed_forms_say(small):
+    table = plotting.cross_view_correlations(small, 2000)
+    for row in table.values():
+        for part in ("sparse", "dense"):
+            assert row[part] == pytest.approx(row[part + "_predicted"], abs=0.03)
+    assert table["none"]["dense"] == pytest.approx(1)
+    assert_sound(plotting.decoupling(table))
+    with pytest.raises(InvalidInput, match="dense directions"):
+        plotting.cross_view_correlations(small.replace(n_inputs=8, dictionary="identity"))
+
+
 def test_the_spectrum_has_its_predicted_lines(small):
     run = featlearn.train(small.replace(stage_one_growth=None, n_steps=60))
     figure = plotting.spectrum_and_plateau(run)

@@ -77,17 +77,23 @@ def save(figure, path, formats=FORMATS, dpi=None):
     """
     path = Path(path)
     written = [path.with_name(f"{path.name}.{kind}") for kind in formats]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for kind, file in zip(formats, written):
+            write(figure, file, kind, dpi)
+    except OSError as error:
+        raise RunDirectoryError(f"{path}: cannot be written ({error.strerror})") from None
+    return written
+
+
+def write(figure, file, kind, dpi=None):
+    """Write a figure to a path or a binary stream, `kind` being "png" or "pdf"."""
     with in_style():
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            # The layout is solved once, so that both files have the same and it costs half.
+        # The layout is solved once, so that all files have the same and it costs half.
+        if figure.get_layout_engine() is not None:
             figure.draw_without_rendering()
             figure.set_layout_engine("none")
-            for kind, file in zip(formats, written):
-                figure.savefig(file, dpi=dpi or "figure", metadata=_METADATA[kind])
-        except OSError as error:
-            raise RunDirectoryError(f"{path}: cannot be written ({error.strerror})") from None
-    return written
+        figure.savefig(file, format=kind, dpi=dpi or "figure", metadata=_METADATA[kind])
 
 
 def as_runs(runs):

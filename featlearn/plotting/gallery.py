@@ -7,7 +7,9 @@ from ..streams import generator
 from ..training import make_model
 from .atoms import cosine_heatmaps, neurons_per_atom
 from .canvas import as_runs, save
+from .growth import stage_one_growth
 from .headline import headline
+from .lottery import lottery
 from .probes import probe_errors
 from .trajectories import alignment_trajectories, losses, sparse_and_dense
 
@@ -42,6 +44,16 @@ GALLERY = {
         neurons_per_atom,
         "Above, how well the best neuron of each atom fits it; below, how many neurons the atom"
         " has.",
+    ),
+    "stage-one-growth": (
+        stage_one_growth,
+        "Stage I: the measured growth of the sparse and the dense part lies on the recursion that"
+        " the theory derives for them.",
+    ),
+    "lottery": (
+        lottery,
+        "The feature a neuron ends on led, or nearly led, among its features from the start; at the"
+        " end of stage I almost every winner leads.",
     ),
     "probe-errors": (
         lambda runs: probe_errors({name: probe_run(run) for name, run in runs.items()}),

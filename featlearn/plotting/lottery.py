@@ -29,12 +29,13 @@ def initial_ranks(alignments, winners):
 
 
 @styled
-def lottery(run, threshold=0.9):
+def lottery(runs, threshold=0.9):
     """Initial rank against final winner.
 
     Parameters
     ----------
-    run : Run
+    runs : Run, or dict of str to Run
+        A row each.
     threshold : float
         Final cosine from which a neuron counts as pure.
 
@@ -47,45 +48,56 @@ def lottery(run, threshold=0.9):
         cosine; dashed, the bound 1.5 log d/d of the lottery sets, beyond which a pair is a potential
         winner.
     """
-    [(name, run)] = as_runs(run).items()
-    cosine = final_cosines(run)
-    winners, pure = cosine.argmax(axis=1), cosine.max(axis=1) >= threshold
-    # Before any neuron is pure, the picture shows all of them.
-    counted = pure if pure.any() else np.ones_like(pure)
-    end = np.flatnonzero(np.asarray(run["stage"]) == 1)[-1]
-    m, d = cosine.shape
-    figure, axes = new_figure(PAGE, 2.6, 1, 2)
-    left, right = axes[0]
-    for row, color, shift in ((0, GREY, -0.2), (end, BLUE, 0.2)):
-        ranks = initial_ranks(np.asarray(run["alignment"][row]), winners)[counted]
-        share = np.bincount(ranks, minlength=d + 1)[1:] / counted.sum()
-        left.bar(np.arange(1, d + 1) + shift, share, 0.4, color=color)
-    left.axhline(1 / d, color="black", linestyle="--", linewidth=0.8)
-    shown = min(d, 12)
-    left.set(
-        xlabel="rank of the final feature", ylabel="fraction of neurons", xlim=(0.4, shown + 0.6)
-    )
-    left.set_xticks(range(1, shown + 1, 1 if shown <= 8 else 2))
-    which = f"final cosine ≥ {threshold}" if pure.any() else "no pure one yet"
-    left.set_title(f"{counted.sum()} of {m} neurons, {which}")
-
-    start = np.asarray(run["alignment"][0], np.float64)
-    q = start**2 / np.maximum(np.sum(start**2, axis=1, keepdims=True), 1e-300)
-    _, sure = lottery_sets(start)
-    others = ~sure
-    rows = thinned(others.sum(), 6000)
-    style = dict(linestyle="", markeredgewidth=0, rasterized=True)
-    right.plot(q[others][rows], cosine[others][rows], ".", color=GREY, alpha=0.4, markersize=3, **style)
-    right.plot(q[sure], cosine[sure], "o", color=ORANGE, markersize=3.5, **style)
-    right.axvline(1.5 * math.log(d) / d, color="black", linestyle="--", linewidth=0.8)
-    right.set(xlabel=r"initial $q_{ij}$", ylabel="final cosine", ylim=(0, 1), xlim=(0, None))
-    right.set_title(f"{np.mean(cosine[sure] >= threshold):.0%} of {sure.sum()} sure pairs win")
+    runs = as_runs(runs)
+    figure, axes = new_figure(PAGE, 0.5 + 2.1 * len(runs), len(runs), 2)
+    for (left, right), (name, run) in zip(axes, runs.items()):
+        cosine = final_cosines(run)
+        _draw_ranks(left, run, cosine, threshold)
+        _draw_pairs(right, run, cosine, threshold)
+        if len(runs) > 1:
+            left.set_ylabel(f"{name}\n{left.get_ylabel()}")
+        if left is not axes[-1, 0]:
+            left.set_xlabel("")
+            right.set_xlabel("")
     handles = [
         Patch(color=GREY, label="rank at initialisation"),
         Patch(color=BLUE, label="rank at the end of stage I"),
         Line2D([], [], color="black", linestyle="--", linewidth=0.8,
                label=r"chance $1/d$;  bound $1.5\,\log d/d$"),
-        Line2D([], [], color=ORANGE, marker="o", linestyle="", label=r"sure pair"),
+        Line2D([], [], color=ORANGE, marker="o", linestyle="", label="sure pair"),
     ]  # fmt: skip
     legend_above(figure, handles)
     return figure
+
+
+def _draw_ranks(ax, run, cosine, threshold):
+    winners, pure = cosine.argmax(axis=1), cosine.max(axis=1) >= threshold
+    # Before any neuron is pure, the picture shows all of them.
+    counted = pure if pure.any() else np.ones_like(pure)
+    end = np.flatnonzero(np.asarray(run["stage"]) == 1)[-1]
+    m, d = cosine.shape
+    for row, color, shift in ((0, GREY, -0.2), (end, BLUE, 0.2)):
+        ranks = initial_ranks(np.asarray(run["alignment"][row]), winners)[counted]
+        share = np.bincount(ranks, minlength=d + 1)[1:] / counted.sum()
+        ax.bar(np.arange(1, d + 1) + shift, share, 0.4, color=color)
+    ax.axhline(1 / d, color="black", linestyle="--", linewidth=0.8)
+    shown = min(d, 12)
+    ax.set(xlabel="rank of the final feature", ylabel="fraction of neurons", xlim=(0.4, shown + 0.6))
+    ax.set_xticks(range(1, shown + 1, 1 if shown <= 8 else 2))
+    which = f"cosine ≥ {threshold}" if pure.any() else f"none ends with a cosine ≥ {threshold}"
+    ax.set_title(f"{counted.sum()} of {m} neurons, {which}")
+
+
+def _draw_pairs(ax, run, cosine, threshold):
+    start = np.asarray(run["alignment"][0], np.float64)
+    q = start**2 / np.maximum(np.sum(start**2, axis=1, keepdims=True), 1e-300)
+    _, sure = lottery_sets(start)
+    d = cosine.shape[1]
+    rows = thinned((~sure).sum(), 6000)
+    style = dict(linestyle="", markeredgewidth=0, rasterized=True)
+    ax.plot(q[~sure][rows], cosine[~sure][rows], ".", color=GREY, alpha=0.4, markersize=3, **style)
+    ax.plot(q[sure], cosine[sure], "o", color=ORANGE, markersize=3.5, **style)
+    ax.axvline(1.5 * math.log(d) / d, color="black", linestyle="--", linewidth=0.8)
+    ax.set(xlabel=r"initial $q_{ij}$", ylabel="final cosine", ylim=(0, 1), xlim=(0, None))
+    won = int(np.sum(cosine[sure] >= threshold))
+    ax.set_title(f"{won} of {sure.sum()} sure pairs win")

@@ -1,0 +1,47 @@
+"""Write one HTML file to send: experiment, predictions, measurements, verdicts and figures.
+
+The file needs neither a network nor a script to be read.
+
+examples:
+  featlearn report runs/default runs/no-augmentation -o report.html
+"""
+
+from pathlib import Path
+
+from ..errors import InvalidInput, RunDirectoryError
+from ..rundir import load_run, write_aside
+from .common import message
+
+
+def add_arguments(parser):
+    """Add this command's arguments."""
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="run directory")
+    parser.add_argument("-o", "--out", default="report.html", metavar="FILE", help="(report.html)")
+    parser.add_argument("--quiet", action="store_true", help="no messages")
+
+
+def main(arguments):
+    """Run it."""
+    out = Path(arguments.out)
+    if out.suffix not in (".html", ".htm"):
+        raise InvalidInput("--out", arguments.out, "a name ending in .html")
+    loaded = [load_run(directory) for directory in arguments.runs]
+    # Matplotlib and the checks take a while to import, which the other commands need not wait for.
+    from ..plotting import GALLERY, draw_gallery, label_runs
+    from ..report import MOST_IN_A_FIGURE, make_report
+    from .check import reports_on
+
+    runs = label_runs(loaded)
+    checked = [(one.title, one.verdicts) for one in reports_on(loaded, arguments.quiet)]
+    message("drawing", arguments.quiet)
+    # More panels than this are too small to read: the first runs stand for the rest.
+    shown = dict(list(runs.items())[:MOST_IN_A_FIGURE])
+    figures = ((name, GALLERY[name][1], figure) for name, figure in draw_gallery(shown))
+    text = make_report(runs, checked, figures)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_aside(out, text.encode())
+    except OSError as error:
+        raise RunDirectoryError(f"{out}: cannot be written ({error.strerror})") from None
+    print(out)
+    return 0
