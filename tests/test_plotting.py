@@ -103,6 +103,19 @@ def test_the_plot_command_draws_into_the_run_and_refuses_bad_input(twins, tmp_pa
         assert len(error) == 1 and error[0].startswith("featlearn: ")
 
 
+def test_a_watched_run_leaves_its_last_picture(tmp_path, capsys):
+    words = "run --preset tiny --set n_features=8 --set n_inputs=32 --set n_neurons=8 --quiet"
+    words += " --set batch_size=16 --set n_steps=20"
+    picture = tmp_path / "picture.png"
+    where = ["--out", str(tmp_path / "run"), "--watch"]
+    assert main([*words.split(), *where, str(picture)]) == 0
+    assert picture.read_bytes()[:4] == b"\x89PNG"
+    assert list(tmp_path.glob("*.new")) == []
+    for wrong in (tmp_path / "picture.jpg", tmp_path / "missing" / "picture.png"):
+        assert main([*words.split(), *where, str(wrong)]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 2
+
+
 def test_a_run_of_one_row_is_refused(small):
     run = featlearn.train(small.replace(n_steps=0))
     with pytest.raises(InvalidInput, match="1 recorded rows"):

@@ -4,18 +4,21 @@ examples:
   featlearn run --preset tiny
   featlearn run --preset quick --set temperature=1 --seed 3 --out runs/warm
   featlearn run --config experiment.toml --out runs/mine
+  featlearn run --preset quick --watch picture.png
   featlearn run --resume runs/mine
 
 fields of an experiment, with their defaults, for --set name=value ("none" follows the paper's
 formula):
 """
 
+from contextlib import nullcontext
 from pathlib import Path
 
 from ..errors import InvalidInput
 from ..loop import train
 from ..rundir import read_config
 from .common import Progress, add_experiment_arguments, experiment_from, field_table, message
+from .watching import Watcher
 
 __doc__ += field_table() + "\n"
 
@@ -25,6 +28,9 @@ def add_arguments(parser):
     add_experiment_arguments(parser, "quick")
     parser.add_argument("--out", metavar="DIR", help="run directory (runs/PRESET-SEED)")
     parser.add_argument("--resume", metavar="DIR", help="continue the run recorded there")
+    parser.add_argument(
+        "--watch", metavar="PNG", help="a picture to redraw every few seconds while it trains"
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress, no messages")
 
 
@@ -41,8 +47,10 @@ def main(arguments):
         name = arguments.preset or (Path(arguments.config).stem if arguments.config else "quick")
         directory = Path(arguments.out or f"runs/{name}-{experiment.seed}")
     progress = Progress(experiment, quiet=arguments.quiet)
+    watcher = Watcher(directory, arguments.watch) if arguments.watch else nullcontext()
     try:
-        run = train(experiment, directory, resume=bool(arguments.resume), progress=progress)
+        with watcher:
+            run = train(experiment, directory, resume=bool(arguments.resume), progress=progress)
     except KeyboardInterrupt:
         message(f"\ncontinue with: featlearn run --resume {directory}", arguments.quiet)
         raise

@@ -1,0 +1,91 @@
+"""A picture of a run that is redrawn while the run is going."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from ..errors import InvalidInput, RunDirectoryError
+from ..rundir import load_run, read_status
+
+SECONDS = 5.0
+
+
+def watch(directory, picture, parent=None, seconds=SECONDS):
+    """Redraw the headline picture of a run until the run is over, or the parent process is.
+
+    The file is replaced whole, so that a viewer never meets half of one.
+
+    Parameters
+    ----------
+    directory : path
+        A run directory; it may still be missing.
+    picture : path
+        PNG file.
+    parent : int, optional
+        Stop once this is no longer the parent process.
+    seconds : float
+        Between two pictures.
+    """
+    from ..plotting import headline
+    from ..plotting.canvas import write
+
+    aside = Path(f"{picture}.new")
+    while True:
+        over = _is_over(directory, parent) or (parent is not None and os.getppid() != parent)
+        try:
+            run = load_run(directory)
+        except RunDirectoryError:
+            run = None
+        if run is not None and len(run) >= 2:
+            with open(aside, "wb") as file:
+                write(headline(run), file, "png")
+            os.replace(aside, picture)
+        if over:
+            return
+        time.sleep(seconds)
+
+
+def _is_over(directory, process):
+    """Whether a run has ended; with a process given, only its own status counts."""
+    try:
+        status = read_status(directory)
+    except RunDirectoryError:
+        return False
+    mine = process is None or status.get("process") == process
+    return mine and status.get("status", "running") != "running"
+
+
+class Watcher:
+    """A context in which a child process watches a run, so that drawing does not halt training.
+
+    Parameters
+    ----------
+    directory : path
+    picture : path
+        PNG file in an existing directory.
+    """
+
+    def __init__(self, directory, picture):
+        self._directory, self._picture = directory, Path(picture)
+        if self._picture.suffix.lower() != ".png" or not self._picture.parent.is_dir():
+            raise InvalidInput("--watch", str(picture), "a .png file in an existing directory")
+
+    def __enter__(self):
+        words = [str(self._directory), str(self._picture), str(os.getpid())]
+        # In a session of its own an interrupt of the training does not reach it.
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", __name__, *words], start_new_session=True
+        )
+        return self
+
+    def __exit__(self, kind, *exception):
+        """Wait for the last picture of a run that ended well."""
+        if kind is not None:
+            self._process.terminate()
+        self._process.wait()
+
+
+if __name__ == "__main__":
+    watch(sys.argv[1], sys.argv[2], int(sys.argv[3]))
