@@ -39,4 +39,4 @@ def main(arguments):
     print(findings_table(found))
     for path in save_twin_figures(runs, summaries, out / "figures"):
         message(f"wrote {path}", arguments.quiet)
-    return 0 if all(f.holds for f in found) else 1
+    return 1 if any(f.holds is False for f in found) else 0
