@@ -110,13 +110,8 @@ def test_the_phase_diagram_averages_over_seeds_and_leaves_gaps():
         plotting.phase_diagram(table, "rho", "tau", "share")
 
 
-def test_scaling_and_speed_are_drawn_from_tables():
+def test_scaling_fits_are_drawn_with_and_without_theory():
     d = np.array([8, 8, 16, 32])
     fit = {"n_features": d, "values": 1 / d, "exponent": -1.0, "error": 0.1, "prefactor": 1.0}
     assert_sound(plotting.scaling_fits({"share": fit, "time": fit | {"predicted": -0.5}}))
     assert_sound(plotting.scaling_fits({"share": fit}))
-    table = np.array(
-        [("ours", 2.0, 1.9, 2.2), ("another", 5.0, 4.0, 6.0)],
-        [("name", "U10"), ("median", float), ("low", float), ("high", float)],
-    )
-    assert_sound(plotting.speed(table, floor=1.5))

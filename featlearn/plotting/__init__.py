@@ -14,5 +14,5 @@ from .headline import headline
 from .lottery import lottery
 from .probes import probe_errors
 from .spectrum import spectrum_and_plateau
-from .tables import phase_diagram, scaling_fits, speed
+from .tables import phase_diagram, scaling_fits
 from .trajectories import alignment_trajectories, losses, sparse_and_dense

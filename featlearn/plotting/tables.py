@@ -1,10 +1,10 @@
-"""Figures of tables that many runs make: the phase diagram, scaling fits, and speed."""
+"""Figures of tables that many runs make: the phase diagram and scaling fits."""
 
 import numpy as np
 from matplotlib.lines import Line2D
 
 from ..errors import InvalidInput
-from .canvas import BLUE, COLUMN, GREY, ORANGE, PAGE, VERMILLION, legend_above, new_figure, styled
+from .canvas import BLUE, COLUMN, GREY, ORANGE, PAGE, legend_above, new_figure, styled
 
 _BOUNDARY_STYLES = (("white", "--"), (ORANGE, "--"), ("#F0F0F0", ":"))
 
@@ -158,41 +158,5 @@ def scaling_fits(fits):
     ]
     if any_predicted:
         handles.append(Line2D([], [], color="black", linestyle="--", label="theory"))
-    legend_above(figure, handles)
-    return figure
-
-
-@styled
-def speed(table, floor=None):
-    """Time of one training step by implementation.
-
-    Parameters
-    ----------
-    table : structured ndarray
-        Columns "name", "median", "low" and "high": the label, and milliseconds a step.
-    floor : float, optional
-        Milliseconds that the matrix products alone take, drawn dashed.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-    """
-    order = np.argsort(table["median"])[::-1]
-    median, names = table["median"][order], [str(name) for name in table["name"][order]]
-    spread = [median - table["low"][order], table["high"][order] - median]
-    figure, axes = new_figure(COLUMN, 0.9 + 0.26 * len(names))
-    ax = axes[0, 0]
-    ax.barh(range(len(names)), median, color=BLUE, alpha=0.75)
-    handles = [
-        ax.errorbar(median, range(len(names)), xerr=spread, fmt="none", ecolor="black",
-                    elinewidth=0.8, label="spread"),
-    ]  # fmt: skip
-    if floor is not None:
-        handles.append(
-            ax.axvline(floor, color=VERMILLION, linestyle="--", label="matrix products alone")
-        )
-    ax.set_yticks(range(len(names)), names)
-    ax.set(xlabel="milliseconds a step", xlim=(0, None))
-    ax.grid(False, axis="y")
     legend_above(figure, handles)
     return figure

@@ -1,0 +1,149 @@
+"""Regenerate every file under figures/: train what is needed, draw, save as PNG and PDF.
+
+Runs are kept under --runs and used again, so that a second call only draws, and writes the same bytes.
+
+    python scripts/make_figures.py
+    python scripts/make_figures.py --only lottery --only forces
+    python scripts/make_figures.py --quick --out /tmp/figures
+"""
+
+import argparse
+import sys
+import time
+from functools import cached_property
+from pathlib import Path
+
+from featlearn import Experiment, plotting, preset, train
+from featlearn.commands.common import Progress
+from featlearn.errors import FeatlearnError, InvalidInput
+from featlearn.plotting.gallery import GALLERY
+
+# Small enough to train while one waits; large enough that d1 ≫ d and every neuron has rivals.
+STUDY = Experiment(
+    n_features=16,
+    n_inputs=1024,
+    n_neurons=96,
+    batch_size=512,
+    n_steps=1200,
+    learning_rate=0.5,
+    weight_decay=0.01,
+    temperature=4.0,
+    dictionary="flat",
+    stage_one_growth=6.0,
+    bias_growth=1.003,
+    bias_cap=0.55,
+)
+# b = 0 for ever: the setting of the plateau, at sizes where sampling noise stays in its place.
+LINEAR = Experiment(
+    n_features=32,
+    n_inputs=1024,
+    n_neurons=128,
+    batch_size=512,
+    n_steps=1000,
+    learning_rate=0.5,
+    weight_decay=0.01,
+    temperature=1.0,
+    dictionary="flat",
+    stage_one_growth=None,
+)
+SMALL = dict(n_features=8, n_inputs=128, n_neurons=32, batch_size=128, n_steps=300)
+
+
+class Runs:
+    """The runs that the figures are drawn from, each trained when first asked for."""
+
+    def __init__(self, place, quick=False, quiet=False):
+        self._place, self._quick, self._quiet = Path(place), quick, quiet
+
+    def _train(self, name, experiment):
+        if self._quick:
+            experiment = experiment.replace(**SMALL)
+        directory = self._place / name
+        progress = Progress(experiment, name, self._quiet)
+        # A finished run is loaded, an unfinished one goes on.
+        resume = (directory / "config.json").exists()
+        return train(experiment, directory, resume=resume, progress=progress)
+
+    @cached_property
+    def twins(self):
+        """The pair that `featlearn reproduce` trains."""
+        pair = {
+            "random_mask": preset("default"),
+            "none": preset("no-augmentation"),
+        }
+        if self._quick:
+            fast = dict(learning_rate=1.0, bias_growth=1.01)
+            pair = {name: experiment.replace(**fast) for name, experiment in pair.items()}
+        return plotting.label_runs([self._train(*one) for one in pair.items()])
+
+    @cached_property
+    def study(self):
+        """A smaller run with RandomMask, through all stages."""
+        return self._train("study", STUDY)
+
+    @cached_property
+    def linear(self):
+        """A linear network with RandomMask on its plateau."""
+        return self._train("linear", LINEAR)
+
+
+def _from_twins(name):
+    return lambda runs: GALLERY[name][0](runs.twins)
+
+
+# name -> function of `Runs` that returns a Figure
+FIGURES = {name: _from_twins(name) for name in GALLERY} | {
+    "decoupling": lambda runs: plotting.decoupling(
+        plotting.cross_view_correlations(runs.study.experiment)
+    ),
+    "spectrum-and-plateau": lambda runs: plotting.spectrum_and_plateau(runs.linear),
+    "forces": lambda runs: plotting.forces(plotting.record_forces(runs.study.experiment)),
+    "neuron-map": lambda runs: plotting.neuron_map(runs.study),
+}
+FILM = "neurons"
+
+
+def make(names, out, runs):
+    """Draw figures into a directory and yield (name, files, seconds)."""
+    for name in names:
+        started = time.monotonic()
+        if name == FILM:
+            files = [out / f"{FILM}.gif"]
+            plotting.animate(runs.study, files[0], n_frames=60)
+        else:
+            files = plotting.save(FIGURES[name](runs), out / name)
+        yield name, files, time.monotonic() - started
+
+
+def main(argv=None):
+    """Run the script and return its exit code."""
+    known = [*FIGURES, FILM]
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--only", action="append", metavar="NAME", help="one figure; repeatable")
+    parser.add_argument("--quick", action="store_true", help="tiny runs: seconds, not minutes")
+    parser.add_argument("--out", help="directory (figures; with --quick, figures-quick)")
+    parser.add_argument("--runs", help="where runs are kept (runs/figures; runs/figures-quick)")
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+    arguments = parser.parse_args(argv)
+    suffix = "-quick" if arguments.quick else ""
+    out = Path(arguments.out or f"figures{suffix}")
+    runs = Runs(arguments.runs or f"runs/figures{suffix}", arguments.quick, arguments.quiet)
+    try:
+        for name in arguments.only or ():
+            if name not in known:
+                raise InvalidInput("--only", name, "one of " + ", ".join(known))
+        for name, files, seconds in make(arguments.only or known, out, runs):
+            for file in files:
+                print(file)
+            if not arguments.quiet:
+                print(f"{name}: {seconds:.1f} s", file=sys.stderr)
+    except FeatlearnError as error:
+        print(f"make_figures: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
