@@ -1,7 +1,10 @@
 """What the theory predicts, and whether a run bears it out."""
 
 from .checking import check, check_pair
+from .crossing import Crossing, crossing, limiting_ratio, noise_margin
 from .moments import Split, ViewMoments, attraction, mean_diagonal, view_moments
+from .preconditions import Precondition, preconditions, unmet
+from .saturation import saturation_growth
 from .stage_one import (
     StageOne,
     initial_split,

@@ -1,52 +1,12 @@
 """When the claims apply: the preconditions of T1-T3, each a sentence where it is not met."""
 
-import math
-
-from ..views import make_augmentation
-
-
-def moments(experiment):
-    """Return the second `Moments` of an experiment's views."""
-    views = make_augmentation(
-        experiment.augmentation, experiment.keep_probability, experiment.noise_correlation
-    )
-    return views.moments(experiment.resolved_density, experiment.resolved_noise_variance)
-
-
-def noise_margin(experiment):
-    """Return κ n₁n₂/s with κ = η d1/(2B): sampling noise against signal.
-
-    n₁ and n₂ are the noise variances of anchor and key along a unit direction. Above 1 the sampling
-    noise in the dense directions outgrows the sparse features, and none is learned (derived in
-    featlearn/theory/derivation.md, "Stage I").
-    """
-    m, exp = moments(experiment), experiment
-    f = exp.n_features / exp.n_inputs
-    n1, n2 = (moment.isotropic + moment.diagonal * f for moment in (m.anchor, m.key))
-    if exp.resolved_density == 0:
-        return math.inf
-    kappa = exp.learning_rate * exp.n_inputs / (2 * exp.batch_size)
-    return kappa * n1 * n2 / exp.resolved_density
+from .crossing import crossing, noise_margin
+from .moments import view_moments
 
 
 def crossing_growth(experiment):
-    """Return g*, ln of the growth of ‖w‖ at which the sparse part overtakes the dense one.
-
-        g* = ½ ln(2(1 - d/d1)) + (c_D - λ) ln(d1/d - 1)/(2s),
-
-    c_D being the dense cross-moment of the views (derived in featlearn/theory/derivation.md, "The
-    decoupling dial"). -∞ where the sparse part leads from the start, d1 ≤ 2d.
-    """
-    exp = experiment
-    ratio = exp.n_inputs / exp.n_features
-    if ratio <= 2:
-        return -math.inf
-    if exp.resolved_density == 0:
-        return math.inf
-    excess = moments(exp).cross.isotropic - exp.weight_decay
-    return 0.5 * math.log(2 * (1 - 1 / ratio)) + excess * math.log(ratio - 1) / (
-        2 * exp.resolved_density
-    )
+    """Return g*, ln of the growth of ‖w‖ at which the sparse part overtakes the dense one."""
+    return crossing(experiment).growth
 
 
 def not_finished(observed):
@@ -74,8 +34,8 @@ def not_finished(observed):
 def features_not_promised(observed):
     """Return the unmet precondition of T1 and T2, or nothing; see `not_finished`."""
     exp = observed[0].experiment
-    shared = moments(exp).cross.isotropic
-    if shared != 0:
+    shared = view_moments(exp).cross.dense
+    if shared > 0:
         return (
             f"the views share dense noise, of covariance {shared:.3g} per coordinate"
             f" ({exp.augmentation})"
