@@ -23,6 +23,8 @@ SMALL = Experiment(
     n_features=16,
     n_inputs=256,
     n_neurons=48,
+    density_factor=1.0,
+    noise_factor=1.0,
     batch_size=128,
     learning_rate=0.4,
     weight_decay=0.005,
@@ -129,7 +131,19 @@ def test_growth_that_an_unaugmented_network_reaches():
 
 
 def test_preconditions_name_the_unmet_one():
-    matched = Experiment(noise_factor=2.0, learning_rate=0.15, n_inputs=1024, n_features=32)
+    matched = Experiment(
+        n_features=32,
+        n_inputs=1024,
+        n_neurons=192,
+        batch_size=512,
+        learning_rate=0.15,
+        weight_decay=0.0055,
+        temperature=2.0,
+        initial_norm=0.05,
+        density_factor=1.0,
+        noise_factor=2.0,
+        bias_cap=0.55,
+    )
     features, noise = preconditions(matched)
     assert features.met and noise.met and unmet(matched) == []
     assert preconditions(matched.replace(augmentation="none")) == (features, noise)

@@ -146,7 +146,8 @@ def test_recursion_follows_the_whole_of_stage_one(setting):
     standard errors that are themselves estimated from ten values, and the Haar-random dictionary.
     """
     experiment = Experiment(
-        n_neurons=16, temperature=1e9, stage_one_growth=None, dtype="float64", n_steps=0, **setting
+        n_neurons=16, temperature=1e9, stage_one_growth=None, dtype="float64", n_steps=0,
+        weight_decay=0.0055, density_factor=1.0, noise_factor=1.0, **setting
     )
     expected = predict_stage_one(experiment, 1.0, experiment.n_inputs / experiment.n_features, 3000)
     n_steps = int(np.searchsorted(expected.growth, 6.0 if FULL else 1.5))
