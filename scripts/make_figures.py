@@ -28,8 +28,11 @@ STUDY = Experiment(
     learning_rate=0.5,
     weight_decay=0.01,
     temperature=4.0,
+    noise_factor=1.0,
     dictionary="flat",
+    initial_norm=0.05,
     stage_one_growth=6.0,
+    bias_factor=1.0,
     bias_growth=1.003,
     bias_cap=0.55,
 )
@@ -43,8 +46,13 @@ LINEAR = Experiment(
     learning_rate=0.5,
     weight_decay=0.01,
     temperature=1.0,
+    noise_factor=1.0,
     dictionary="flat",
+    initial_norm=0.05,
     stage_one_growth=None,
+    bias_factor=1.0,
+    bias_growth=None,
+    bias_cap=0.55,
 )
 SMALL = dict(n_features=8, n_inputs=128, n_neurons=32, batch_size=128, n_steps=300)
 

@@ -35,7 +35,8 @@ def twins(tmp_path_factory):
     """Directories of a short run with RandomMask and of one without augmentation."""
     experiment = Experiment(
         n_features=8, n_inputs=64, n_neurons=24, batch_size=100, n_steps=120, learning_rate=1.0,
-        stage_one_growth=1.2, bias_growth=1.02, bias_cap=0.6,
+        weight_decay=0.0055, temperature=2.0, noise_factor=1.0, initial_norm=0.05,
+        stage_one_growth=1.2, bias_factor=1.0, bias_growth=1.02, bias_cap=0.6,
     )  # fmt: skip
     place = tmp_path_factory.mktemp("twins")
     for name in ("random_mask", "none"):
