@@ -1,6 +1,6 @@
 """A sweep: many experiments over any executor, a row each.
 
-    results.csv        all rows in one table, for a spreadsheet or `load_results`
+    results.csv        all rows in one table, for a spreadsheet or `featlearn.results.load_results`
     rows/<run>.json    the row of one run: its experiment, status, error and measures
     runs/<run>/        its run directory, unless trajectories are off
 
@@ -8,11 +8,8 @@ A run is known by its whole experiment: its name ends in a hash of that. So the 
 computes nothing that is complete, resumes what is not, and adds only what is new.
 """
 
-import csv
-import dataclasses
 import fcntl
 import hashlib
-import io
 import itertools
 import json
 import math
@@ -22,12 +19,11 @@ import time
 import tomllib
 from pathlib import Path
 
-import numpy as np
-
 from .errors import InvalidInput, RunDirectoryError, TrainingDiverged
 from .experiment import Experiment, parse_none, preset
 from .loop import train
-from .measures import measures
+from .measures import measures, verdicts
+from .results import results_table
 from .rundir import read_json, write_aside, write_json
 from .workers import OwnWorkers
 
@@ -86,7 +82,14 @@ def load_grid(path):
 
 
 def sweep(
-    experiments, directory, executor=None, *, workers=None, trajectories=True, progress=None
+    experiments,
+    directory,
+    executor=None,
+    *,
+    workers=None,
+    trajectories=True,
+    check=True,
+    progress=None,
 ):
     """Train every experiment that has no complete row yet, and write the table.
 
@@ -103,6 +106,8 @@ def sweep(
     trajectories : bool
         Record each run in a run directory, which needs a path that the workers share. Without, a
         worker keeps its run in memory and returns the row alone; what is interrupted starts anew.
+    check : bool
+        Put the verdicts on the theory's claims into the rows, see `measures.verdicts`.
     progress : callable, optional
         Called with the counts (done, failed, left) at the start and after every run.
 
@@ -134,10 +139,10 @@ def sweep(
         try:
             if executor is None:
                 with OwnWorkers(min(workers or OwnWorkers.default(), len(todo))) as own:
-                    _collect(points, folder, own.executors, book)
+                    _collect(points, folder, check, own.executors, book)
             else:
                 slots = min(workers or IN_FLIGHT, len(todo))
-                _collect(points, folder, [executor] * slots, book)
+                _collect(points, folder, check, [executor] * slots, book)
         finally:
             book.write_table()
     except OSError as error:
@@ -189,7 +194,11 @@ def _names(experiments, place):
 
 
 def _read_rows(place):
-    return {path.stem: read_json(path) for path in sorted((place / "rows").glob("*.json"))}
+    rows = {}
+    for path in sorted((place / "rows").glob("*.json")):
+        row = rows[path.stem] = read_json(path)
+        row["measures"] = {name: float(value) for name, value in row["measures"].items()}
+    return rows
 
 
 def _is_final(row, place, trajectories):
@@ -198,7 +207,7 @@ def _is_final(row, place, trajectories):
     return not trajectories or (place / "runs" / row["run"]).is_dir()
 
 
-def run_point(fields, directory):
+def run_point(fields, directory, check):
     """Train one experiment where a worker is asked to; return what its row needs.
 
     Parameters
@@ -207,6 +216,8 @@ def run_point(fields, directory):
         Of the experiment.
     directory : str or None
         Its run directory, resumed where one is there; None keeps the run in memory.
+    check : bool
+        Whether verdicts are among the measures.
 
     Returns
     -------
@@ -218,14 +229,15 @@ def run_point(fields, directory):
         experiment = Experiment.from_dict(fields)
         resume = directory is not None and (Path(directory) / "config.json").exists()
         run = train(experiment, directory, resume=resume)
-        return {"status": "complete", "error": "", "measures": measures(run)}
+        found = {**measures(run), **(verdicts(run) if check else {})}
+        return {"status": "complete", "error": "", "measures": found}
     except TrainingDiverged as error:
         return {"status": "diverged", "error": str(error), "measures": {}}
     except Exception as error:
         return {"status": "failed", "error": f"{type(error).__name__}: {error}", "measures": {}}
 
 
-def _collect(points, folder, executors, book):
+def _collect(points, folder, check, executors, book):
     """Keep one run in flight for every element of `executors`; record each as it comes back.
 
     A thread waits for each run in flight, since `result` is all that a future need have. Rows are
@@ -242,7 +254,7 @@ def _collect(points, folder, executors, book):
                 return
             name, fields = task
             directory = folder and f"{folder}/{name}"
-            outcome = _attempt(executor, lock, stop, fields, directory)
+            outcome = _attempt(executor, lock, stop, (fields, directory, check))
             if outcome is not None:
                 results.put((name, outcome))
 
@@ -258,12 +270,12 @@ def _collect(points, folder, executors, book):
             book.record(*results.get())
 
 
-def _attempt(executor, lock, stop, fields, directory):
+def _attempt(executor, lock, stop, arguments):
     """Submit one run, again where its worker is lost; return its outcome, None when stopped."""
     for _ in range(ATTEMPTS):
         try:
             with lock:
-                future = executor.submit(run_point, fields, directory)
+                future = executor.submit(run_point, *arguments)
             return future.result()
         except BaseException as error:
             lost = f"its worker was lost {ATTEMPTS} times: {type(error).__name__}: {error}"
@@ -284,14 +296,13 @@ class _Book:
 
     def record(self, name, outcome):
         """Write the row of one run."""
-        # JSON has no NaN.
-        found = {
-            key: value if math.isfinite(value) else None
-            for key, value in outcome["measures"].items()
-        }
         row = {"run": name, "experiment": self._names[name].to_dict(), **outcome}
-        row["measures"] = found
-        write_json(self._place / "rows" / f"{name}.json", row)
+        # JSON has no word for what is not finite.
+        found = {
+            key: value if math.isfinite(value) else str(value)
+            for key, value in row["measures"].items()
+        }
+        write_json(self._place / "rows" / f"{name}.json", {**row, "measures": found})
         self.rows[name] = row
         self._failed += row["status"] != "complete"
         self._left -= 1
@@ -308,52 +319,5 @@ class _Book:
         """Write results.csv: the rows of this call in their order, then those of earlier ones."""
         order = dict.fromkeys([*self._names, *self.rows])
         rows = [self.rows[name] for name in order if name in self.rows]
-        write_aside(self._place / "results.csv", _table(rows).encode())
+        write_aside(self._place / "results.csv", results_table(rows).encode())
         self._written = time.monotonic()
-
-
-def _table(rows):
-    """Return the CSV text of rows: run, status, error, every field as resolved, every measure."""
-    fields = [f.name for f in dataclasses.fields(Experiment)]
-    found = list(dict.fromkeys(name for row in rows for name in row["measures"]))
-    file = io.StringIO()
-    table = csv.writer(file, lineterminator="\n")
-    table.writerow(["run", "status", "error", *fields, *found])
-    for row in rows:
-        parameters = _resolved(Experiment.from_dict(row["experiment"]))
-        values = [row["measures"].get(name) for name in found]
-        table.writerow(
-            [
-                row["run"],
-                row["status"],
-                _plain(row["error"]) or "none",
-                *(parameters[name] for name in fields),
-                *("nan" if value is None else value for value in values),
-            ]
-        )
-    return file.getvalue()
-
-
-def _resolved(experiment):
-    """The fields with the paper's formulas worked out, so that a column of numbers has no word."""
-    fields = experiment.to_dict()
-    for name in ("density", "noise_variance", "bias_growth"):
-        fields[name] = getattr(experiment, f"resolved_{name}")
-    if fields["stage_one_growth"] is None:
-        fields["stage_one_growth"] = math.inf
-    return fields
-
-
-def _plain(text):
-    """Text without what a reader of tables might take for a separator, a quote or a comment."""
-    return " ".join(text.translate(str.maketrans(',"#', ";' ")).split())
-
-
-def load_results(path):
-    """Read a results.csv; return a structured ndarray of shape (n_runs,), a field a column."""
-    try:
-        return np.genfromtxt(
-            path, delimiter=",", names=True, dtype=None, encoding="utf-8", ndmin=1, comments=None
-        )
-    except (OSError, ValueError) as error:
-        raise InvalidInput("results", str(path), f"a readable table ({error})") from None

@@ -14,8 +14,10 @@ import pytest
 
 from featlearn import Experiment, InvalidInput, RunDirectoryError, load_run, train
 from featlearn.commands import main
+from featlearn.results import load_results
 from featlearn.rundir import read_json, read_status
-from featlearn.sweep import grid, load_grid, load_results, sweep
+from featlearn.sweep import grid, load_grid, sweep
+from featlearn.theory.crossing import noise_margin
 
 
 class Inline:
@@ -39,7 +41,7 @@ class Answer:
 
 @pytest.fixture
 def base(small):
-    return small.replace(n_steps=60, record_every=5)
+    return small.replace(n_steps=60, record_every=5, temperature=2.0)
 
 
 def test_grid_takes_every_combination(base):
@@ -93,6 +95,8 @@ def test_the_table_opens_in_numpy_and_in_plain_csv(base, tmp_path):
     assert list(table["status"]) == [row["status"] for row in rows]
     assert np.isnan(table["growth"][2:]).all() and np.isfinite(table["growth"][:2]).all()
     assert table["growth"][0] == rows[0]["measures"]["growth"]
+    assert table["noise_margin"][0] == noise_margin(points[0])
+    assert table["verdicts_hold"][0] > table["verdicts_fail"][0]
     assert table["bias_growth"][0] == 1 + 1.0 / base.n_features
     assert "is not finite" in table["error"][2]
     text = (tmp_path / "results.csv").read_text()
@@ -122,25 +126,25 @@ def test_a_failed_run_is_recorded_and_tried_again(base, tmp_path):
     rows = sweep(points, tmp_path, again, workers=1)
     assert again.submitted == 1
     assert [row["status"] for row in rows] == ["complete", "complete"]
-    assert [row["measures"] for row in rows] == [row["measures"] for row in first]
+    np.testing.assert_equal([r["measures"] for r in rows], [r["measures"] for r in first])
 
 
 def test_an_unfinished_run_is_resumed(base, tmp_path):
     (whole,) = sweep([base], tmp_path / "whole", Inline())
 
     class Stops(Inline):
-        def submit(self, function, fields, directory):
+        def submit(self, function, fields, *more):
             # What a killed worker leaves: a run directory in the middle of its run.
             def stop(row):
                 if row["step"] == 30:
                     raise MemoryError
 
             with pytest.raises(MemoryError):
-                train(Experiment.from_dict(fields), directory, progress=stop)
-            return super().submit(function, fields, directory)
+                train(Experiment.from_dict(fields), more[0], progress=stop)
+            return super().submit(function, fields, *more)
 
     (row,) = sweep([base], tmp_path / "stopped", Stops())
-    assert row["measures"] == whole["measures"]
+    np.testing.assert_equal(row["measures"], whole["measures"])
     assert len(load_run(tmp_path / "stopped" / "runs" / row["run"])) == 13
 
 
@@ -167,10 +171,10 @@ def test_processes_give_the_same_rows_and_a_killed_one_loses_nothing(base, tmp_p
 
 def test_an_executor_that_gives_up_still_ends_with_every_row(base, tmp_path):
     class Broken(Inline):
-        def submit(self, function, fields, directory):
+        def submit(self, function, fields, *more):
             if fields["seed"] == 1:
                 raise RuntimeError("no worker, is left")
-            return super().submit(function, fields, directory)
+            return super().submit(function, fields, *more)
 
     rows = sweep(grid(base, {"seed": [0, 1, 2]}), tmp_path, Broken(), workers=2)
     assert [row["status"] for row in rows] == ["complete", "failed", "complete"]

@@ -12,6 +12,7 @@ from .gallery import GALLERY, draw_gallery, save_twin_figures
 from .growth import stage_one_growth
 from .headline import headline
 from .lottery import lottery
+from .phase import decoupling_diagram
 from .probes import probe_errors
 from .spectrum import spectrum_and_plateau
 from .tables import phase_diagram, scaling_fits
