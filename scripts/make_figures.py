@@ -8,6 +8,7 @@ Runs are kept under --runs and used again, so that a second call only draws, and
 """
 
 import argparse
+import subprocess
 import sys
 import time
 from functools import cached_property
@@ -17,6 +18,7 @@ from featlearn import Experiment, plotting, preset, train
 from featlearn.commands.common import Progress
 from featlearn.errors import FeatlearnError, InvalidInput
 from featlearn.plotting.gallery import GALLERY
+from featlearn.results import load_results
 
 # Small enough to train while one waits; large enough that d1 ≫ d and every neuron has rivals.
 STUDY = Experiment(
@@ -109,15 +111,34 @@ FIGURES = {name: _from_twins(name) for name in GALLERY} | {
     "neuron-map": lambda runs: plotting.neuron_map(runs.study),
 }
 FILM = "neurons"
+# name -> (script that writes name.csv into --out, function of that file that returns a Figure)
+TABLES = {
+    "phase_diagram": (
+        "phase_diagram.py",
+        lambda path: plotting.decoupling_diagram(load_results(path)),
+    ),
+}
 
 
-def make(names, out, runs):
+def from_table(name, out, quick):
+    """Draw the figure of a table, which its script makes if it is not there yet."""
+    script, draw = TABLES[name]
+    path = out / f"{name}.csv"
+    if not path.exists():
+        words = [sys.executable, Path(__file__).with_name(script), "--out", out]
+        subprocess.run([*map(str, words), *(["--quick"] if quick else [])], check=True, stdout=2)
+    return draw(path)
+
+
+def make(names, out, runs, quick=False):
     """Draw figures into a directory and yield (name, files, seconds)."""
     for name in names:
         started = time.monotonic()
         if name == FILM:
             files = [out / f"{FILM}.gif"]
             plotting.animate(runs.study, files[0], n_frames=60)
+        elif name in TABLES:
+            files = plotting.save(from_table(name, out, quick), out / name)
         else:
             files = plotting.save(FIGURES[name](runs), out / name)
         yield name, files, time.monotonic() - started
@@ -125,7 +146,7 @@ def make(names, out, runs):
 
 def main(argv=None):
     """Run the script and return its exit code."""
-    known = [*FIGURES, FILM]
+    known = [*FIGURES, FILM, *TABLES]
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -138,11 +159,12 @@ def main(argv=None):
     suffix = "-quick" if arguments.quick else ""
     out = Path(arguments.out or f"figures{suffix}")
     runs = Runs(arguments.runs or f"runs/figures{suffix}", arguments.quick, arguments.quiet)
+    names = arguments.only or known
     try:
-        for name in arguments.only or ():
+        for name in names:
             if name not in known:
                 raise InvalidInput("--only", name, "one of " + ", ".join(known))
-        for name, files, seconds in make(arguments.only or known, out, runs):
+        for name, files, seconds in make(names, out, runs, arguments.quick):
             for file in files:
                 print(file)
             if not arguments.quiet:

@@ -33,5 +33,17 @@ def test_a_second_call_draws_the_same_bytes(script, tmp_path, monkeypatch, capsy
 
 def test_the_list_of_figures_is_complete(script):
     text = (ROOT / "figures/README.md").read_text(encoding="utf-8")
-    for name in (*script.FIGURES, script.FILM):
+    for name in (*script.FIGURES, *script.TABLES, script.FILM):
         assert f"`{name}`" in text or f"`{name}.gif`" in text
+
+
+def test_a_table_that_is_there_is_drawn_and_a_missing_one_is_made(script, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setitem(script.TABLES, "speed", ("speed.py", lambda path: drawn.append(path)))
+    monkeypatch.setattr(
+        script.subprocess, "run", lambda words, **_: Path(words[3], "speed.csv").touch()
+    )
+    for _ in range(2):
+        script.from_table("speed", tmp_path, quick=True)
+        monkeypatch.setattr(script.subprocess, "run", None)
+    assert drawn == [tmp_path / "speed.csv"] * 2
