@@ -12,14 +12,14 @@ so that an interrupted call, or one with more seeds, goes on where it was.
 import argparse
 import csv
 import math
-import signal
 import sys
 from pathlib import Path
 
 import numpy as np
 
 from featlearn import Experiment
-from featlearn.commands.sweep import SweepProgress
+from featlearn.commands.sweep import SweepProgress, interruptible
+from featlearn.errors import FeatlearnError
 from featlearn.plotting import decoupling_diagram, save
 from featlearn.results import load_results
 from featlearn.sweep import grid, sweep
@@ -154,17 +154,17 @@ def main(argv=None):
     parser.add_argument("--rows", type=Path, help="directory of the sweep (sweeps/phase)")
     parser.add_argument("--workers", type=int, help="runs at a time (the processors)")
     arguments = parser.parse_args(argv)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     groups = panels(arguments.quick)
-    rows = sweep(
-        # The long runs first, so that no worker is left alone with them.
-        [experiment for panel in reversed(groups) for experiment in groups[panel]],
-        arguments.rows or Path("sweeps") / ("phase-quick" if arguments.quick else "phase"),
-        workers=arguments.workers,
-        trajectories=False,
-        check=False,
-        progress=SweepProgress(),
-    )
+    with interruptible():
+        rows = sweep(
+            # The long runs first, so that no worker is left alone with them.
+            [experiment for panel in reversed(groups) for experiment in groups[panel]],
+            arguments.rows or Path("sweeps") / ("phase-quick" if arguments.quick else "phase"),
+            workers=arguments.workers,
+            trajectories=False,
+            check=False,
+            progress=SweepProgress(),
+        )
     arguments.out.mkdir(parents=True, exist_ok=True)
     path = arguments.out / "phase_diagram.csv"
     write_table(path, groups, rows)
@@ -174,4 +174,11 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on", file=sys.stderr)
+        sys.exit(130)
+    except FeatlearnError as error:
+        print(f"phase_diagram: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -18,6 +18,7 @@ machines must have featlearn installed, and its workers share the path of --out 
 import contextlib
 import signal
 import sys
+import threading
 import time
 
 from ..errors import InvalidInput
@@ -48,11 +49,9 @@ def add_arguments(parser):
 def main(arguments):
     """Run it."""
     experiments = _experiments(arguments)
-    # A batch system ends a job with this signal: treat it as an interrupt.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     progress = SweepProgress(arguments.quiet)
     try:
-        with _executor(arguments.scheduler) as executor:
+        with interruptible(), _executor(arguments.scheduler) as executor:
             rows = sweep(
                 experiments,
                 arguments.out,
@@ -88,6 +87,19 @@ def _experiments(arguments):
             raise InvalidInput("--grid", text, "name=v1,v2,..., each name once")
         axes[name] = [parse_value(name, word) for word in words.split(",")]
     return grid(experiment_from(arguments), axes)
+
+
+@contextlib.contextmanager
+def interruptible():
+    """A context in which SIGTERM, with which a batch system ends a job, is an interrupt."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
 @contextlib.contextmanager
