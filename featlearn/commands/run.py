@@ -7,8 +7,8 @@ examples:
   featlearn run --preset quick --watch picture.png
   featlearn run --resume runs/mine
 
-fields of an experiment, with their defaults, for --set name=value ("none" follows the paper's
-formula):
+fields of an experiment, for --set name=value, with their values outside presets ("none" follows
+the paper's formula):
 """
 
 from contextlib import nullcontext
