@@ -16,6 +16,7 @@ from .errors import (
     TrainingDiverged,
 )
 from .experiment import PRESETS, Experiment, preset
+from .explain import SMALL_WORLD, ExplainedStep, explain_step
 from .gradient import ContrastiveGradient, contrastive_gradient
 from .loop import train
 from .network import features, forward

@@ -10,7 +10,7 @@ import sys
 
 from ..errors import FeatlearnError, InvalidInput, RunDirectoryError, TrainingDiverged
 
-COMMANDS = ("reproduce", "run", "check", "plot", "animate", "report", "sweep")
+COMMANDS = ("reproduce", "run", "step", "check", "plot", "animate", "report", "sweep")
 
 
 def build_parser():

@@ -28,12 +28,17 @@ def add_experiment_arguments(parser, default):
     parser.set_defaults(default_preset=default)
 
 
-def experiment_from(arguments):
-    """Return the experiment that the arguments of `add_experiment_arguments` describe."""
+def experiment_from(arguments, start=None):
+    """Return the experiment that the arguments of `add_experiment_arguments` describe.
+
+    Without --preset and --config it starts from `start`, an Experiment, or from the default preset.
+    """
     if arguments.config and arguments.preset:
         raise InvalidInput("--config", arguments.config, "no --preset beside it")
     if arguments.config:
         experiment = Experiment.load(arguments.config)
+    elif start is not None and not arguments.preset:
+        experiment = start
     else:
         experiment = preset(arguments.preset or arguments.default_preset)
     changes = dict(parse_setting(text) for text in arguments.set)

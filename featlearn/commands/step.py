@@ -1,0 +1,136 @@
+"""Step through an update with the actual numbers, and watch a neuron pick its feature.
+
+By default in a world small enough to read: d = 4, d1 = 12, m = 3, B = 4.
+
+examples:
+  featlearn step
+  featlearn step --at-step 200 --neuron 1 --anchor 2
+  featlearn step --steps 400 --every 20
+  featlearn step --interactive
+  featlearn step --plot update.png
+  featlearn step --set augmentation=none --set batch_size=6 --seed 3
+
+keys of --interactive:
+  n or Enter  next step          j  jump to the next stage
+  e           explain this step  q  quit
+"""
+
+import sys
+from pathlib import Path
+
+from ..errors import InvalidInput
+from ..explain import SMALL_WORLD, explain_step
+from ..explain_check import check_gradient
+from ..explain_text import render, state_lines
+from ..training import evaluate, init, step
+from ..workspace import Workspace
+from .common import add_experiment_arguments, experiment_from, message
+from .keys import read_keys
+
+JUMP_LIMIT = 100_000
+
+
+def add_arguments(parser):
+    """Add this command's arguments."""
+    add_experiment_arguments(parser, "a small world, d = 4")
+    parser.add_argument("--neuron", type=int, default=0, metavar="I", help="neuron to follow (0)")
+    parser.add_argument("--anchor", type=int, default=0, metavar="P", help="anchor to follow (0)")
+    parser.add_argument(
+        "--at-step", "--start", type=int, default=0, metavar="T", help="train T steps before (0)"
+    )
+    parser.add_argument(
+        "--steps", type=int, default=0, metavar="N", help="then N steps, a line a neuron each"
+    )
+    parser.add_argument(
+        "--every", type=int, default=1, metavar="K", help="show every K-th of these steps (1)"
+    )
+    parser.add_argument("--interactive", action="store_true", help="one step at a key")
+    parser.add_argument("--plot", metavar="FILE", help="draw the update: a .png or .pdf file")
+    parser.add_argument("--quiet", action="store_true", help="no messages")
+
+
+def main(arguments):
+    """Run it."""
+    for name, least in (("at_step", 0), ("steps", 0), ("every", 1)):
+        value = getattr(arguments, name)
+        if value < least:
+            raise InvalidInput(f"--{name.replace('_', '-')}", value, f"a whole number ≥ {least}")
+    if arguments.plot and Path(arguments.plot).suffix not in (".png", ".pdf"):
+        raise InvalidInput("--plot", arguments.plot, "a name ending in .png or .pdf")
+    experiment = experiment_from(arguments, SMALL_WORLD)
+    # A terminal that cannot show a Greek letter gets a question mark instead of an error.
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="replace")
+    state = _advance(init(experiment), arguments.at_step)
+    explained = explain_step(state, arguments.neuron, arguments.anchor)
+    if arguments.interactive:
+        return _interactive(state, arguments)
+    print(render(explained, check_gradient(state)))
+    if arguments.plot:
+        # Matplotlib takes half a second to import, which the text need not wait for.
+        from ..plotting.update import save_update
+
+        message(f"drawn: {save_update(explained, arguments.plot)}", arguments.quiet)
+    if arguments.steps:
+        print()
+        _watch(state, arguments.steps, arguments.every)
+    return 0
+
+
+def _advance(state, steps):
+    work = Workspace()
+    for _ in range(steps):
+        state = step(state, work=work)
+    return state
+
+
+def _show(state):
+    print("\n".join(state_lines(state, evaluate(state).loss)), flush=True)
+
+
+def _watch(state, steps, every):
+    """Print a state every so often, and always where a stage begins and at the end."""
+    _show(state)
+    for k in range(1, steps + 1):
+        before, state = state.stage, step(state)
+        if k % every == 0 or k == steps or state.stage != before:
+            _show(state)
+
+
+def _interactive(state, arguments):
+    """Advance on keys until q, or the end of the input."""
+    message("n next   j next stage   e explain   q quit", arguments.quiet)
+    _show(state)
+    for key in read_keys():
+        if key == "q":
+            break
+        if key in ("n", "", "\n", "\r", " "):
+            state = step(state)
+            _show(state)
+        elif key == "j":
+            state = _jump(state, arguments)
+            _show(state)
+        elif key == "e":
+            print(
+                render(
+                    explain_step(state, arguments.neuron, arguments.anchor), check_gradient(state)
+                ),
+                flush=True,
+            )
+        else:
+            message("n next   j next stage   e explain   q quit", arguments.quiet)
+    return 0
+
+
+def _jump(state, arguments):
+    """Step until the stage changes; in the last stage, and where it never does, say so."""
+    if state.stage == 3:
+        message("stage III is the last", arguments.quiet)
+        return state
+    start = state.stage
+    for _ in range(JUMP_LIMIT):
+        state = step(state)
+        if state.stage != start:
+            return state
+    message(f"no new stage within {JUMP_LIMIT} steps", arguments.quiet)
+    return state
