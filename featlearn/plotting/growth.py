@@ -20,7 +20,7 @@ def stage_one_growth(runs):
     -------
     matplotlib.figure.Figure
         Σ_i ‖α_i‖² and Σ_i ‖β_i‖²; dashed, the recursion of stage I from the same start (derived in
-        featlearn/theory/derivation.md, "Stage I with sampling noise").
+        featlearn/theory/derivation.md, "Stage I: growth with sampling noise").
     """
     runs = as_runs(runs)
     figure, axes = new_figure(max(COLUMN, PAGE * len(runs) / 2), 2.6, 1, len(runs))

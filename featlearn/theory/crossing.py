@@ -46,7 +46,7 @@ def noise_margin(experiment):
 
     Notes
     -----
-    Derived in featlearn/theory/derivation.md, "Noise margin and crossing".
+    Derived in featlearn/theory/derivation.md, "Noise margin".
     """
     views = view_moments(experiment)
     lead = views.cross.sparse - views.cross.dense
@@ -84,7 +84,8 @@ def crossing(experiment, sparse=None, dense=None):
 
     Notes
     -----
-    Derived in featlearn/theory/derivation.md, "Noise margin and crossing".
+    Derived in featlearn/theory/derivation.md, "Crossing: when the sparse part
+    overtakes".
     """
     start = initial_split(experiment) if sparse is None else (sparse, dense)
     if start[0] >= start[1]:

@@ -15,7 +15,7 @@ def linear_floor(density, noise_variance):
     """Return σ²/(s + σ²), the smallest regression error of any linear head on x.
 
     It is reached by ŷ = s/(s + σ²) ⟨w*, Mᵀx⟩, and so bounds every linear head on every linear
-    representation from below (derived in featlearn/theory/derivation.md, "Floors of the probes").
+    representation from below (derived in featlearn/theory/derivation.md, "Probe floor").
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def bayes_floor(density, noise_variance, n_nodes=400):
 
     Notes
     -----
-    Derived in featlearn/theory/derivation.md, "Floors of the probes".
+    Derived in featlearn/theory/derivation.md, "Probe floor".
     """
     if density == 0:
         return 1.0

@@ -6,8 +6,8 @@ where Ĉ is the batch's cross-covariance of the views. In the mean over batches
     (a, β²) at step t+1  =  T · (a, β²) at step t,      a = ‖α‖², β² = ‖β‖²,
 
 with a constant 2 × 2 matrix T that holds for one neuron and for the sum over neurons alike (derived
-in featlearn/theory/derivation.md, "Stage I with sampling noise"): on its diagonal the squared drift
-factors (1 + η(q c_D - λ))², and η²/B times the sampling noise of Ĉw everywhere.
+in featlearn/theory/derivation.md, "Stage I: growth with sampling noise"): on its diagonal the
+squared drift factors (1 + η(q c_D - λ))², and η²/B times the sampling noise of Ĉw everywhere.
 """
 
 from typing import NamedTuple
