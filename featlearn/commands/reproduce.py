@@ -1,7 +1,8 @@
 """Train the paper's twin experiments, and show what it says beside what was measured.
 
 Trains the same network from the same initial weights with RandomMask and without augmentation,
-prints a table, and writes figures.
+prints a table, writes figures, and ends with the check of every claim ('featlearn check'). The exit
+code is 1 if a statement of the table or a claim fails.
 
 examples:
   featlearn reproduce
@@ -12,6 +13,7 @@ examples:
 from pathlib import Path
 
 from ..reproduction import findings, findings_table, summarize_twins, train_twins
+from .check import reports_on, write_reports
 from .common import Progress, add_experiment_arguments, experiment_from, message
 
 
@@ -24,8 +26,9 @@ def add_arguments(parser):
 
 def main(arguments):
     """Run it."""
-    # Matplotlib takes half a second to import, which the other commands need not wait for.
+    # Matplotlib and the theory take a while to import, which the other commands need not wait for.
     from ..plotting import save_twin_figures
+    from ..theory.verdict import FAILS, summary, table
 
     experiment = experiment_from(arguments)
     name = arguments.preset or (Path(arguments.config).stem if arguments.config else "default")
@@ -36,7 +39,14 @@ def main(arguments):
     )
     summaries = summarize_twins(runs)
     found = findings(summaries, experiment.n_features)
-    print(findings_table(found))
+    print(findings_table(found), flush=True)
     for path in save_twin_figures(runs, summaries, out / "figures"):
         message(f"wrote {path}", arguments.quiet)
-    return 1 if any(f.holds is False for f in found) else 0
+    reports = reports_on(list(runs.values()), arguments.quiet)
+    for report in reports:
+        print(f"\n{report.title}\n\n{table(report.verdicts, why=False)}\n")
+        print(summary(report.verdicts))
+    write_reports(reports)
+    verdicts = [v for report in reports for v in report.verdicts]
+    failed = any(f.holds is False for f in found) or any(v.outcome == FAILS for v in verdicts)
+    return int(failed)
