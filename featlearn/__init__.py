@@ -14,6 +14,7 @@ from .errors import (
     InvalidInput,
     RunDirectoryError,
     TrainingDiverged,
+    WriteFailed,
 )
 from .experiment import PRESETS, Experiment, preset
 from .explain import SMALL_WORLD, ExplainedStep, explain_step

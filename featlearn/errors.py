@@ -33,6 +33,10 @@ class RunDirectoryError(FeatlearnError):
     """A run directory that cannot be written, read, or trusted."""
 
 
+class WriteFailed(FeatlearnError):
+    """A full or vanished disk in the middle of a run; what was recorded stays, to be resumed."""
+
+
 class TrainingDiverged(FeatlearnError):
     """Training met a quantity that is not finite.
 

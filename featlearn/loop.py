@@ -8,7 +8,9 @@ import time
 import numpy as np
 
 from .alignment import alignment, dense_norm
-from .errors import FeatlearnError, RunDirectoryError
+from .errors import InvalidInput, RunDirectoryError, TrainingDiverged
+from .experiment import Experiment
+from .resources import check_memory
 from .rundir import RunDirectory, load_run, read_status
 from .trajectory import MemoryRecorder, Run
 from .training import evaluate, init, require_finite, step
@@ -61,14 +63,21 @@ def train(experiment, directory=None, *, resume=False, progress=None):
     ------
     TrainingDiverged
         When a quantity is no longer finite; what was recorded before stays readable.
+    InvalidInput
+        If the run would not fit in memory or on the disk.
     RunDirectoryError
         If the directory cannot be written or holds another run.
+    WriteFailed
+        If the disk fills up on the way; the run can then be resumed.
     KeyboardInterrupt
         After an interrupt or a termination signal, once a checkpoint is written.
     """
+    if not (isinstance(experiment, Experiment) or (experiment is None and resume)):
+        raise InvalidInput("experiment", experiment, "an Experiment")
     if directory is None:
         if resume:
             raise RunDirectoryError("resume: needs the directory of the run")
+        check_memory(experiment, in_memory=True)
         recorder = MemoryRecorder(experiment)
         state = _loop(init(experiment), recorder.append, progress, lambda state: None)
         return Run(
@@ -79,11 +88,13 @@ def train(experiment, directory=None, *, resume=False, progress=None):
             state.model.dictionary,
         )
     if resume and read_status(directory).get("status") == "complete":
-        return load_run(directory)
+        run = load_run(directory)
+        if experiment not in (None, run.experiment):
+            raise RunDirectoryError(f"{directory}: holds a run of another experiment")
+        return run
     with RunDirectory(directory, experiment, resume) as place, _interrupts() as interrupted:
-        state = place.start()
+        latest = place.start()
         saved = time.monotonic()
-        latest = state
 
         def between_steps(state):
             nonlocal saved, latest
@@ -95,17 +106,16 @@ def train(experiment, directory=None, *, resume=False, progress=None):
             if interrupted:
                 raise KeyboardInterrupt
 
-        place.status("running", state)
         try:
-            state = _loop(state, place.recorder.append, progress, between_steps)
-            place.checkpoint(state)
-            place.status("complete", state)
-        except FeatlearnError as error:
-            place.recorder.sync()
+            latest = _loop(latest, place.append, progress, between_steps)
+        except TrainingDiverged as error:
+            place.checkpoint(latest)
             place.status("failed", latest, error=str(error))
             raise
-        except OSError as error:
-            raise RunDirectoryError(f"{place.path}: cannot be written ({error.strerror})") from None
+        place.checkpoint(latest)
+        place.status("complete", latest)
+        if interrupted:
+            raise KeyboardInterrupt
     return load_run(directory)
 
 

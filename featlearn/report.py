@@ -7,7 +7,8 @@ import io
 import shlex
 
 from .experiment import Experiment, preset
-from .rundir import read_json, read_status, versions
+from .files import read_json
+from .rundir import read_status, versions
 from .summary import summarize
 from .theory.conditions import crossing_growth, noise_margin
 from .theory.verdict import FAILS, number

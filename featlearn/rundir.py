@@ -10,22 +10,23 @@ Small files are written aside and renamed into place, so that a reader or a cras
 of one. Nothing in it is ever executed when it is read: JSON and plain arrays only.
 """
 
+import contextlib
 import fcntl
-import hashlib
-import io
-import json
 import os
 import platform
-import zipfile
+import warnings
 from pathlib import Path
 
 import numpy as np
 
-from .errors import InvalidInput, RunDirectoryError
+from .checkpoint import read_checkpoint, write_checkpoint
+from .errors import InvalidInput, RunDirectoryError, WriteFailed
 from .experiment import Experiment
+from .files import read_json, write_json
+from .resources import check_disk, check_memory
 from .threads import thread_count
-from .trajectory import DirectoryRecorder, Run, quantities, recorded_steps
-from .training import TrainingState, init, make_model
+from .trajectory import DirectoryRecorder, Run, open_rows, quantities, rows_before
+from .training import init
 
 FORMAT_VERSION = 1
 
@@ -54,6 +55,22 @@ class RunDirectory:
         self.recorder = self._lock = None
 
     def __enter__(self):
+        try:
+            self._admit()
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock = open(self.path / "lock", "a")
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Another process may have come and gone between the first look and the lock.
+            self._admit()
+        except BlockingIOError:
+            self._lock.close()
+            raise RunDirectoryError(f"{self.path}: another process is writing this run") from None
+        except OSError as error:
+            raise RunDirectoryError(f"{self.path}: cannot be written ({error.strerror})") from None
+        return self
+
+    def _admit(self):
+        """Check, without touching anything, that this run may be written here."""
         if self.resume:
             found = read_config(self.path)
             if self.experiment not in (None, found):
@@ -63,18 +80,8 @@ class RunDirectory:
             raise RunDirectoryError(
                 f"{self.path}: exists and is not an empty directory; name a new one, or resume"
             )
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = open(self.path / "lock", "a")
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._lock.close()
-            raise RunDirectoryError(
-                f"{self.path}: another process is writing this run"
-            ) from None
-        except OSError as error:
-            raise RunDirectoryError(f"{self.path}: cannot be written ({error.strerror})") from None
-        return self
+        check_memory(self.experiment)
+        check_disk(self.experiment, self.path)
 
     def __exit__(self, *exception):
         if self.recorder is not None:
@@ -83,23 +90,32 @@ class RunDirectory:
 
     def start(self):
         """Write what a new run starts with, or read where the old one stood; return the state."""
-        if not self.resume:
-            write_json(self.path / "config.json", _config(self.experiment))
         resumable = self.resume and (self.path / "checkpoint.npz").exists()
         if resumable:
             state = read_checkpoint(self.path, self.experiment)
+            _warn_of_other_bits(self.path)
         else:
             state = init(self.experiment)
-        rows = int(np.searchsorted(recorded_steps(self.experiment), state.step))
-        self.recorder = DirectoryRecorder(self.path, self.experiment, rows)
-        if not resumable:
-            self.checkpoint(state)
+        with self._writing(RunDirectoryError):
+            if not self.resume:
+                write_json(self.path / "config.json", _config(self.experiment))
+            rows = rows_before(self.experiment, state.step)
+            self.recorder = DirectoryRecorder(self.path, self.experiment, rows)
+            if not resumable:
+                self.checkpoint(state)
+            self.status("running", state)
         return state
+
+    def append(self, row):
+        """Record one row of the trajectory."""
+        with self._writing():
+            self.recorder.append(row)
 
     def checkpoint(self, state):
         """Put rows and state on the disk, in this order: a checkpoint never counts missing rows."""
-        self.recorder.sync()
-        write_checkpoint(self.path, state)
+        with self._writing():
+            self.recorder.sync()
+            write_checkpoint(self.path, state)
 
     def status(self, word, state, **more):
         """Write status.json: "running", "complete", "interrupted" or "failed"."""
@@ -111,42 +127,21 @@ class RunDirectory:
             "process": os.getpid(),
             **more,
         }
-        write_json(self.path / "status.json", value)
+        with self._writing():
+            write_json(self.path / "status.json", value)
+
+    @contextlib.contextmanager
+    def _writing(self, kind=WriteFailed):
+        try:
+            yield
+        except OSError as error:
+            raise kind(f"{self.path}: cannot be written ({error.strerror})") from None
 
 
 def _is_free(path):
     """Whether a new run may start here: a process killed at once leaves a lock file at most."""
     left_over = {"lock", "config.json.new"}
     return path.is_dir() and all(entry.name in left_over for entry in path.iterdir())
-
-
-def write_json(path, value):
-    """Write a JSON file aside and rename it into place."""
-    write_aside(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
-
-
-def write_aside(path, data):
-    """Write bytes to a temporary file beside `path`, sync it, and rename it into place."""
-    path = Path(path)
-    aside = path.with_name(path.name + ".new")
-    with open(aside, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(aside, path)
-
-
-def read_json(path):
-    """Read a JSON object, or raise a RunDirectoryError that names the file."""
-    try:
-        value = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RunDirectoryError(f"{path}: cannot be read ({error.strerror})") from None
-    except ValueError as error:
-        raise RunDirectoryError(f"{path}: is not valid JSON ({error})") from None
-    if not isinstance(value, dict):
-        raise RunDirectoryError(f"{path}: holds no table")
-    return value
 
 
 def versions():
@@ -172,10 +167,24 @@ def _config(experiment):
     }
 
 
+def _warn_of_other_bits(directory):
+    """Say so where the rest of a run may differ from the same run without a stop."""
+    config = read_json(directory / "config.json")
+    now = {**versions(), "BLAS threads": thread_count()}
+    then = {**(config.get("versions") or {}), "BLAS threads": config.get("blas_threads")}
+    changed = [f"{name} {then.get(name)}, now {now[name]}" for name in now if now[name] != then.get(name)]
+    if changed:
+        warnings.warn(
+            f"{directory}: was started with {'; '.join(changed)}: the resumed run may differ in"
+            " its last digits from one without a stop",
+            stacklevel=2,
+        )
+
+
 def read_config(directory):
     """Return the `Experiment` of a run directory."""
     path = Path(directory) / "config.json"
-    if not path.exists():
+    if not os.path.exists(path):
         raise RunDirectoryError(f"{directory}: is not a run directory, config.json is missing")
     config = read_json(path)
     if config.get("format") != FORMAT_VERSION:
@@ -191,58 +200,7 @@ def read_config(directory):
 def read_status(directory):
     """Return the content of status.json, or an empty dictionary before it is written."""
     path = Path(directory) / "status.json"
-    return read_json(path) if path.exists() else {}
-
-
-def _digest(arrays):
-    digest = hashlib.sha256()
-    for name in sorted(arrays):
-        digest.update(f"{name} {arrays[name].dtype} {arrays[name].shape}".encode())
-        digest.update(np.ascontiguousarray(arrays[name]).tobytes())
-    return np.frombuffer(digest.digest(), np.uint8)
-
-
-def write_checkpoint(directory, state):
-    """Write checkpoint.npz; the previous one stays until the new one is whole."""
-    arrays = {
-        "step": np.int64(state.step),
-        "stage": np.int64(state.stage),
-        "initial_norm": np.float64(state.initial_norm),
-        "weights": state.weights,
-        "biases": state.biases,
-        "weight_norms": state.weight_norms,
-    }
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays, checksum=_digest(arrays))
-    write_aside(Path(directory) / "checkpoint.npz", buffer.getvalue())
-
-
-def read_checkpoint(directory, experiment):
-    """Return the `TrainingState` of a run directory's checkpoint."""
-    path = Path(directory) / "checkpoint.npz"
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except FileNotFoundError:
-        raise RunDirectoryError(f"{path}: is missing") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise RunDirectoryError(f"{path}: is damaged ({error})") from None
-    checksum = arrays.pop("checksum", None)
-    if checksum is None or not np.array_equal(checksum, _digest(arrays)):
-        raise RunDirectoryError(f"{path}: is damaged (its checksum does not match)")
-    m, d1, dtype = experiment.n_neurons, experiment.n_inputs, np.dtype(experiment.dtype)
-    wanted = {"weights": (m, d1), "biases": (m,), "weight_norms": (m,)}
-    for name, shape in wanted.items():
-        if name not in arrays or arrays[name].shape != shape or arrays[name].dtype != dtype:
-            raise RunDirectoryError(f"{path}: {name} does not fit the experiment in config.json")
-    return TrainingState(
-        experiment,
-        make_model(experiment),
-        step=int(arrays["step"]),
-        stage=int(arrays["stage"]),
-        initial_norm=float(arrays["initial_norm"]),
-        **{name: arrays[name] for name in wanted},
-    )
+    return read_json(path) if os.path.exists(path) else {}
 
 
 def load_run(directory):
@@ -264,21 +222,10 @@ def load_run(directory):
     """
     directory = Path(directory)
     experiment = read_config(directory)
-    arrays = {}
-    for name, (shape, dtype) in quantities(experiment).items():
-        path = directory / "trajectory" / f"{name}.npy"
-        try:
-            array = np.load(path, mmap_mode="r", allow_pickle=False)
-        except FileNotFoundError:
-            raise RunDirectoryError(f"{path}: is missing") from None
-        except (OSError, ValueError, EOFError) as error:
-            raise RunDirectoryError(f"{path}: is damaged ({error})") from None
-        if array.shape[1:] != shape or array.dtype != dtype:
-            raise RunDirectoryError(
-                f"{path}: rows of shape {array.shape[1:]} and type {array.dtype}, "
-                f"the experiment in config.json has {shape} and {dtype}"
-            )
-        arrays[name] = array
+    arrays = {
+        name: open_rows(directory / "trajectory" / f"{name}.npy", shape, dtype)
+        for name, (shape, dtype) in quantities(experiment).items()
+    }
     # While a run is going, a file may be a few rows ahead of another.
     rows = min(map(len, arrays.values()))
     state = read_checkpoint(directory, experiment)

@@ -21,10 +21,10 @@ from pathlib import Path
 
 from .errors import InvalidInput, RunDirectoryError, TrainingDiverged
 from .experiment import Experiment, parse_none, preset
+from .files import read_json, write_aside, write_json
 from .loop import train
 from .measures import measures, verdicts
 from .results import results_table
-from .rundir import read_json, write_aside, write_json
 from .workers import OwnWorkers
 
 # How often a run is handed to the executor again after its worker died.

@@ -8,10 +8,13 @@ from pathlib import Path
 import numpy as np
 from numpy.lib import format as npy_format
 
-from .errors import InvalidInput
+from .errors import InvalidInput, RunDirectoryError
 from .experiment import Experiment
 
 FLUSH_SECONDS = 0.25
+
+# Of every trajectory file, however many rows it has: a multiple of 64, as the format wants.
+HEADER_BYTES = 192
 
 
 def quantities(experiment):
@@ -41,12 +44,10 @@ def quantities(experiment):
     }
 
 
-def recorded_steps(experiment):
-    """Return the steps that are recorded: every k-th, and always the last."""
-    steps = np.arange(0, experiment.n_steps + 1, experiment.record_every)
-    if steps[-1] != experiment.n_steps:
-        steps = np.append(steps, experiment.n_steps)
-    return steps
+def rows_before(experiment, step):
+    """Return how many rows are recorded before a step: every k-th step is, and always the last."""
+    last = experiment.n_steps
+    return -(-min(step, last) // experiment.record_every) + (step > last)
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ class MemoryRecorder:
     """Keeps a trajectory in memory."""
 
     def __init__(self, experiment):
-        n = len(recorded_steps(experiment))
+        n = rows_before(experiment, experiment.n_steps + 1)
         self._arrays = {
             name: np.empty((n, *shape), dtype)
             for name, (shape, dtype) in quantities(experiment).items()
@@ -108,26 +109,55 @@ class MemoryRecorder:
         return {name: array[: self._rows] for name, array in self._arrays.items()}
 
 
+def open_rows(path, shape, dtype):
+    """Map the rows of a trajectory file, which another process may be writing.
+
+    Returns
+    -------
+    ndarray of shape (T, *shape), read-only
+
+    Raises
+    ------
+    RunDirectoryError
+        If the file is missing, damaged, or holds rows of another shape or type.
+    """
+    try:
+        array = npy_format.open_memmap(path, mode="r")
+    except FileNotFoundError:
+        raise RunDirectoryError(f"{path}: is missing") from None
+    except Exception as error:  # numpy's parser meets damaged bytes with errors of many kinds
+        raise RunDirectoryError(f"{path}: is damaged ({_one_line(error)})") from None
+    if array.ndim == 0 or array.shape[1:] != shape or array.dtype != dtype:
+        raise RunDirectoryError(
+            f"{path}: holds an array of shape {array.shape} and type {array.dtype}, "
+            f"the experiment in config.json has rows of shape {shape} and type {dtype}"
+        )
+    return array
+
+
+def _one_line(error):
+    return " ".join(str(error).split())[:120]
+
+
 class _GrowingArray:
     """An .npy file whose first axis grows.
 
     The header is rewritten after its rows are in place, so that another process can open the file
-    with ``np.load(..., mmap_mode="r")`` at any moment and sees whole rows only.
+    with ``np.load(..., mmap_mode="r")`` at any moment and sees whole rows only. What lies behind
+    the rows that the header counts, a torn row or rows to be made again, is overwritten in time;
+    the file is never made shorter, for a reader may have it mapped.
     """
 
     def __init__(self, path, shape, dtype, rows=0):
         self._shape, self._dtype, self.rows = shape, dtype, rows
         self._row_bytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
         self._file = open(path, "r+b" if path.exists() else "w+b", buffering=0)
-        self._start = len(self._header(0))
         self._write_header()
-        # What lies behind the last row that counts, a torn row or rows to be made again, goes.
-        self._file.truncate(self._start + rows * self._row_bytes)
 
     def _header(self, rows):
         # The version 1.0 header, padded so that its length does not depend on the number of rows.
         entries = {"descr": npy_format.dtype_to_descr(self._dtype), "fortran_order": False}
-        text = repr({**entries, "shape": (rows, *self._shape)}).ljust(181) + "\n"
+        text = repr({**entries, "shape": (rows, *self._shape)}).ljust(HEADER_BYTES - 11) + "\n"
         return npy_format.magic(1, 0) + len(text).to_bytes(2, "little") + text.encode("latin1")
 
     def _write_header(self):
@@ -135,7 +165,7 @@ class _GrowingArray:
         _write_all(self._file, self._header(self.rows))
 
     def extend(self, block):
-        self._file.seek(self._start + self.rows * self._row_bytes)
+        self._file.seek(HEADER_BYTES + self.rows * self._row_bytes)
         _write_all(self._file, np.ascontiguousarray(block, self._dtype).tobytes())
         self.rows += len(block)
         self._write_header()
@@ -151,6 +181,17 @@ def _write_all(file, data):
     view = memoryview(data)
     while len(view):
         view = view[file.write(view) :]
+
+
+def _require_rows(folder, experiment, rows):
+    """Check, before any file is touched, that each holds the rows that a checkpoint counts on."""
+    for name, (shape, dtype) in quantities(experiment).items():
+        path = folder / f"{name}.npy"
+        found = open_rows(path, shape, dtype)
+        if len(found) < rows:
+            raise RunDirectoryError(f"{path}: has {len(found)} rows, its checkpoint {rows}")
+        if found.offset != HEADER_BYTES:
+            raise RunDirectoryError(f"{path}: was not written by featlearn")
 
 
 class DirectoryRecorder:
@@ -170,6 +211,8 @@ class DirectoryRecorder:
         self._directory = Path(directory)
         folder = self._directory / "trajectory"
         folder.mkdir(exist_ok=True)
+        if rows:
+            _require_rows(folder, experiment, rows)
         self._files = {
             name: _GrowingArray(folder / f"{name}.npy", shape, dtype, rows)
             for name, (shape, dtype) in quantities(experiment).items()

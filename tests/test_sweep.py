@@ -14,8 +14,9 @@ import pytest
 
 from featlearn import Experiment, InvalidInput, RunDirectoryError, load_run, train
 from featlearn.commands import main
+from featlearn.files import read_json
 from featlearn.results import load_results
-from featlearn.rundir import read_json, read_status
+from featlearn.rundir import read_status
 from featlearn.sweep import grid, load_grid, sweep
 from featlearn.theory.crossing import noise_margin
 

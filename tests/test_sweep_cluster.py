@@ -9,8 +9,8 @@ import time
 import pytest
 
 from featlearn.commands import main
+from featlearn.files import read_json
 from featlearn.results import load_results
-from featlearn.rundir import read_json
 
 pytest.importorskip("distributed", reason="the extra 'distributed' is not installed")
 

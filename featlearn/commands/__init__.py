@@ -13,9 +13,16 @@ from ..errors import FeatlearnError, InvalidInput, RunDirectoryError, TrainingDi
 COMMANDS = ("reproduce", "run", "step", "check", "plot", "animate", "report", "sweep")
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong with the arguments in one line, and where to read what is right."""
+
+    def error(self, message):
+        self.exit(2, f"{self.prog}: {' '.join(message.split())}; see {self.prog} --help\n")
+
+
 def build_parser():
     """Return the parser of the whole command."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="featlearn",
         description="Simulate the feature learning process of contrastive self-supervised learning"
         " (Wen & Li 2021), and check it against the theory.",

@@ -14,7 +14,8 @@ import json
 
 from ..errors import InvalidInput, RunDirectoryError
 from ..loop import train
-from ..rundir import load_run, write_json
+from ..files import write_json
+from ..rundir import load_run
 from .common import Progress, add_experiment_arguments, experiment_from, message
 
 

@@ -8,7 +8,6 @@ import time
 from ..alignment import sparse_share
 from ..errors import InvalidInput
 from ..experiment import PRESETS, Experiment, parse_none, preset
-from ..trajectory import recorded_steps
 
 
 def add_experiment_arguments(parser, default):
@@ -59,7 +58,7 @@ def parse_value(name, word):
     """Return the value of an experiment's field that a word on the command line means."""
     try:
         value = json.loads(word)
-    except ValueError:
+    except (ValueError, RecursionError):
         value = word
     if not isinstance(value, (str, int, float, bool)):
         value = word
@@ -85,7 +84,6 @@ class Progress:
     """A line on a terminal that says how far a run is; silent elsewhere, and with quiet."""
 
     def __init__(self, experiment, label="", quiet=False):
-        self._total = len(recorded_steps(experiment))
         self._last_step = experiment.n_steps
         self._label = label
         self._show = sys.stderr.isatty() and not quiet

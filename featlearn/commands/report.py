@@ -9,7 +9,8 @@ examples:
 from pathlib import Path
 
 from ..errors import InvalidInput, RunDirectoryError
-from ..rundir import load_run, write_aside
+from ..files import write_aside
+from ..rundir import load_run
 from .common import message
 
 
