@@ -113,7 +113,9 @@ def test_an_experiment_is_frozen_and_compares_by_value():
 
 
 def test_the_papers_formulas():
+    by_formula = dict(density=None, noise_variance=None, bias_growth=None)
     e = BASE.replace(density_factor=1.5, noise_factor=0.7, learning_rate=0.4, bias_factor=0.8)
+    e = e.replace(**by_formula)
     assert e.resolved_density == pytest.approx(1.5 * math.log(math.log(16)) / 16, rel=1e-15)
     assert e.resolved_noise_variance == pytest.approx(0.7 * math.sqrt(math.log(16)) / 16, rel=1e-15)
     assert e.resolved_bias_growth == pytest.approx(1 + 0.4 / 16, rel=1e-15)

@@ -80,7 +80,9 @@ def test_root_mean_square():
 
 
 def test_an_experiments_schedule_is_the_papers():
-    e = Experiment(n_features=16, learning_rate=0.3, bias_factor=2.0, bias_cap=0.7)
+    e = Experiment(
+        n_features=16, learning_rate=0.3, bias_factor=2.0, bias_cap=0.7, bias_growth=None
+    )
     schedule = make_schedule(e)
     assert schedule.stage_one_growth == e.stage_one_growth
     assert schedule.jump == pytest.approx(math.sqrt(2 * math.log(16) / 16), rel=1e-15)

@@ -23,3 +23,95 @@ def test_recording_changes_no_bit_and_reloads_as_it_was(small, seed, tmp_path):
     for name in in_memory.arrays:
         np.testing.assert_array_equal(in_memory[name], on_disk[name])
     assert list(np.unique(in_memory["stage"])) == [1, 2, 3]
+
+
+def test_a_step_is_gradient_descent_with_decay(small, seed):
+    """w ← (1 - ηλ) w - η ∂L/∂w on the batch of the step, written out."""
+    for changes in ({}, {"negatives": 30, "stop_gradient": False}, {"augmentation": "none"}):
+        exp = small.replace(seed=seed, dtype="float64", weight_decay=0.3, **changes)
+        state = featlearn.init(exp)
+        for t in range(3):
+            assert state.step == t
+            batch = featlearn.draw_batch(state)
+            g = featlearn.contrastive_gradient(
+                state.weights,
+                state.biases,
+                batch.views.anchors,
+                batch.views.keys,
+                exp.temperature,
+                batch.negatives,
+                exp.stop_gradient,
+            )
+            rate, decay = exp.learning_rate, exp.weight_decay
+            wanted = (1 - rate * decay) * state.weights - rate * g.weights
+            state = featlearn.step(state)
+            np.testing.assert_allclose(state.weights, wanted, rtol=1e-12, atol=1e-15)
+            norms = np.sqrt((state.weights**2).sum(axis=1))
+            np.testing.assert_allclose(state.weight_norms, norms, rtol=1e-14)
+
+
+def test_a_batch_is_a_function_of_seed_and_step(small):
+    state = featlearn.init(small)
+    later = featlearn.step(state)
+    once, again = featlearn.draw_batch(later), featlearn.draw_batch(later)
+    np.testing.assert_array_equal(once.views.anchors, again.views.anchors)
+    other = featlearn.draw_batch(featlearn.init(small.replace(seed=1)))
+    first = featlearn.draw_batch(state)
+    for one, two in ((first, once), (first, other)):
+        for part in ("latents", "noise"):
+            assert (getattr(one.sample, part) != getattr(two.sample, part)).mean() > 0.1
+
+
+def test_initial_weights(small, seed):
+    """N(0, initial_norm²/d1), the same for twins, in both precisions."""
+    exp = small.replace(seed=seed, n_neurons=200, n_inputs=100, initial_norm=0.3)
+    state = featlearn.init(exp)
+    w = state.weights.astype(float)
+    assert abs(w.mean()) < 5 * 0.03 / np.sqrt(w.size)
+    assert abs(np.mean(w**2) / 0.03**2 - 1) < 5 * np.sqrt(2 / w.size)
+    assert abs(np.mean(w**4) / 0.03**4 - 3) < 5 * np.sqrt(96 / w.size)
+    np.testing.assert_allclose(state.initial_norm, np.sqrt(np.mean(w**2) * 100), rtol=1e-6)
+    assert not state.biases.any() and state.stage == 1 and state.step == 0
+    for changes in ({"augmentation": "none"}, {"temperature": 9.0}, {"dictionary": "flat"}):
+        np.testing.assert_array_equal(featlearn.init(exp.replace(**changes)).weights, state.weights)
+    double = featlearn.init(exp.replace(dtype="float64"))
+    np.testing.assert_allclose(double.weights, state.weights, rtol=1e-6)
+
+
+def test_recorded_rows_describe_the_state_and_its_batch(small, seed):
+    exp = small.replace(seed=seed, n_steps=12, stage_one_growth=1.0, dtype="float64")
+    run, state = featlearn.train(exp), featlearn.init(exp)
+    for row in range(13):
+        g = featlearn.evaluate(state)
+        alpha = state.weights @ state.model.dictionary
+        active = np.abs(featlearn.draw_batch(state).views.anchors @ state.weights.T) >= state.biases
+        dense = state.weights - alpha @ state.model.dictionary.T
+        wanted = {
+            "step": row,
+            "stage": state.stage,
+            "loss": g.loss,
+            "positive_probability": g.contrast.positive_probability.mean(),
+            "alignment": alpha,
+            "weight_norm": np.linalg.norm(state.weights, axis=1),
+            "dense_norm": np.linalg.norm(dense, axis=1),
+            "bias": state.biases,
+            "active_fraction": active.mean(axis=0),
+        }
+        assert set(wanted) == set(run.arrays)
+        for name, value in wanted.items():
+            np.testing.assert_allclose(run[name][row], value, rtol=1e-9, atol=1e-12, err_msg=name)
+        state = featlearn.step(state)
+    np.testing.assert_array_equal(run.dictionary, state.model.dictionary)
+
+
+def test_separate_negatives_are_keys_of_fresh_samples(small):
+    """Under a mask that keeps a fifth for the anchor, a key has four fifths of the coordinates."""
+    batch = featlearn.draw_batch(
+        featlearn.init(small.replace(negatives=200, keep_probability=0.2))
+    )
+    assert batch.negatives.shape == (200, small.n_inputs)
+    assert abs(np.mean(batch.negatives != 0) - 0.8) < 0.02
+    assert abs(np.mean(batch.views.anchors != 0) - 0.2) < 0.02
+    overlap = batch.views.keys[:100] * batch.negatives[:100]
+    spread = overlap.std() / np.sqrt(overlap.size)
+    assert abs(overlap.mean()) < 6 * spread, "neither latents nor noise are shared"

@@ -1,0 +1,58 @@
+"""The scripts that are run by hand, each once at its smallest."""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+SCRIPTS = Path(__file__).resolve().parent.parent / "scripts"
+
+
+def script(name):
+    spec = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_mutation_has_its_place_in_the_source():
+    """One place, so that it changes what it is meant to change."""
+    mutation = script("mutation")
+    found = mutation.mutations()
+    assert len(found) >= 40 and len({(m.file, m.old, m.new) for m in found}) == len(found)
+    assert {"loss", "gradient", "views", "schedule", "alignment"} <= {m.file for m in found}
+    for m in found:
+        source = (mutation.ROOT / "featlearn" / f"{m.file}.py").read_text(encoding="utf-8")
+        assert source.count(m.old) == 1, m
+        compile(source.replace(m.old, m.new), m.file, "exec")
+
+
+def test_a_mutation_is_caught_and_none_is_not(tmp_path, monkeypatch):
+    mutation = script("mutation")
+    monkeypatch.setattr(mutation, "TESTS", ("schedule",))
+    assert mutation.caught(None, tmp_path) is None
+    change = mutation.Mutation("schedule", "np.minimum(biases *", "np.maximum(biases *")
+    assert "test_schedule.py" in mutation.caught(change, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_precision_reports_where_two_precisions_part(capsys):
+    precision = script("precision")
+    settings = ["n_steps=60", "n_inputs=64", "n_features=8", "n_neurons=16", "batch_size=64"]
+    arguments = [word for setting in settings for word in ("--set", setting)]
+    assert precision.main(arguments) == 0
+    said = capsys.readouterr().out
+    assert "first at step" in said and "float64" in said
+    difference = np.array([0.0, 1e-7, 2e-3, 1e-4, 0.5])
+    found = precision.partings(np.array([0, 10, 20, 30, 40]), difference, (1e-3, 1e-2, 0.9))
+    assert found == {1e-3: 20, 1e-2: 40, 0.9: None}
+    assert precision.main(["--set", "n_steps=-1"]) == 2
+    assert capsys.readouterr().err.startswith("precision: n_steps: got -1")
+
+
+@pytest.mark.parametrize("name", ("mutation", "precision"))
+def test_scripts_say_what_they_do(name, capsys):
+    with pytest.raises(SystemExit) as stop:
+        script(name).main(["--help"])
+    assert stop.value.code == 0 and "usage" in capsys.readouterr().out
