@@ -10,7 +10,7 @@ from .experiment import Experiment, preset
 from .files import read_json
 from .rundir import read_status, versions
 from .summary import summarize
-from .theory.conditions import crossing_growth, noise_margin
+from .theory.crossing import crossing, noise_margin
 from .theory.verdict import FAILS, number
 from .theory.verdict import summary as count_outcomes
 
@@ -182,7 +182,7 @@ def _prediction_table(runs):
         ["noise margin κ n²/s: sparse features can be learned below 1",
          *(number(noise_margin(e)) for e in experiments)],
         ["g*, ln of the growth at which the sparse part overtakes the dense one",
-         *(number(crossing_growth(e)) for e in experiments)],
+         *(number(crossing(e).growth) for e in experiments)],
         ["g, ln of the growth that was reached", *(number(_growth(run)) for run in runs.values())],
     ]  # fmt: skip
     return _table(["quantity", *map(_text, runs)], rows)

@@ -25,6 +25,8 @@ EXPERIMENT = featlearn.Experiment(
     stage_one_growth=1.3,
     bias_factor=0.5,
     bias_growth=1.05,
+    bias_cap=0.55,
+    weight_decay=0.0055,
     dtype="float64",
 )
 

@@ -13,7 +13,7 @@ from featlearn.theory.boundaries import find_boundaries
 from featlearn.theory.claims_decoupling import correlation
 from featlearn.theory.claims_linear import random_best_cosine
 from featlearn.theory.claims_representation import claim_t1, claim_t2, claim_t3, crowd_bound
-from featlearn.theory.conditions import crossing_growth, noise_margin
+from featlearn.theory.crossing import crossing, noise_margin
 from featlearn.theory.floors import bayes_floor, linear_floor
 from featlearn.theory.observed import Observed
 
@@ -25,6 +25,8 @@ EXPERIMENT = featlearn.Experiment(
     n_steps=3,
     learning_rate=0.05,
     weight_decay=0.0,
+    temperature=2.0,
+    initial_norm=0.05,
     density=0.1,
     noise_variance=0.1,
     stage_one_growth=1.0,
@@ -125,8 +127,8 @@ def test_the_two_numbers_of_the_preconditions():
     matched = featlearn.Experiment(noise_factor=2.0, learning_rate=0.15)
     # The matched pair of the theory's last table.
     assert noise_margin(matched) == pytest.approx(0.21, abs=0.01)
-    assert crossing_growth(matched.replace(augmentation="none")) == pytest.approx(5.3, rel=0.1)
-    assert crossing_growth(matched.replace(n_inputs=64)) == 0
+    assert crossing(matched.replace(augmentation="none")).growth == pytest.approx(5.3, rel=0.1)
+    assert crossing(matched.replace(n_inputs=64)).growth == 0
 
 
 def test_the_floors_are_those_of_the_best_estimators():

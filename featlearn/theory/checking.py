@@ -7,10 +7,13 @@ from .claims_linear import claim_t4
 from .claims_pair import claim_pair
 from .claims_representation import claim_t1, claim_t2, claim_t3
 from .claims_simulator import claim_simulator
+from .claims_stage_one import claim_plateau, claim_stage_one
 from .observed import Observed
 
 CLAIMS = (
     claim_simulator,
+    claim_stage_one,
+    claim_plateau,
     claim_boundaries,
     claim_t1,
     claim_t2,

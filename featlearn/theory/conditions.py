@@ -1,12 +1,10 @@
-"""When the claims apply: the preconditions of T1-T3, each a sentence where it is not met."""
+"""When the claims apply to recorded runs: each unmet precondition is a sentence.
+
+An experiment's own two numbers, before anything runs, are in `preconditions`.
+"""
 
 from .crossing import crossing, noise_margin
 from .moments import view_moments
-
-
-def crossing_growth(experiment):
-    """Return g*, ln of the growth of ‖w‖ at which the sparse part overtakes the dense one."""
-    return crossing(experiment).growth
 
 
 def not_finished(observed):
@@ -51,7 +49,7 @@ def noise_not_promised(observed):
     exp = observed[0].experiment
     if exp.augmentation != "none":
         return f"the views are augmented ({exp.augmentation})"
-    growth, needed = max(o.growth for o in observed), crossing_growth(exp)
+    growth, needed = max(o.growth for o in observed), crossing(exp).growth
     if growth >= needed:
         return (
             f"growth g = {growth:.3g} reached g* = {needed:.3g}, where the sparse part overtakes"

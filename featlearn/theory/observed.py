@@ -88,8 +88,11 @@ class Observed:
     @cached_property
     def rows(self):
         """Indices of evenly spread rows, `ROWS` of them at most, the first and last included."""
-        n = len(self.run)
-        return np.unique(np.linspace(0, n - 1, min(n, ROWS)).round().astype(int))
+        return self.rows_before(len(self.run))
+
+    def rows_before(self, end):
+        """Return evenly spread rows among the first `end`, the first and the last included."""
+        return np.unique(np.linspace(0, end - 1, min(end, ROWS)).round().astype(int))
 
     def first_row_of(self, stage):
         """Return the index of the first row of that stage or a later one, None if none was met."""

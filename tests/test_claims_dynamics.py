@@ -1,0 +1,91 @@
+"""Predictions of the dynamics as verdicts: they hold for the simulator, and not for another law."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import featlearn
+from featlearn.theory.claims_stage_one import claim_plateau, claim_stage_one, linear_rows
+from featlearn.theory.observed import Observed
+
+LINEAR = featlearn.Experiment(
+    n_features=8,
+    n_inputs=128,
+    n_neurons=32,
+    batch_size=128,
+    n_steps=80,
+    learning_rate=0.1,
+    weight_decay=0.0055,
+    density=0.1,
+    noise_variance=0.1,
+    dictionary="flat",
+    stage_one_growth=None,
+    initial_norm=0.01,
+    temperature=1e3,
+)
+LONG = LINEAR.replace(
+    n_steps=450,
+    batch_size=256,
+    learning_rate=0.3,
+    weight_decay=0.01,
+    density=0.15,
+    noise_variance=0.05,
+    initial_norm=0.1,
+    temperature=1.0,
+)
+
+
+def outcomes(verdicts):
+    return [v.outcome for v in verdicts]
+
+
+@pytest.mark.parametrize("augmentation", ["random_mask", "none", "independent_masks"])
+def test_stage_one_follows_the_recursion(augmentation):
+    run = featlearn.train(LINEAR.replace(augmentation=augmentation))
+    assert outcomes(claim_stage_one([Observed(run)]))[:2] == ["holds", "holds"]
+
+
+def test_another_growth_rate_than_the_experiment_s_fails():
+    run = featlearn.train(LINEAR)
+    other = dataclasses.replace(run, experiment=LINEAR.replace(learning_rate=0.2))
+    assert outcomes(claim_stage_one([Observed(other)]))[0] == "fails"
+
+
+def test_the_crossing_is_where_the_theory_says():
+    quick = LINEAR.replace(n_steps=200, learning_rate=0.2, noise_variance=0.05)
+    verdict = claim_stage_one([Observed(featlearn.train(quick))])[2]
+    assert verdict.outcome == "holds"
+    assert 0.1 < verdict.predicted < 1
+    never = claim_stage_one([Observed(featlearn.train(LINEAR.replace(n_steps=10)))])[2]
+    assert never.outcome == "does not apply"
+
+
+def test_similarities_of_order_tau_and_uneven_masks_end_what_the_recursion_says():
+    run = featlearn.train(LINEAR.replace(n_steps=5))
+    warm = dataclasses.replace(run, experiment=LINEAR.replace(temperature=1e-6))
+    assert "similarities" in claim_stage_one([Observed(warm)])[0].reason
+    narrow = LINEAR.replace(n_inputs=32, dictionary="orthonormal", n_steps=5)
+    assert "Haar" in claim_stage_one([Observed(featlearn.train(narrow))])[0].reason
+
+
+@pytest.mark.statistical
+@pytest.mark.parametrize("augmentation", ["random_mask", "none"])
+def test_seeds_scatter_as_predicted(augmentation):
+    exp = LINEAR.replace(augmentation=augmentation, record_every=8)
+    rows = [linear_rows(Observed(featlearn.train(exp.replace(seed=s))), 0.01) for s in range(16)]
+    growth = np.array([r.sparse[-1] / r.sparse[0] for r in rows])
+    predicted = np.mean([r.scatter[-1] for r in rows])
+    # The standard deviation of 16 values is known to 18 %.
+    assert growth.std(ddof=1) / growth.mean() == pytest.approx(predicted, rel=0.55)
+
+
+def test_a_long_linear_run_ends_on_the_plateau():
+    run = featlearn.train(LONG)
+    assert outcomes(claim_plateau([Observed(run)])) == ["holds", "holds"]
+    other = dataclasses.replace(run, experiment=LONG.replace(temperature=1.3))
+    assert outcomes(claim_plateau([Observed(other)]))[0] == "fails"
+    early = claim_plateau([Observed(featlearn.train(LONG.replace(n_steps=60)))])
+    assert "stationary" in early[0].reason
+    plain = claim_plateau([Observed(featlearn.train(LONG.replace(n_steps=5, augmentation="none")))])
+    assert "share dense noise" in plain[0].reason
