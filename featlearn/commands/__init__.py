@@ -10,7 +10,7 @@ import sys
 
 from ..errors import FeatlearnError, InvalidInput, RunDirectoryError, TrainingDiverged
 
-COMMANDS = ("reproduce", "run", "step", "check", "plot", "animate", "report", "sweep")
+COMMANDS = ("reproduce", "plan", "run", "step", "check", "plot", "animate", "report", "sweep")
 
 
 class _Parser(argparse.ArgumentParser):

@@ -3,6 +3,7 @@
 from .checking import check, check_pair
 from .crossing import Crossing, crossing, limiting_ratio, noise_margin
 from .moments import Split, ViewMoments, attraction, mean_diagonal, view_moments
+from .plan import Plan, plan, suggest
 from .preconditions import Precondition, preconditions, unmet
 from .saturation import saturation_growth
 from .stage_one import (

@@ -48,8 +48,7 @@ def saturation_growth(experiment):
     Derived in featlearn/theory/derivation.md, "Saturation of a dense network".
     """
     exp = experiment
-    views = view_moments(exp)
-    if abs(views.dense_correlation) < SHARED or views.cross.dense <= 0:
+    if not shares_noise(exp):
         norm = _plateau_norm(exp)
     else:
         norm = dense_saturation_norm(exp, 0.0)
@@ -60,6 +59,11 @@ def saturation_growth(experiment):
     if norm == 0:
         return -math.inf
     return min(math.log(norm / exp.initial_norm), max(stage_one_growth(exp, exp.n_steps), 0.0))
+
+
+def shares_noise(experiment):
+    """Return whether the views share enough dense noise for it to win stage I."""
+    return view_moments(experiment).dense_correlation >= SHARED
 
 
 def _plateau_norm(experiment):

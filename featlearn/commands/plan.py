@@ -1,0 +1,121 @@
+"""Predict stages, conditions, run time, memory and disk of an experiment before it runs.
+
+examples:
+  featlearn plan --preset default
+  featlearn plan --set n_features=64 --set n_inputs=4096 --suggest
+  featlearn plan --config experiment.toml --suggest --json
+
+The run time is that of a few steps, timed now. Warnings say where an experiment lies outside the
+conditions of the theory. A suggestion changes batch size and learning rate (and the number of steps) only, and says which
+condition these cannot meet.
+"""
+
+import json
+import math
+
+from ..errors import InvalidInput
+from ..resources import disk_needed, memory_needed
+from .common import add_experiment_arguments, experiment_from, message
+
+SUGGESTED = ("batch_size", "learning_rate", "n_steps")
+
+
+def add_arguments(parser):
+    """Add this command's arguments."""
+    add_experiment_arguments(parser, "default")
+    parser.add_argument(
+        "--suggest", action="store_true", help="a batch size and learning rate that satisfy both"
+    )
+    parser.add_argument("--no-timing", action="store_true", help="do not time a few steps")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument("--quiet", action="store_true", help="no messages")
+
+
+def main(arguments):
+    """Run it."""
+    # The theory takes a while to import, which the other commands need not wait for.
+    from ..theory.plan import plan, seconds_per_step, suggest
+
+    experiment = experiment_from(arguments)
+    predicted = plan(experiment)
+    costs = {"memory_bytes": memory_needed(experiment), "disk_bytes": disk_needed(experiment)}
+    if not arguments.no_timing:
+        try:
+            costs["seconds"] = experiment.n_steps * seconds_per_step(experiment)
+        except InvalidInput as problem:
+            message(f"warning: not timed: {problem}", arguments.quiet)
+    suggestion = suggest(experiment) if arguments.suggest else None
+    if arguments.json:
+        values = {**predicted.to_dict(), **costs}
+        if suggestion:
+            changes = {name: getattr(suggestion[0], name) for name in SUGGESTED}
+            values["suggestion"] = {**changes, "remarks": suggestion[1]}
+        print(json.dumps(values, indent=2, allow_nan=False))
+        return 0
+    for name, value in _rows(experiment, predicted, costs):
+        print(f"{name:36}{value}")
+    for condition in predicted.conditions:
+        print(f"\n{condition.claim} {'promised' if condition.met else 'not promised'}:"
+              f" {condition.text}")  # fmt: skip
+    for warning in predicted.warnings:
+        message(f"warning: {warning}", arguments.quiet)
+    if suggestion:
+        print("\n" + _suggestion(experiment, *suggestion))
+    return 0
+
+
+def _rows(experiment, predicted, costs):
+    """The lines of the table, (name, value)."""
+    last = experiment.n_steps
+    level = predicted.plateau
+    rows = [
+        ("stage II starts at step", _step(predicted.stages.two, last)),
+        ("stage III starts at step", _step(predicted.stages.three, last)),
+        ("noise margin κn²/s", f"{predicted.conditions[0].value:.3g}"),
+        ("sparse part overtakes at step", _step(predicted.crossing.step, last)),
+        ("  after a growth of ‖w‖ by e^", f"{predicted.crossing.growth:.3g}"),
+        ("growth of ‖w‖ before saturation, e^", f"{predicted.growth:.3g}"),
+        ("dense share that noise sustains", f"{predicted.noise_floor:.3g}"),
+    ]
+    if level is not None:
+        rows += [
+            ("plateau of ‖w‖ at b = 0", f"{level.weight_norm:.3g}"),
+            ("  its sparse share", f"{level.sparse_share:.3g}" if level.sparse else "0"),
+            ("  spread of its spectrum", f"± {100 * level.half_width:.2g} %"),
+        ]
+    if "seconds" in costs:
+        rows.append(("run time", _duration(costs["seconds"])))
+    rows.append(("memory", _size(costs["memory_bytes"])))
+    rows.append(("disk, at most", _size(costs["disk_bytes"])))
+    return rows
+
+
+def _suggestion(experiment, suggested, remarks):
+    changes = [
+        f"--set {name}={getattr(suggested, name):g}"
+        for name in SUGGESTED
+        if getattr(suggested, name) != getattr(experiment, name)
+    ]
+    first = "suggestion: " + (" ".join(changes) or "keep batch_size and learning_rate")
+    return "\n".join([first, *(f"  {remark}" for remark in remarks)])
+
+
+def _step(value, last):
+    if math.isinf(value):
+        return "never"
+    return f"{value:.0f}" + (f" (after the last, {last})" if value > last else "")
+
+
+def _duration(seconds):
+    if seconds < 120:
+        return f"{seconds:.3g} s"
+    return f"{seconds / 60:.3g} min" if seconds < 7200 else f"{seconds / 3600:.3g} h"
+
+
+def _size(n_bytes):
+    """Bytes in the unit that suits them."""
+    for unit in ("B", "kB", "MB"):
+        if n_bytes < 1000:
+            return f"{n_bytes:.3g} {unit}"
+        n_bytes /= 1000
+    return f"{n_bytes:.3g} GB"

@@ -1,0 +1,128 @@
+"""The plan: predicted before a run, held against the run."""
+
+import json
+
+import numpy as np
+import pytest
+
+from featlearn import preset
+from featlearn.commands import main
+from featlearn.theory import plan, preconditions, suggest
+from featlearn.theory.plateau import plateau
+from featlearn.theory.stage_one import initial_split, predict_stage_one
+from featlearn.theory.stages import linear_phase, predict_stages
+from featlearn.theory.plan import TARGET_MARGIN
+from featlearn.training import init, step
+from featlearn.workspace import Workspace
+
+
+@pytest.mark.parametrize(
+    ("changes", "tolerances"),
+    [
+        ({}, (0.08, 0.06)),
+        ({"augmentation": "none"}, (0.05, 0.06)),
+        ({"n_inputs": 128, "learning_rate": 0.1, "bias_growth": 1.01}, (0.1, 0.15)),
+    ],
+)
+def test_the_stages_start_when_predicted(changes, tolerances):
+    """A tenth: neurons fluctuate, and the estimate of stage II takes them all for one."""
+    experiment = preset("tiny").replace(**changes)
+    predicted = predict_stages(experiment)
+    state, work, found = init(experiment.replace(n_steps=2000)), Workspace(), {}
+    while state.stage < 3 and state.step < 2000:
+        state = step(state, work=work)
+        found.setdefault(state.stage, state.step)
+    assert found[2] == pytest.approx(predicted.two, rel=tolerances[0], abs=2)
+    assert found[3] == pytest.approx(predicted.three, rel=tolerances[1])
+
+
+def test_the_linear_phase_begins_as_the_recursion_and_ends_on_the_plateau():
+    experiment = preset("quick").replace(initial_norm=1e-3, dictionary="flat")
+    start = initial_split(experiment)
+    free = predict_stage_one(experiment, start.sparse, start.dense, 50)
+    norms, shares = np.transpose([row for row, _ in zip(linear_phase(experiment), range(50))])
+    np.testing.assert_allclose(norms, 1e-3 * free.growth[1:], rtol=1e-3)
+    np.testing.assert_allclose(shares, free.sparse_share[1:], rtol=1e-3)
+    level = plateau(experiment)
+    *_, (norm, share) = (row for row, _ in zip(linear_phase(experiment), range(4000)))
+    assert norm == pytest.approx(level.weight_norm, rel=0.03)
+    assert share == pytest.approx(level.sparse_share, rel=0.03)
+
+
+def test_stages_that_never_come():
+    short = preset("default").replace(n_steps=100)
+    assert any("stage II starts" in warning for warning in plan(short).warnings)
+    beyond = preset("tiny").replace(stage_one_growth=100.0)
+    assert predict_stages(beyond).two == np.inf
+    assert any("not predicted" in warning for warning in plan(beyond).warnings)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"density": 0.0, "dictionary": "identity"},
+        {"noise_variance": 0.0},
+        {"noise_variance": 0.0, "augmentation": "none", "weight_decay": 0.0},
+        {"n_inputs": 8, "keep_probability": 0.9},
+        {"augmentation": "correlated_noise", "noise_correlation": 0.01, "weight_decay": 0.0},
+        {"stop_gradient": False, "negatives": 3, "n_neurons": 4},
+        {"n_steps": 0},
+        {"n_steps": 2**31 - 1, "learning_rate": 1e-5},
+        {"learning_rate": 1e6},
+    ],
+)
+def test_a_plan_of_anything_is_a_plan(changes):
+    values = plan(preset("tiny").replace(**changes)).to_dict()
+    json.dumps(values, allow_nan=False)
+
+
+def test_a_linear_network_has_no_stage_two():
+    assert plan(preset("tiny").replace(stage_one_growth=None)).stages.two == np.inf
+
+
+def test_a_suggestion_meets_the_margin_and_says_what_it_cannot_meet():
+    drowned = preset("default").replace(batch_size=64, learning_rate=0.5)
+    assert not preconditions(drowned)[0].met
+    better, remarks = suggest(drowned)
+    assert preconditions(better)[0].value <= TARGET_MARGIN * 1.001
+    assert better.batch_size <= 256 and better.learning_rate <= 0.5
+    assert better.n_steps * better.learning_rate >= drowned.n_steps * drowned.learning_rate
+    fine = preset("default")
+    assert suggest(fine)[0] == fine
+    far = preset("default").replace(initial_norm=1e-5)
+    assert any("cannot be met" in remark for remark in suggest(far)[1])
+    hopeless = fine.replace(dictionary="identity")
+    assert "no batch size or learning rate" in suggest(hopeless)[1][0]
+
+
+def test_the_command_prints_a_table_or_json(capsys):
+    arguments = ["plan", "--preset", "tiny", "--suggest"]
+    assert main(arguments) == 0
+    table = capsys.readouterr().out
+    for words in ("stage II starts", "noise margin", "plateau", "run time", "memory", "disk"):
+        assert words in table
+    assert main([*arguments, "--json", "--no-timing", "--set", "stage_one_growth=none"]) == 0
+    values = json.loads(capsys.readouterr().out)
+    assert values["stages"]["two"] is None and values["disk_bytes"] > 0 and values["suggestion"]["batch_size"] == 128
+    assert [c["claim"] for c in values["conditions"]] == ["T1", "T3"]
+
+
+def test_the_command_warns_of_an_experiment_that_is_promised_nothing(capsys):
+    assert main(["plan", "--preset", "tiny", "--no-timing", "--set", "learning_rate=3"]) == 0
+    assert "T1 is not promised" in capsys.readouterr().err
+
+
+def test_an_experiment_that_does_not_fit_is_planned_but_not_timed(capsys):
+    huge = ["n_neurons=2000000", "n_inputs=2000000"]
+    assert main(["plan", "--preset", "tiny", *(w for s in huge for w in ("--set", s))]) == 0
+    out, said = capsys.readouterr()
+    assert "memory" in out and "run time" not in out and "not timed" in said
+
+
+@pytest.mark.parametrize(
+    "bad", [["--set", "n_features=0"], ["--config", "none.toml"], ["--seed", "-1"]]
+)
+def test_bad_input_is_one_line(bad, capsys):
+    assert main(["plan", *bad]) == 2
+    out, said = capsys.readouterr()
+    assert out == "" and said.count("\n") == 1
