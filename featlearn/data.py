@@ -1,10 +1,12 @@
 """The sparse-coding data model x = M z + ξ."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from .errors import InvalidInput
+from .gaussian import fill_normal
 
 
 @dataclass(frozen=True)
@@ -138,14 +140,12 @@ class SparseCodingModel:
         The normals are drawn in float32 whatever the dtype, so that float32 and float64 runs of one
         seed see the same samples.
         """
-        dtype = self.dictionary.dtype
         if out is None:
-            out = np.empty((n, self.n_inputs), dtype)
-        if dtype == np.float32:
-            rng.standard_normal(dtype=np.float32, out=out)
-        else:
-            out[...] = rng.standard_normal(out.shape, dtype=np.float32)
-        out *= dtype.type(np.sqrt(self.noise_variance))
+            out = np.empty((n, self.n_inputs), self.dictionary.dtype)
+        noise = out if out.dtype == np.float32 else np.empty(out.shape, np.float32)
+        fill_normal(rng, noise, math.sqrt(self.noise_variance))
+        if noise is not out:
+            out[...] = noise
         return out
 
     def signal(self, latents, out=None):

@@ -151,22 +151,27 @@ def contrastive_gradient(
         h_negative = forward(weights, biases, negatives, work, "negative ")
         separate = h_negative.features
     result = contrast(h_anchor.features, h_key.features, temperature, separate, work)
-    strength, repulsion = result.attraction, result.repulsion
+    repulsion = result.repulsion
 
     def term(name, inputs, activations, partners, repelled_by, probabilities):
         """A = (strength · partners - probabilities @ repelled_by) · active."""
         shape, dtype = activations.features.shape, weights.dtype
-        a = work(name + "coefficients", shape, dtype)
-        if probabilities is None:
-            a.fill(0)
-        else:
-            np.matmul(probabilities, repelled_by, out=a)
-        if partners is None:
-            np.negative(a, out=a)
-            a *= activations.active
-            return Term(inputs, activations, None, None, a)
-        pull = work("pull", shape, dtype)
-        over_rows(_combine, a, partners, strength, activations.active, pull)
+        a, pull = work(name + "coefficients", shape, dtype), work("pull", shape, dtype)
+        strength = None if partners is None else result.attraction
+
+        def rows(a, pull, active, partners, strength, probabilities):
+            if probabilities is None:
+                a.fill(0)
+            else:
+                np.matmul(probabilities, repelled_by, out=a)
+            if partners is None:
+                np.negative(a, out=a)
+            else:
+                np.multiply(strength[:, None], partners, out=pull)
+                np.subtract(pull, a, out=a)
+            a *= active
+
+        over_rows(rows, a, pull, activations.active, partners, strength, probabilities)
         return Term(inputs, activations, partners, strength, a)
 
     terms = [term("anchor ", anchors, h_anchor, h_key.features, h_negative.features, repulsion)]
@@ -179,18 +184,15 @@ def contrastive_gradient(
                 term("negative ", negatives, h_negative, None, h_anchor.features, from_anchors)
             )
     gradient = work("gradient", weights.shape, weights.dtype)
-    np.matmul(terms[0].coefficients.T, terms[0].inputs, out=gradient)
-    for later in terms[1:]:
-        gradient += later.coefficients.T @ later.inputs
-    gradient /= -len(anchors)
+
+    def rows(gradient, *coefficients):
+        np.matmul(coefficients[0], anchors, out=gradient)
+        for later, term in zip(coefficients[1:], terms[1:]):
+            gradient += later @ term.inputs
+        gradient /= -len(anchors)
+
+    over_rows(rows, gradient, *(term.coefficients.T for term in terms))
     return ContrastiveGradient(result.loss, gradient, result, tuple(terms))
-
-
-def _combine(a, partners, strength, active, pull):
-    """a ← (strength · partners - a) · active, in place; pull is scratch."""
-    np.multiply(strength[:, None], partners, out=pull)
-    np.subtract(pull, a, out=a)
-    a *= active
 
 
 def _checked(weights, biases, anchors, keys, temperature, negatives):

@@ -36,7 +36,7 @@ def measure(state, gradient):
         "weight_norm": state.weight_norms,
         "dense_norm": dense,
         "bias": state.biases,
-        "active_fraction": np.count_nonzero(active, axis=0) / len(active),
+        "active_fraction": active.sum(axis=0, dtype=np.int32) / len(active),
     }
 
 

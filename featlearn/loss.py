@@ -64,18 +64,25 @@ def contrast(anchor_features, key_features, temperature, negative_features=None,
     if in_batch:
         negative_features = key_features
     dtype = anchor_features.dtype
-    scaled = np.divide(
-        anchor_features, temperature, out=work("scaled", anchor_features.shape, dtype)
+    n = len(anchor_features)
+    scaled = work("scaled", anchor_features.shape, dtype)
+    logits = work("logits", (n, len(negative_features)), dtype)
+    positive, statistics = np.empty(n, dtype), np.empty((n, 3), dtype)
+
+    def rows(anchors, keys, scaled, logits, index, positive, statistics):
+        np.divide(anchors, temperature, out=scaled)
+        np.matmul(scaled, negative_features.T, out=logits)
+        if in_batch:
+            own = np.arange(len(index)), index
+            positive[:] = logits[own]
+            logits[own] = -np.inf
+        else:
+            np.einsum("pi,pi->p", scaled, keys, out=positive)
+        _softmax(logits, positive, statistics)
+
+    over_rows(
+        rows, anchor_features, key_features, scaled, logits, np.arange(n), positive, statistics
     )
-    shape = (len(anchor_features), len(negative_features))
-    logits = np.matmul(scaled, negative_features.T, out=work("logits", shape, dtype))
-    if in_batch:
-        positive = logits.diagonal().copy()
-        np.fill_diagonal(logits, -np.inf)
-    else:
-        positive = np.einsum("pi,pi->p", scaled, key_features)
-    statistics = np.empty((len(logits), 3), dtype)
-    over_rows(_softmax, logits, positive, statistics)
     largest, negative_weight, total = statistics.T
     # Where the positive is the largest, total - 1 is the negatives' weight alone, and log1p keeps
     # a small loss exact.

@@ -52,17 +52,23 @@ def forward(weights, biases, inputs, work=None, name=""):
     """
     work = work or Workspace()
     shape, dtype = (len(inputs), len(weights)), weights.dtype
-    u = np.matmul(inputs, weights.T, out=work(name + "preactivations", shape, dtype))
+    u = work(name + "preactivations", shape, dtype)
     h = work(name + "features", shape, dtype)
     active = work(name + "active", shape, np.bool_)
-    over_rows(lambda u, h, active: _threshold(u, biases, h, active), u, h, active)
+
+    def rows(x, u, h, active):
+        np.matmul(x, weights.T, out=u)
+        _threshold(u, biases, h, active)
+
+    over_rows(rows, inputs, u, h, active)
     return Activations(u, h, active)
 
 
 def _threshold(u, biases, h, active):
     np.abs(u, out=h)
     np.greater_equal(h, biases, out=active)
-    np.clip(u, -biases, biases, out=h)
+    np.minimum(u, biases, out=h)
+    np.maximum(h, -biases, out=h)
     np.subtract(u, h, out=h)
 
 

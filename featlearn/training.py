@@ -13,7 +13,7 @@ from .experiment import Experiment
 from .gradient import contrastive_gradient
 from .schedule import BiasSchedule, root_mean_square
 from .streams import generator
-from .threads import for_each
+from .threads import for_each, over_rows
 from .views import Views, make_augmentation
 from .workspace import Workspace
 
@@ -149,11 +149,12 @@ def _draw(state, stream, n, work):
     keys = anchors if exp.augmentation == "none" else work(stream + " keys", shape, dtype)
     noise = work(stream + " noise", shape, dtype) if keep_sample else anchors
     latents = model.draw_latents(generator(exp.seed, "latents", state.step, _SETS[stream]), n)
-    signal = model.signal(latents, out=work(stream + " signal", shape, dtype))
+    signal = work(stream + " signal", shape, dtype)
 
     def fill(start):
         rng = generator(exp.seed, stream, state.step, start // BLOCK_ROWS)
         rows = slice(start, start + BLOCK_ROWS)
+        model.signal(latents[rows], out=signal[rows])
         model.draw_noise(rng, n, out=noise[rows])
         block = Sample(latents[rows], signal[rows], noise[rows])
         return augmentation.pair(rng, block, model, out=(anchors[rows], keys[rows])).masks
@@ -214,14 +215,16 @@ def step(state, gradient=None, work=None):
             gradient = evaluate(state, work=work)
         require_finite(state, gradient.loss)
         name = f"weights {state.step % 2}"
-        weights = (work or Workspace())(name, state.weights.shape, state.weights.dtype)
-        np.multiply(gradient.weights, -exp.learning_rate, out=weights)
-        decayed = np.multiply(
-            state.weights,
-            1 - exp.learning_rate * exp.weight_decay,
-            out=gradient.weights if work else None,
-        )
-        weights += decayed
+        work = work or Workspace()
+        weights = work(name, state.weights.shape, state.weights.dtype)
+        decayed = work("decayed", state.weights.shape, state.weights.dtype)
+
+        def rows(new, old, decayed, gradient):
+            np.multiply(gradient, -exp.learning_rate, out=new)
+            np.multiply(old, 1 - exp.learning_rate * exp.weight_decay, out=decayed)
+            new += decayed
+
+        over_rows(rows, weights, state.weights, decayed, gradient.weights)
         norms = _norms(weights)
     if not np.isfinite(norms).all():
         raise TrainingDiverged(state.step, "a weight", _HINT)
@@ -242,6 +245,8 @@ _HINT = "lower learning_rate or initial_norm, or raise temperature"
 
 
 def _norms(weights):
-    # Summed in float64: in float32 the square of a weight below 1e-23 would vanish.
-    squares = np.einsum("ij,ij->i", weights, weights, dtype=np.float64)
-    return np.sqrt(squares).astype(weights.dtype)
+    squares = np.einsum("ij,ij->i", weights, weights)
+    if not (squares.min() > 1e-30 and squares.max() < 1e30):
+        # In float32 the square of a weight below 1e-23 vanishes, and that of one above 1e19 overflows.
+        squares = np.einsum("ij,ij->i", weights, weights, dtype=np.float64)
+    return np.sqrt(squares).astype(weights.dtype, copy=False)

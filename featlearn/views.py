@@ -62,7 +62,8 @@ def _bernoulli(rng, shape, probability):
     """Independent booleans; a fair coin costs one random bit."""
     if probability == 0.5:
         size = shape[0] * shape[1]
-        bits = np.unpackbits(np.frombuffer(rng.bytes(-(-size // 8)), np.uint8), count=size)
+        words = rng.bit_generator.random_raw(-(-size // 64))
+        bits = np.unpackbits(words.view(np.uint8), count=size)
         return bits.reshape(shape).view(np.bool_)
     return rng.random(shape, dtype=np.float32) < np.float32(probability)
 

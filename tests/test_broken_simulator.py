@@ -27,6 +27,8 @@ EXPERIMENT = featlearn.Experiment(
     bias_growth=1.05,
     bias_cap=0.55,
     weight_decay=0.0055,
+    # Of a network as small as this, one seed in three leaves an atom without a pure neuron.
+    seed=1,
     dtype="float64",
 )
 

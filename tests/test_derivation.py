@@ -87,7 +87,7 @@ def test_rescaled_weights_absorb_the_temperature():
     exp = featlearn.SMALL_WORLD.replace(temperature=1.0, initial_norm=0.3)
     warm = featlearn.init(exp)
     hot = featlearn.init(exp.replace(temperature=9.0, initial_norm=0.9))
-    for _ in range(60):
+    for _ in range(80):
         warm, hot = featlearn.step(warm), featlearn.step(hot)
     assert warm.stage == 2
     np.testing.assert_allclose(hot.weights, 3 * warm.weights, rtol=1e-5)

@@ -68,15 +68,23 @@ def simulate(experiment, expected, relax, n_steps):
     ],
 )
 def test_mean_and_spread_of_the_plateau(changes):
-    experiment = SMALL.replace(**changes)
-    leading, exact = plateau(experiment), softmax_plateau(experiment)
-    sparse, dense, spread = simulate(experiment, exact, 100, 250)
-    assert leading.sparse == pytest.approx(sparse, rel=0.05)
-    assert leading.dense == pytest.approx(dense, rel=0.1)
-    assert exact.sparse == pytest.approx(sparse, rel=0.02)
-    assert exact.dense == pytest.approx(dense, rel=0.06)
+    # A seed's batches shift its plateau by 2 to 3 %, and its dictionary the prediction.
+    ratios = []
+    for seed in range(4):
+        experiment = SMALL.replace(seed=seed, **changes)
+        leading, exact = plateau(experiment), softmax_plateau(experiment)
+        sparse, dense, spread = simulate(experiment, exact, 100, 200)
+        ratios.append((
+            leading.sparse / sparse, leading.dense / dense, exact.sparse / sparse,
+            exact.dense / dense, leading.half_width / 2 / spread,
+        ))  # fmt: skip
+    first, first_dense, softmax, softmax_dense, width = np.mean(ratios, axis=0)
+    assert first == pytest.approx(1, rel=0.05)
+    assert first_dense == pytest.approx(1, rel=0.1)
+    assert softmax == pytest.approx(1, rel=0.02)
+    assert softmax_dense == pytest.approx(1, rel=0.06)
     # A semicircle's standard deviation is half its half-width.
-    assert leading.half_width / 2 == pytest.approx(spread, rel=0.15)
+    assert width == pytest.approx(1, rel=0.15)
 
 
 def test_the_softmax_repels_more_than_its_leading_order():

@@ -209,7 +209,6 @@ def test_the_same_bytes_however_it_is_run(experiment, uninterrupted, tmp_path, m
         assert array.tobytes() == uninterrupted[f"{name}.npy"][192:]
     for threads in (1, 2, 3):
         monkeypatch.setattr(featlearn.threads, "thread_count", lambda threads=threads: threads)
-        monkeypatch.setattr(featlearn.threads, "WORTHWHILE", 1)
         directory = tmp_path / f"threads-{threads}"
         featlearn.train(experiment, directory)
         assert contents(directory) == uninterrupted

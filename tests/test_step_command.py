@@ -93,11 +93,11 @@ def test_a_silent_neuron_is_said_to_be_silent():
 
 
 def test_steps_shows_one_line_a_neuron_and_the_winner(capsys):
-    assert main(["step", "--steps", "60", "--every", "30"]) == 0
+    assert main(["step", "--steps", "90", "--every", "30"]) == 0
     lines = capsys.readouterr().out.splitlines()
     heads = [line for line in lines if line.startswith("step ")]
     steps = [int(line.split()[1]) for line in heads]
-    assert steps[0] == 0 and steps[-1] == 60 and 30 in steps
+    assert steps[0] == 0 and steps[-1] == 90 and 30 in steps
     # The start of a stage is shown even between the steps asked for.
     state = init(SMALL_WORLD)
     while state.stage == 1:
