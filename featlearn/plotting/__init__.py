@@ -15,5 +15,6 @@ from .lottery import lottery
 from .phase import decoupling_diagram
 from .probes import probe_errors
 from .spectrum import spectrum_and_plateau
+from .speed import speed
 from .tables import phase_diagram, scaling_fits
 from .trajectories import alignment_trajectories, losses, sparse_and_dense

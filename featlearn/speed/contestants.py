@@ -1,0 +1,141 @@
+"""What is timed: the unavoidable work of one step, and featlearn's own whole step.
+
+Every contestant is made from an experiment and a directory to write in, and makes one training step
+a call.
+"""
+
+import time
+
+import numpy as np
+
+from ..loop import measure
+from ..rundir import RunDirectory
+from ..streams import generator
+from ..threads import for_each, thread_count
+from ..training import evaluate, step
+from ..workspace import Workspace
+
+# Arrays of B × d1 normals that the views of an augmentation need.
+DRAWS = {"random_mask": 1, "none": 1, "independent_masks": 1, "correlated_noise": 2}
+
+
+def flops(experiment):
+    """Floating-point operations of the matrix products of a step, recorded or not.
+
+    2 B m d1 for each of the two forward products and the weight product, 2 B² m for similarities
+    and for repulsion (derived: featlearn/theory/derivation.md, "The gradient by hand").
+    """
+    B, m, d1 = experiment.batch_size, experiment.n_neurons, experiment.n_inputs
+    return 2 * B * m * (3 * d1 + 2 * B)
+
+
+class Contestant:
+    """One training step a call."""
+
+    def finish(self):
+        """Write what still waits to be written after the last step; by default nothing does."""
+
+
+class Floor(Contestant):
+    """The five matrix products of a step, and its normals drawn on all threads.
+
+    Attributes
+    ----------
+    seconds : dict of str to float
+        Total so far of every part.
+    """
+
+    def __init__(self, experiment, place=None):
+        B, m, d1 = experiment.batch_size, experiment.n_neurons, experiment.n_inputs
+        dtype = np.dtype(experiment.dtype)
+        rng = generator(experiment.seed, "theory")
+
+        def normal(*shape):
+            return rng.standard_normal(shape, dtype=np.float32).astype(dtype)
+
+        W, X, X2 = normal(m, d1), normal(B, d1), normal(B, d1)
+        U, U2, R = normal(B, m), normal(B, m), normal(B, m)
+        S, G = normal(B, B), normal(m, d1)
+        noise = [np.empty((B, d1), np.float32) for _ in range(DRAWS[experiment.augmentation])]
+        threads = thread_count()
+        bounds = [B * k // threads for k in range(threads + 1)]
+        pieces = [
+            (generator(experiment.seed, "theory", index, k), array[bounds[k] : bounds[k + 1]])
+            for index, array in enumerate(noise)
+            for k in range(threads)
+        ]
+
+        def draw():
+            for_each(lambda piece: piece[0].standard_normal(dtype=np.float32, out=piece[1]), pieces)
+
+        def forward():
+            np.matmul(X, W.T, out=U)
+            np.matmul(X2, W.T, out=U2)
+
+        self._parts = {
+            "draw batch": draw,
+            "forward": forward,
+            "contrast": lambda: np.matmul(U, U2.T, out=S),
+            "coefficients": lambda: np.matmul(S, U2, out=R),
+            "weight product": lambda: np.matmul(U.T, X, out=G),
+        }
+        self.seconds = dict.fromkeys(self._parts, 0.0)
+
+    def __call__(self):
+        for name, part in self._parts.items():
+            started = time.perf_counter()
+            part()
+            self.seconds[name] += time.perf_counter() - started
+
+
+class Featlearn(Contestant):
+    """featlearn's training loop, a step a call: data, gradient, update, schedule, and recording.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    place : path
+        An empty directory, for the run directory.
+    recorded : bool
+        Whether every step is measured and recorded, as `train` does.
+    """
+
+    def __init__(self, experiment, place, recorded=True):
+        self._directory = RunDirectory(place, experiment).__enter__()
+        self.state = self._directory.start()
+        self.work = Workspace()
+        self.recorder = self._directory.recorder if recorded else None
+
+    def __call__(self):
+        gradient = evaluate(self.state, work=self.work)
+        if self.recorder is not None:
+            self.recorder.append(measure(self.state, gradient))
+        self.state = step(self.state, gradient, self.work)
+
+    def finish(self):
+        """Write the rows that still wait to be written."""
+        if self.recorder is not None:
+            self.recorder.flush()
+
+
+def unrecorded(experiment, place):
+    """featlearn's loop without measuring and recording."""
+    return Featlearn(experiment, place, recorded=False)
+
+
+def burst(contestant, seconds, fewest=3):
+    """Make steps for some time, and write whatever they leave to be written.
+
+    Returns
+    -------
+    n : int
+        Steps made.
+    each : float
+        Seconds a step.
+    """
+    started, n = time.perf_counter(), 0
+    while n < fewest or time.perf_counter() - started < seconds:
+        contestant()
+        n += 1
+    contestant.finish()
+    return n, (time.perf_counter() - started) / n
