@@ -4,6 +4,7 @@ import base64
 import dataclasses
 import html
 import io
+import math
 import shlex
 
 from .experiment import Experiment, preset
@@ -29,7 +30,7 @@ th, td { text-align: left; vertical-align: top; padding: .3rem .8rem .3rem 0;
 td:first-child { min-width: 7rem; } .why { display: block; min-width: 15rem; color: #555; }
 .differs td { font-weight: 600; }
 .holds { color: #00694d; } .fails { color: #a33c00; font-weight: 700; } .none { color: #666; }
-figure { margin: 1.2rem 0; } figure img { width: 100%; min-width: 34rem; max-width: 52rem; }
+figure { margin: 1.2rem 0; } figure img { width: 100%; }
 figcaption { color: #333; max-width: 46rem; }
 pre { overflow-x: auto; background: #f4f4f4; padding: .7rem; font-size: .8125rem; }
 """
@@ -169,7 +170,8 @@ def _experiment_table(runs):
     rows, classes = [], []
     for field in dataclasses.fields(Experiment):
         values = [_plain(getattr(run.experiment, field.name)) for run in runs.values()]
-        rows.append([f"<code>{field.name}</code>", _text(field.metadata["doc"]), *map(_text, values)])
+        said = _text(field.metadata["doc"])
+        rows.append([f"<code>{field.name}</code>", said, *map(_text, values)])
         classes.append("differs" if len(set(values)) > 1 else "")
     return _table(["field", "meaning", *map(_text, runs)], rows, classes)
 
@@ -178,11 +180,12 @@ def _prediction_table(runs):
     experiments = [run.experiment for run in runs.values()]
     rows = [
         ["density of the latents s", *(number(e.resolved_density) for e in experiments)],
-        ["variance of the dense noise σ²", *(number(e.resolved_noise_variance) for e in experiments)],
+        ["variance of the dense noise σ²",
+         *(number(e.resolved_noise_variance) for e in experiments)],
         ["noise margin κ n²/s: sparse features can be learned below 1",
          *(number(noise_margin(e)) for e in experiments)],
         ["g*, ln of the growth at which the sparse part overtakes the dense one",
-         *(number(crossing(e).growth) for e in experiments)],
+         *(number(g) if math.isfinite(g := crossing(e).growth) else "never" for e in experiments)],
         ["g, ln of the growth that was reached", *(number(_growth(run)) for run in runs.values())],
     ]  # fmt: skip
     return _table(["quantity", *map(_text, runs)], rows)
@@ -196,7 +199,9 @@ def _growth(run):
 
 def _measured_table(runs):
     measured = [summarize(run).to_dict() for run in runs.values()]
-    rows = [[_text(said), *(number(values[name]) for values in measured)] for name, said in MEASURES]
+    rows = [
+        [_text(said), *(number(values[name]) for values in measured)] for name, said in MEASURES
+    ]
     return _table(["measure", *map(_text, runs)], rows)
 
 
@@ -204,12 +209,13 @@ def _verdict_table(title, verdicts):
     rows = []
     for v in verdicts:
         spread = "" if v.spread is None else f" ± {v.spread:.2g}"
+        why = "; ".join(part for part in (v.why, v.reason) if part)
         style = {"holds": "holds", "fails": "fails"}.get(v.outcome, "none")
         rows.append([
             _text(v.claim), _text(v.quantity), _text(number(v.predicted)),
             _text(number(v.measured) + spread), _text(v.tolerance),
             f'<span class="{style}">{_text(v.outcome)}</span>',
-            f'<span class="why">{_text("; ".join(part for part in (v.why, v.reason) if part))}</span>',
+            f'<span class="why">{_text(why)}</span>',
         ])  # fmt: skip
     head = ["claim", "quantity", "predicted", "measured", "tolerance", "verdict", "why this far"]
     table = _table(head, rows)
@@ -221,10 +227,13 @@ def _figure(name, sentence, figure):
 
     buffer = io.BytesIO()
     write(figure, buffer, "png")
+    # As wide on a screen as its letters ask for; a narrow screen scrolls the picture, not the page.
+    inches = figure.get_size_inches()[0]
+    size = f"min-width: {5 * inches:.1f}rem; max-width: {7.6 * inches:.1f}rem"
     data = base64.b64encode(buffer.getvalue()).decode("ascii")
     return (
         f'<figure id="{_text(name)}">\n<div class="wide">'
-        f'<img src="data:image/png;base64,{data}" alt="{_text(sentence)}"></div>\n'
+        f'<img style="{size}" src="data:image/png;base64,{data}" alt="{_text(sentence)}"></div>\n'
         f"<figcaption>{_text(sentence)}</figcaption>\n</figure>"
     )
 

@@ -1,6 +1,7 @@
 """Regenerate every file under figures/: train what is needed, draw, save as PNG and PDF.
 
-Runs are kept under --runs and used again, so that a second call only draws, and writes the same bytes.
+Runs are kept under --runs, and tables that other scripts make in the directory of the figures, and
+both are used again: a second call only draws, and writes the same bytes.
 
     python scripts/make_figures.py
     python scripts/make_figures.py --only lottery --only forces

@@ -57,7 +57,8 @@ def test_the_curves_are_the_recorded_ones(runs):
     axes = plotting.alignment_trajectories(run).axes[0]
     winner = np.abs(run["alignment"][-1]).argmax(axis=1)
     last = np.abs(run["alignment"][-1][np.arange(24), winner]) / run["weight_norm"][-1]
-    drawn = [line.get_ydata()[-1] for line in axes.lines if line.get_color() == plotting.canvas.BLUE]
+    blue = [line for line in axes.lines if line.get_color() == plotting.canvas.BLUE]
+    drawn = [line.get_ydata()[-1] for line in blue]
     np.testing.assert_allclose(drawn, last, rtol=1e-6)
 
 

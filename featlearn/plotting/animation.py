@@ -40,8 +40,8 @@ def neuron_map(run, row=-1):
     Returns
     -------
     matplotlib.figure.Figure
-        Atoms on a circle; a neuron at an atom is that atom, one at the centre is all dense or an even
-        mixture of many.
+        Atoms on a circle; a neuron at an atom is that atom, one at the centre is all dense or an
+        even mixture of many.
     """
     [(_, run)] = as_runs(run).items()
     figure, axes = new_figure(3.4, 3.8)

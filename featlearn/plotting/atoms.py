@@ -90,6 +90,7 @@ def neurons_per_atom(runs, threshold=0.9):
     top.set(ylim=(0, 1.03), ylabel="best cosine")
     bottom.set(xlabel="atom $j$, sorted", ylabel="neurons", xlim=(-0.7, cosine.shape[1] - 0.3))
     bottom.xaxis.get_major_locator().set_params(integer=True)
+    bottom.set_ylim(0, max(1, bottom.get_ylim()[1]))
     bottom.yaxis.get_major_locator().set_params(integer=True)
     legend_above(figure, handles, columns=1)
     return figure

@@ -48,7 +48,7 @@ def styled(function):
 
 
 def new_figure(width=COLUMN, height=2.5, rows=1, columns=1, **keywords):
-    """Return a Figure and its Axes, an ndarray of shape (rows, columns), without any pyplot state."""
+    """Return a Figure and its Axes, an ndarray of shape (rows, columns), without pyplot."""
     figure = Figure(figsize=(width, height))
     return figure, figure.subplots(rows, columns, squeeze=False, **keywords)
 

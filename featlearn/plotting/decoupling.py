@@ -27,8 +27,8 @@ def cross_view_correlations(experiment, n_samples=4096, augmentations=tuple(AUGM
     -------
     dict of str to dict
         By augmentation: "sparse" and "dense", the correlations pooled over the M_j, and over random
-        unit directions orthogonal to them; "sparse_predicted" and "dense_predicted", the closed forms
-        (derived in featlearn/theory/derivation.md, "Second moments of views").
+        unit directions orthogonal to them; "sparse_predicted" and "dense_predicted", the closed
+        forms (derived in featlearn/theory/derivation.md, "Second moments of views").
     """
     d, d1 = experiment.n_features, experiment.n_inputs
     if d1 == d:
@@ -79,10 +79,8 @@ def decoupling(table):
         for place, row in enumerate(table.values()):
             x = place + 0.4 * k - 0.2
             ax.bar(x, row[part], 0.36, color=color, alpha=0.75)
-            ax.plot(
-                [x - 0.19, x + 0.19], [row[part + "_predicted"]] * 2, color="black", linestyle=(0, (2, 1)),
-                linewidth=1.2,
-            )  # fmt: skip
+            closed_form = [row[part + "_predicted"]] * 2
+            ax.plot([x - 0.19, x + 0.19], closed_form, color="black", linestyle=(0, (2, 1)))
     ax.axhline(0, color="black", linewidth=0.6)
     names = [AUGMENTATION_NAMES[name].replace(" ", "\n") for name in table]
     ax.set_xticks(range(len(names)), names)

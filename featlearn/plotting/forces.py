@@ -25,9 +25,9 @@ def record_forces(experiment, n_rows=120, batches=4):
     Returns
     -------
     dict
-        "step" (T,), "stage" (T,), and for j the feature neuron i ends on, "attraction", "repulsion" and
-        "decay" (T, m): the three parts of dα_ij/dt divided by α_ij, per unit of learning rate, so
-        that their sum is the growth rate of |α_ij|.
+        "step" (T,), "stage" (T,), and for j the feature neuron i ends on, "attraction", "repulsion"
+        and "decay" (T, m): the three parts of dα_ij/dt divided by α_ij, per unit of learning rate,
+        so that their sum is the growth rate of |α_ij|.
     """
     n = experiment.n_steps
     if n < batches:
@@ -72,8 +72,8 @@ def forces(table):
     -------
     matplotlib.figure.Figure
         Medians over neurons of the parts of the growth rate of |α_ij|, bands hold half of the
-        neurons; repulsion and decay are drawn with their sign changed. Where the curves meet, |α_ij|
-        no longer grows.
+        neurons; repulsion and decay are drawn with their sign changed. Where the curves meet,
+        |α_ij| no longer grows.
     """
     figure, axes = new_figure(COLUMN, 2.5)
     ax = axes[0, 0]

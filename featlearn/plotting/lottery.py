@@ -45,8 +45,8 @@ def lottery(runs, threshold=0.9):
         Left, the fraction of pure neurons whose final feature had each rank among the d of the
         neuron, at initialisation and at the end of stage I; dashed, what blind chance gives. Right,
         every pair (i, j): its share q_ij of the sparse part at initialisation against its final
-        cosine; dashed, the bound 1.5 log d/d of the lottery sets, beyond which a pair is a potential
-        winner.
+        cosine; dashed, the bound 1.5 log d/d of the lottery sets, beyond which a pair is a
+        potential winner.
     """
     runs = as_runs(runs)
     figure, axes = new_figure(PAGE, 0.5 + 2.1 * len(runs), len(runs), 2)
@@ -82,7 +82,8 @@ def _draw_ranks(ax, run, cosine, threshold):
         ax.bar(np.arange(1, d + 1) + shift, share, 0.4, color=color)
     ax.axhline(1 / d, color="black", linestyle="--", linewidth=0.8)
     shown = min(d, 12)
-    ax.set(xlabel="rank of the final feature", ylabel="fraction of neurons", xlim=(0.4, shown + 0.6))
+    ax.set(xlabel="rank of the final feature", ylabel="fraction of neurons")
+    ax.set_xlim(0.4, shown + 0.6)
     ax.set_xticks(range(1, shown + 1, 1 if shown <= 8 else 2))
     which = f"cosine ≥ {threshold}" if pure.any() else f"none ends with a cosine ≥ {threshold}"
     ax.set_title(f"{counted.sum()} of {m} neurons, {which}")

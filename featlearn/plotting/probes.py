@@ -29,7 +29,7 @@ def probe_errors(results):
     if isinstance(results, ProbeResult):
         results = {"run": results}
     if not isinstance(results, dict) or not results:
-        raise InvalidInput("results", type(results).__name__, "a dictionary of label to ProbeResult")
+        raise InvalidInput("results", type(results).__name__, "a dictionary of ProbeResults")
     figure, axes = new_figure(PAGE, 2.5, 1, 2)
     panels = {
         "regression": (r"squared error / variance of $\langle w^*, z\rangle$", 1.0),
@@ -48,7 +48,8 @@ def probe_errors(results):
         ax.set(ylabel=name, title=task)
         ax.grid(False, axis="x")
     handles = [Patch(color=f"C{k}", alpha=0.75, label=name) for k, name in enumerate(results)]
-    handles.append(Line2D([], [], color="black", marker=".", linestyle="", label="one draw of $w^*$"))
+    draw = dict(color="black", marker=".", linestyle="")
+    handles.append(Line2D([], [], **draw, label="one draw of $w^*$"))
     handles.append(Line2D([], [], color="black", linestyle="--", linewidth=0.8, label="chance"))
     legend_above(figure, handles)
     return figure

@@ -56,7 +56,8 @@ def spectrum_and_plateau(run):
     right.set_title("spread at the end")
     handles = [
         Line2D([], [], color=GREEN, label=r"squared singular values of $WM$, and their mean"),
-        Line2D([], [], color=VERMILLION, linestyle="-.", label=r"dense part $\|\beta\|^2$ per direction"),
+        Line2D([], [], color=VERMILLION, linestyle="-.",
+               label=r"dense part $\|\beta\|^2$ per direction"),
         Line2D([], [], color="black", linestyle="--", label="predicted plateau and semicircle law"),
     ]  # fmt: skip
     legend_above(figure, handles, columns=2)

@@ -93,9 +93,8 @@ def phase_diagram(
         # A dark line below makes a light dash visible on light cells too.
         ax.plot(*curve, color="0.25", linewidth=2.6, zorder=3)
         ax.plot(*curve, color=color, linestyle=linestyle, linewidth=1.6, zorder=4)
-        handles.append(
-            Line2D([], [], color=color if color == ORANGE else GREY, linestyle=linestyle, label=name)
-        )
+        shown = color if color == ORANGE else GREY
+        handles.append(Line2D([], [], color=shown, linestyle=linestyle, label=name))
     ax.set(
         xlabel=labels[x], ylabel=labels[y],
         xscale="log" if x in logarithmic else "linear",
@@ -114,9 +113,9 @@ def scaling_fits(fits):
     Parameters
     ----------
     fits : dict of str to dict
-        By the quantity's label: "n_features" and "values", ndarrays with an entry a run; "exponent",
-        "error" and "prefactor" of the fit prefactor · d^exponent; and, where theory gives one,
-        "predicted", its exponent.
+        By the quantity's label: "n_features" and "values", ndarrays with an entry a run;
+        "exponent", "error" and "prefactor" of the fit prefactor · d^exponent; and, where theory
+        gives one, "predicted", its exponent.
 
     Returns
     -------

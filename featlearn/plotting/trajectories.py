@@ -179,8 +179,9 @@ def losses(runs):
         count = np.convolve(np.ones(len(loss)), np.ones(window), "same")
         mean = np.convolve(loss, np.ones(window), "same") / count
         ax.plot(steps[rows], loss[rows], color=f"C{k}", alpha=0.25, linewidth=0.5)
+        linestyle = "-" if k % 2 == 0 else "-."
         handles += ax.plot(
-            steps[rows], mean[rows], color=f"C{k}", linestyle="-" if k % 2 == 0 else "-.", label=name
+            steps[rows], mean[rows], color=f"C{k}", linestyle=linestyle, label=name
         )
         for start in list(stage_starts(steps, run["stage"]).values())[1:]:
             row = np.searchsorted(steps, start)
