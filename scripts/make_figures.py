@@ -20,6 +20,7 @@ from featlearn.commands.common import Progress
 from featlearn.errors import FeatlearnError, InvalidInput
 from featlearn.plotting.gallery import GALLERY
 from featlearn.results import load_results
+from featlearn.theory.exponents import scaling_panels
 
 # Small enough to train while one waits; large enough that d1 ≫ d and every neuron has rivals.
 STUDY = Experiment(
@@ -117,6 +118,10 @@ TABLES = {
     "phase_diagram": (
         "phase_diagram.py",
         lambda path: plotting.decoupling_diagram(load_results(path)),
+    ),
+    "scaling": (
+        "scaling.py",
+        lambda path: plotting.scaling_fits(scaling_panels(load_results(path))),
     ),
 }
 
