@@ -6,8 +6,8 @@ examples:
   featlearn plan --config experiment.toml --suggest --json
 
 The run time is that of a few steps, timed now. Warnings say where an experiment lies outside the
-conditions of the theory. A suggestion changes batch size and learning rate (and the number of steps) only, and says which
-condition these cannot meet.
+conditions of the theory. A suggestion changes batch size, learning rate and number of steps only, and
+says which condition these cannot meet.
 """
 
 import json
