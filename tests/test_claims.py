@@ -11,7 +11,7 @@ from featlearn.streams import generator
 from featlearn.theory import check, check_pair
 from featlearn.theory.boundaries import find_boundaries
 from featlearn.theory.claims_decoupling import correlation
-from featlearn.theory.claims_linear import random_best_cosine
+from featlearn.theory.claims_linear import atoms_by_chance, random_best_cosine
 from featlearn.theory.claims_representation import claim_t1, claim_t2, claim_t3, crowd_bound
 from featlearn.theory.crossing import crossing, noise_margin
 from featlearn.theory.floors import bayes_floor, linear_floor
@@ -207,3 +207,12 @@ def test_several_seeds_give_every_verdict_an_interval(twins):
     verdicts = [v for v in check(runs) if v.outcome != "does not apply"]
     assert len(verdicts) > 10
     assert all(v.spread is not None for v in verdicts)
+
+
+def test_atoms_by_chance_are_those_of_random_directions():
+    rng = np.random.default_rng(0)
+    for d, most in ((3, 3), (8, 2), (32, 0)):
+        rotations = np.linalg.qr(rng.standard_normal((2000, d, d)))[0]
+        counts = (np.abs(rotations).max(axis=2) >= 0.9).sum(axis=1)
+        assert np.mean(counts > most) <= 3e-3
+        assert atoms_by_chance(d) == most

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.integrate import trapezoid
 
 import featlearn
 from featlearn import plotting
@@ -59,7 +60,7 @@ def test_the_spectrum_has_its_predicted_lines(small):
     expected = plateau(run.experiment)
     assert lines == [expected.singular_value_squared, expected.dense_squared]
     x, density = semicircle(0.3)
-    assert np.trapezoid(density, x) == pytest.approx(1, abs=1e-2)
+    assert trapezoid(density, x) == pytest.approx(1, abs=1e-2)
 
 
 def test_forces_are_the_growth_rate_along_the_winner(small):

@@ -2,6 +2,7 @@
 
 import numpy as np
 from matplotlib.lines import Line2D
+from matplotlib.ticker import NullLocator
 
 from ..errors import InvalidInput
 from .canvas import BLUE, COLUMN, GREY, ORANGE, PAGE, legend_above, new_figure, styled
@@ -150,7 +151,7 @@ def scaling_fits(fits):
         ax.set_title(title)
         ticks = np.unique(d)
         ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-        ax.xaxis.minorticks_off()
+        ax.xaxis.set_minor_locator(NullLocator())
     handles = [
         Line2D([], [], color=GREY, marker="o", linestyle="", label="a run"),
         Line2D([], [], color=BLUE, label="fit"),
