@@ -76,6 +76,7 @@ QUANTITIES = {
     "dense_share": (r"dense share $\Vert\beta\Vert^2/\Vert w\Vert^2$", "falls", None),
     "dense_coordinate": (r"dense coordinate $\cdot\,\sqrt{d_1}$", "falls", None),
     "off_support": (r"off-support cosine $\cdot\,\sqrt{d}$", "falls", None),
+    "off_support_pure": (r"off-support, pure neurons $\cdot\,\sqrt{d}$", "falls", None),
     "stage_one_steps": (r"steps of stage I", "", "stage_one_predicted"),
     "coverage": ("part of the atoms learned", "", None),
 }
