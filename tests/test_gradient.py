@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import reference
 
+import featlearn
 from featlearn import InvalidInput, contrastive_gradient
 from featlearn.data import SparseCodingModel, make_dictionary
 from featlearn.views import AUGMENTATIONS, make_augmentation
@@ -86,6 +87,16 @@ def test_against_plain_loops(augmentation, negatives, stop_gradient, bias, seed)
     if bias == "all inactive":
         assert not g.weights.any() and not g.biases.any()
         assert g.loss == pytest.approx(TAU * np.log(B if separate is None else K + 1), rel=1e-15)
+
+
+@pytest.mark.parametrize("threads", (2, 3))
+@pytest.mark.parametrize("augmentation, negatives, stop_gradient, bias", COMBINATIONS[::3])
+def test_rows_shared_out_over_threads(
+    augmentation, negatives, stop_gradient, bias, threads, monkeypatch
+):
+    monkeypatch.setattr(featlearn.threads, "thread_count", lambda: threads)
+    monkeypatch.setattr(featlearn.threads, "WORTHWHILE", 1)
+    test_against_plain_loops(augmentation, negatives, stop_gradient, bias, 0)
 
 
 @pytest.mark.parametrize("augmentation, negatives, stop_gradient, bias", COMBINATIONS)
