@@ -8,6 +8,7 @@ from .claims_pair import claim_pair
 from .claims_representation import claim_t1, claim_t2, claim_t3
 from .claims_simulator import claim_simulator
 from .claims_stage_one import claim_plateau, claim_stage_one
+from .claims_stage_two import claim_stage_two
 from .observed import Observed
 
 CLAIMS = (
@@ -15,6 +16,7 @@ CLAIMS = (
     claim_stage_one,
     claim_plateau,
     claim_boundaries,
+    claim_stage_two,
     claim_t1,
     claim_t2,
     claim_t3,

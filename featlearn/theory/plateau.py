@@ -77,12 +77,16 @@ class ViewNoise:
     shared : float
         Covariance of the two: -s f under `RandomMask`, whose views scatter the signal in opposite
         directions, and positive where the views share dense noise.
+    scattered : tuple of float
+        What scattered signal contributes to anchor, key and shared on average; with z known it is
+        in proportion to ‖z‖²/(s d).
     """
 
     density: float
     anchor: float
     key: float
     shared: float
+    scattered: tuple = (0.0, 0.0, 0.0)
 
 
 def mask_share(experiment):
@@ -117,7 +121,8 @@ def view_noise(experiment):
     )
     moments = augmentation.moments(s, experiment.resolved_noise_variance)
     cross, anchor, key = (f * moment.diagonal + moment.isotropic for moment in moments)
-    return ViewNoise(s, anchor, key, cross)
+    scattered = (f * moments.anchor.diagonal, f * moments.key.diagonal, f * moments.cross.diagonal)
+    return ViewNoise(s, anchor, key, cross, scattered)
 
 
 def plateau(experiment):
