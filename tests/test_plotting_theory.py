@@ -39,6 +39,19 @@ def test_stage_one_starts_on_the_recursion_and_ends_near_it(with_mask):
     assert grown[0] == pytest.approx(grown[1], rel=0.2)
 
 
+def test_the_competition_has_its_mean_field_while_it_holds(small):
+    exp = small.replace(temperature=50.0)
+    run = featlearn.train(exp)
+    [ax] = plotting.competition(run, neuron=3).axes
+    measured, predicted = ax.lines[: exp.n_features], ax.lines[exp.n_features :]
+    assert len(predicted) == exp.n_features
+    for solid, dashed in zip(measured, predicted):
+        assert dashed.get_linestyle() == "--" and solid.get_color() == dashed.get_color()
+        assert dashed.get_xdata()[0] == solid.get_xdata()[0]
+        assert dashed.get_ydata()[0] == pytest.approx(solid.get_ydata()[0], abs=1e-6)
+    assert_sound(plotting.competition(run))
+
+
 def test_the_decoupling_picture_measures_what_the_closed_forms_say(small):
     table = plotting.cross_view_correlations(small, 2000)
     for row in table.values():

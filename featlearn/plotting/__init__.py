@@ -6,6 +6,7 @@ Nothing here touches pyplot or its global state; `save` writes the same bytes fo
 from .animation import animate, neuron_map
 from .atoms import cosine_heatmaps, neurons_per_atom
 from .canvas import label, label_runs, save
+from .competition import competition
 from .decoupling import cross_view_correlations, decoupling
 from .forces import forces, record_forces
 from .gallery import GALLERY, draw_gallery, save_twin_figures

@@ -7,6 +7,7 @@ from ..streams import generator
 from ..training import make_model
 from .atoms import cosine_heatmaps, neurons_per_atom
 from .canvas import as_runs, save
+from .competition import competition
 from .growth import stage_one_growth
 from .headline import headline
 from .lottery import lottery
@@ -54,6 +55,11 @@ GALLERY = {
         lottery,
         "The feature a neuron ends on led, or nearly led, among its features from the start; at the"
         " end of stage I almost every winner leads.",
+    ),
+    "competition": (
+        competition,
+        "In stage II the feature that leads pulls away from the others; dashed, the mean field that"
+        " starts from the end of stage I, drawn for as long as similarities stay below τ/10.",
     ),
     "probe-errors": (
         lambda runs: probe_errors({name: probe_run(run) for name, run in runs.items()}),
