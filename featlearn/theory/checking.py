@@ -4,6 +4,7 @@ from ..errors import InvalidInput
 from .boundaries import claim_boundaries
 from .claims_decoupling import claim_t5
 from .claims_linear import claim_t4
+from .claims_lottery import claim_lottery
 from .claims_pair import claim_pair
 from .claims_representation import claim_t1, claim_t2, claim_t3
 from .claims_simulator import claim_simulator
@@ -17,6 +18,7 @@ CLAIMS = (
     claim_plateau,
     claim_boundaries,
     claim_stage_two,
+    claim_lottery,
     claim_t1,
     claim_t2,
     claim_t3,

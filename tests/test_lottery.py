@@ -1,0 +1,102 @@
+"""The lottery: sizes of the sets, the memory of stage I, and who leads after it."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import featlearn
+from featlearn import Experiment
+from featlearn.alignment import lottery_sets
+from featlearn.theory.claims_lottery import claim_lottery
+from featlearn.theory.lottery import expected_sets, leading_probability, memory
+from featlearn.theory.moments import attraction, view_moments
+from featlearn.theory.observed import Observed
+from featlearn.theory.stage_one import initial_split, predict_stage_one
+
+SMALL = Experiment(
+    n_features=16, n_inputs=256, n_neurons=64, batch_size=256, n_steps=130, learning_rate=0.5,
+    weight_decay=0.01, temperature=8.0, density_factor=1.0, noise_factor=1.0,
+    stage_one_growth=4.0, bias_factor=1.0, bias_growth=1.003, bias_cap=0.55, initial_norm=0.05,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("d", [4, 16, 64])
+@pytest.mark.parametrize("constants", [(1.5, 1.5), (1.6, 1.4)])
+def test_expected_sizes_against_draws(d, constants):
+    n = 100_000 // d
+    expected = expected_sets(n, d, *constants)
+    found = lottery_sets(np.random.default_rng(0).standard_normal((n, d)), *constants)
+    potential, sure = (sets.sum() / d for sets in found)
+    assert abs(potential - expected.potential) < 4 * np.sqrt(expected.potential / d)
+    assert abs(sure - expected.sure) < 4 * np.sqrt(expected.sure / d) + 0.08 * expected.sure
+    assert expected_sets(1, d).empty == pytest.approx(np.exp(-expected_sets(1, d).sure))
+
+
+def test_fewer_than_three_features_have_no_law():
+    with pytest.raises(featlearn.InvalidInput, match="n_features"):
+        expected_sets(8, 2)
+
+
+def test_memory_is_what_the_recursion_leaves_of_the_start():
+    exp, n = SMALL.replace(learning_rate=0.1, batch_size=32), 400
+    path = predict_stage_one(exp, *np.transpose([initial_split(exp)]), n)
+    gain = attraction(exp) * view_moments(exp).cross.sparse - exp.weight_decay
+    inherited = (1 + exp.learning_rate * gain) ** (2 * n) * path.sparse[0] / path.sparse[-1]
+    kept = memory(exp, path.steps, path.sparse, path.dense)
+    np.testing.assert_allclose(kept, np.sqrt(inherited), rtol=0.01)
+    assert 0.5 < kept[0] < 0.95
+    coarse = memory(exp, path.steps[::10], path.sparse[::10], path.dense[::10])
+    np.testing.assert_allclose(coarse, kept, rtol=0.01)
+
+
+def test_who_leads_against_draws():
+    rng, n = np.random.default_rng(0), 20_000
+    alignments, memories = 7 * rng.standard_normal((5, 12)), np.array([0.0, 0.5, 0.8, 0.97, 1.0])
+    probability = leading_probability(alignments, memories)
+    np.testing.assert_allclose(probability.sum(axis=1), 1)
+    unit = alignments / np.linalg.norm(alignments, axis=1, keepdims=True)
+    noise = np.sqrt((1 - memories**2) / 12)[:, None] * rng.standard_normal((n, 5, 12))
+    leader = np.abs(memories[:, None] * unit + noise).argmax(axis=2)
+    for i in range(5):
+        share = np.bincount(leader[:, i], minlength=12) / n
+        assert np.abs(share - probability[i]).max() < 4 * 0.5 / np.sqrt(n)
+    assert probability[4].max() == pytest.approx(1) and probability[0].max() < 0.1
+
+
+@pytest.fixture(scope="module")
+def runs():
+    return [featlearn.train(SMALL.replace(seed=seed)) for seed in range(3)]
+
+
+def test_claim_on_seeds(runs):
+    verdicts = claim_lottery([Observed(run) for run in runs])
+    assert [v.outcome for v in verdicts[:4]] == ["holds"] * 4
+    kept, led = verdicts[2], verdicts[3]
+    assert 0.5 < kept.predicted < 0.95 and 1 / 16 < led.predicted < 0.95
+    assert {v.outcome for v in verdicts[4:]} == {"does not apply"}
+    assert "stage II" in verdicts[4].reason
+
+
+def test_claim_fails_where_more_is_forgotten(runs):
+    """Batches an eighth as large as the experiment says have eight times the noise."""
+    noisy = featlearn.train(SMALL.replace(batch_size=SMALL.batch_size // 8))
+    other = dataclasses.replace(noisy, experiment=SMALL)
+    kept = claim_lottery([Observed(other)])[2]
+    assert kept.outcome == "fails" and kept.measured < kept.predicted
+
+
+def test_claim_fails_where_losers_lead(runs):
+    """Turned upside down, the start has other sure pairs, and what it says is lost."""
+    alignments = np.array(runs[0]["alignment"])
+    alignments[0] = alignments[0][:, ::-1]
+    other = dataclasses.replace(runs[0], arrays={**runs[0].arrays, "alignment": alignments})
+    verdicts = claim_lottery([Observed(other)])
+    assert [v.outcome for v in verdicts[2:4]] == ["fails"] * 2
+    assert verdicts[3].measured < 0.3
+
+
+def test_a_linear_run_has_no_end_of_stage_one(small):
+    run = featlearn.train(small.replace(stage_one_growth=None, n_steps=3))
+    verdicts = claim_lottery([Observed(run)])
+    assert {v.outcome for v in verdicts[2:]} == {"does not apply"}
