@@ -66,10 +66,9 @@ def _sizes(observed):
             expected.sure,
             sure,
             0.0,
-            "three standard deviations of a count, and 8 % for taking a neuron's shares as independent",
+            "three standard deviations of a count; 8 % for a neuron's shares taken as independent",
             absolute=scatter_sure + 0.08 * expected.sure,
-            reason=f"no sure winner: {100 * empty:.3g} % of the features, {100 * expected.empty:.3g} %"
-            " expected",
+            reason=f"features without: {100 * empty:.3g} %, expected {100 * expected.empty:.3g} %",
         ),
     ]
 
@@ -142,7 +141,8 @@ def _drawn(observed):
     if None in draws:
         return inapplicable("a run has no sure pair", (*KEPT, *WON))
     n = len(draws)
-    kept, expected = (float(np.mean([getattr(d, k) for d in draws])) for k in ("memory", "expected"))
+    kept = float(np.mean([d.memory for d in draws]))
+    expected = float(np.mean([d.expected for d in draws]))
     scatter = 3 * math.sqrt(sum(d.variance for d in draws)) / n
     verdicts = [
         within(

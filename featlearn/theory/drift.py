@@ -5,8 +5,8 @@ Neuron i's attraction needs its own averages only (`neuron_moments`). Repulsion 
     -(1/τ) Σ_l E[h_i(x') h_l(x')] E[h_l(x⁺) 1_i(x⁺) x⁺],    x' a key of another sample,
 
 and is evaluated with outputs replaced by their part that is linear in the latents and the noise,
-h_i ≈ Σ_j H_ij z_j + 1_i ⟨w_i, noise⟩ with H_ij = E[h_i | z_j = 1]; exact at b = 0, and for neurons on
-one feature each.
+h_i ≈ Σ_j H_ij z_j + 1_i ⟨w_i, noise⟩ with H_ij = E[h_i | z_j = 1]; exact at b = 0, and for neurons
+on one feature each.
 """
 
 from dataclasses import dataclass

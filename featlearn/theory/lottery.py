@@ -51,7 +51,7 @@ def expected_sets(n_neurons, n_features, sure=1.5, potential=1.5):
     Notes
     -----
     Derived in featlearn/theory/derivation.md, "Lottery sets". The d-1 other shares of a sure neuron
-    are treated as independent, which gives a few per cent more sure neurons than there are, 8 % at d = 64.
+    are treated as independent, which gives a few per cent too many sure ones, 8 % at d = 64.
     """
     d = n_features
     if d < 3:

@@ -1,4 +1,4 @@
-"""Stage II as a coupled system: every neuron and feature under the mean drift and the bias schedule.
+"""Stage II as a coupled system: all neurons and features under mean drift and bias schedule.
 
 Integrates the drift of `drift.MeanFieldLaw` from a state of a run, at no cost in d1. What it leaves
 out: the softmax beyond its leading order, so it holds while E⟨f(x⁺), f(x⁺⁺)⟩ is below about τ/10,
