@@ -144,14 +144,17 @@ def _drawn(observed):
     kept = float(np.mean([d.memory for d in draws]))
     expected = float(np.mean([d.expected for d in draws]))
     scatter = 3 * math.sqrt(sum(d.variance for d in draws)) / n
+    # Of a cosine c = (1 + v)^(-1/2), where v is the mean square of d² Gaussian numbers.
+    shared = (1 - kept**2) / (math.sqrt(2 * n) * observed[0].experiment.n_features)
     verdicts = [
         within(
             CLAIM,
             KEPT[0],
             kept,
             [d.cosine for d in draws],
-            0.05,
-            "what sampling noise leaves of the start; 5 % as all neurons share the batches' noise",
+            max(0.05, 3 * shared),
+            "what sampling noise leaves of the start; the larger of 5 % and three standard deviations,"
+            f" {100 * shared:.2g} % each, by the d² numbers of noise that all neurons share",
         ),
         within(
             CLAIM,
