@@ -111,6 +111,8 @@ FIGURES = {name: _from_twins(name) for name in GALLERY} | {
     "spectrum-and-plateau": lambda runs: plotting.spectrum_and_plateau(runs.linear),
     "forces": lambda runs: plotting.forces(plotting.record_forces(runs.study.experiment)),
     "neuron-map": lambda runs: plotting.neuron_map(runs.study),
+    # At the twins' temperature the mean field's range ends before stage II.
+    "competition": lambda runs: GALLERY["competition"][0]({"RandomMask": runs.study}),
 }
 FILM = "neurons"
 # name -> (script that writes name.csv into --out, function of that file that returns a Figure)
