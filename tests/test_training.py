@@ -1,8 +1,12 @@
 """The training loop, in memory and in a run directory."""
 
+import dataclasses
+
 import numpy as np
+import pytest
 
 import featlearn
+from featlearn import training
 from featlearn.workspace import Workspace
 
 
@@ -115,3 +119,24 @@ def test_separate_negatives_are_keys_of_fresh_samples(small):
     overlap = batch.views.keys[:100] * batch.negatives[:100]
     spread = overlap.std() / np.sqrt(overlap.size)
     assert abs(overlap.mean()) < 6 * spread, "neither latents nor noise are shared"
+
+
+def test_weights_without_gradient_decay_by_rate_times_decay(small):
+    experiment = small.replace(learning_rate=0.3, weight_decay=0.2)
+    state = featlearn.init(experiment)
+    silent = dataclasses.replace(state, biases=np.full_like(state.biases, 1e3))
+    after = featlearn.step(silent)
+    np.testing.assert_allclose(after.weights, (1 - 0.3 * 0.2) * state.weights, rtol=1e-6)
+
+
+def test_every_block_of_rows_has_noise_of_its_own(small):
+    state = featlearn.init(small.replace(batch_size=2 * training.BLOCK_ROWS))
+    noise = featlearn.draw_batch(state).sample.noise
+    first, second = noise[: training.BLOCK_ROWS], noise[training.BLOCK_ROWS :]
+    assert abs(np.corrcoef(first.ravel(), second.ravel())[0, 1]) < 0.2
+
+
+@pytest.mark.parametrize("size", [1e-25, 1e25])
+def test_norms_of_float32_weights_neither_vanish_nor_overflow(size):
+    norms = training._norms(np.full((2, 4), size, np.float32))
+    np.testing.assert_allclose(norms, 2 * size, rtol=1e-6)

@@ -32,16 +32,18 @@ def speed(rows):
         Left: time a step of every contestant relative to the floor, a group for each size and
         number of threads; bars are medians, lines span the quartiles. Middle: parts of a step at
         the first size. Right: time against each size, relative to the time at the middle of its
-        range.
+        range; left out where it was not measured.
     """
     rows = list(rows)
     times = [row for row in rows if row.section == "time"]
     if not times:
         raise InvalidInput("rows", f"{len(rows)} rows", "at least one of the section time")
-    figure, axes = new_figure(PAGE, 2.9, 1, 3)
+    growth = [row for row in rows if row.section == "growth"]
+    figure, axes = new_figure(PAGE, 2.9, 1, 3 if growth else 2)
     handles = _times(axes[0, 0], times)
     _parts(axes[0, 1], [row for row in rows if row.section == "part"])
-    handles += _growth(axes[0, 2], [row for row in rows if row.section == "growth"])
+    if growth:
+        handles += _growth(axes[0, 2], growth)
     legend_above(figure, handles, columns=4)
     return figure
 
