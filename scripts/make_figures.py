@@ -20,6 +20,7 @@ from featlearn.commands.common import Progress
 from featlearn.errors import FeatlearnError, InvalidInput
 from featlearn.plotting.gallery import GALLERY
 from featlearn.results import load_results
+from featlearn.speed.table import read as read_speed
 from featlearn.theory.exponents import scaling_panels
 
 # Small enough to train while one waits; large enough that d1 ≫ d and every neuron has rivals.
@@ -125,6 +126,7 @@ TABLES = {
         "scaling.py",
         lambda path: plotting.scaling_fits(scaling_panels(load_results(path))),
     ),
+    "speed": ("benchmark.py", lambda path: plotting.speed(read_speed(path))),
 }
 
 
