@@ -4,6 +4,7 @@ import numpy as np
 
 from ..alignment import alignment
 from ..errors import InvalidInput
+from ..theory.balance import forces_of
 from ..training import evaluate, init, step
 from ..workspace import Workspace
 from .canvas import BLUE, COLUMN, GREY, VERMILLION, legend_above, mark_stages, new_figure, styled
@@ -41,8 +42,7 @@ def record_forces(experiment, n_rows=120, batches=4):
         if state.step in wanted:
             rows[state.step] = (
                 state.stage,
-                -alignment(gradient.positive, dictionary),
-                -alignment(gradient.negative, dictionary),
+                *forces_of(gradient, dictionary),
                 alignment(state.weights, dictionary),
             )
         state = step(state, gradient, work)

@@ -9,6 +9,7 @@ from .claims_pair import claim_pair
 from .claims_representation import claim_t1, claim_t2, claim_t3
 from .claims_simulator import claim_simulator
 from .claims_stage_one import claim_plateau, claim_stage_one
+from .claims_stage_three import claim_stage_three
 from .claims_stage_two import claim_stage_two
 from .observed import Observed
 
@@ -19,6 +20,7 @@ CLAIMS = (
     claim_boundaries,
     claim_stage_two,
     claim_lottery,
+    claim_stage_three,
     claim_t1,
     claim_t2,
     claim_t3,
