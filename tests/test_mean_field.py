@@ -1,6 +1,7 @@
 """The stage II mean field: its closed forms, its drift against draws, and simulated winners."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -109,6 +110,25 @@ def test_attraction_against_draws(changes):
         on = z[:, 0] != 0
         lead = np.mean(a[on] ** 2), (a[on] ** 2).std() / np.sqrt(on.sum())
         assert abs(mean.lead_power[i, 0] - lead[0]) < 4 * lead[1] + 0.01 * lead[0]
+
+
+@pytest.mark.parametrize("threshold", [0.3, 0.55])
+def test_averages_over_sparse_latents_against_all_of_them(threshold):
+    """Features of about one size, whose sum has heavy tails; all 3^9 latents are gone through."""
+    experiment = LAW.replace(
+        n_features=9, density=0.11, augmentation="correlated_noise", noise_variance=0.05
+    )
+    views, s = view_noise(experiment), experiment.density
+    alignments = np.array([np.linspace(0.8, 1.2, 9)])
+    norm = np.sqrt((alignments**2).sum() + 1)
+    mean = moments(alignments, np.ones(1), np.array([threshold * norm]), views)
+    z = np.array(list(itertools.product((0, 1, -1), repeat=9)))
+    probability = np.prod(np.where(z == 0, 1 - s, s / 2), axis=1)
+    r = response(z @ alignments[0], views.anchor * norm**2, threshold * norm)
+    assert mean.similarity[0] == pytest.approx(probability @ r.output**2, rel=0.02)
+    given = 2 / s * (probability * (z[:, 0] == 1)) @ (r.output * r.activity)
+    assert mean.pull[0, 0] == pytest.approx(given, rel=0.01)
+    assert mean.activity[0] == pytest.approx(probability @ r.activity, rel=0.01)
 
 
 def test_quadrature_is_fine_enough():

@@ -23,7 +23,8 @@ from .starting_point import starting_point
 
 VALID_SIMILARITY = 0.1
 _LARGEST_CHANGE = 0.1
-_LONGEST_LEAP = 25
+# Activities halve within tens of steps while biases rise.
+_LONGEST_LEAP = 7
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,9 @@ let a = Σ_k α_k z_k, and h̄(a), p̄(a) the mean output and the activity given
 
     dα_j/dt = q ( E[z_j h̄₂(a) p̄₁(a)] + α_j N ),    dβ/dt = q N β,    N = n₁ E[h̄₂ p̄₁'] + x E[p̄₂ p̄₁].
 
-The law of a given z_j is a sum over the z_k of the two largest |α_k|, k ≠ j, and a Gaussian for the
-rest: one large α_k makes a three-point law of it, that no Gaussian stands for. Noise that the views
+The law of a given z_j is a sum over the z_k of the two largest |α_k|, k ≠ j, and for the rest an
+equal mixture of two Gaussians: one large α_k makes a three-point law of it, that no Gaussian stands
+for, and many small ones the tails of sparse latents, which two variances can have. Noise that the views
 share, x, adds to that Gaussian, and leaves n - x to each view; so the two views are independent
 given a. Where they are the same view altogether, h p collapses to h, and N = n E[p̄]. The signal a
 mask scatters is in proportion to ‖z‖², so n and x depend on what is known of z; the views carry it
@@ -134,14 +135,14 @@ def moments(alignments, dense_norms, biases, views, quadrature=None):
     cosine = np.pad(np.abs(alignments) / safe[:, None], ((0, 0), (0, max(0, 3 - d))))
     order = np.argsort(-cosine, axis=1)[:, :3]
     top = np.take_along_axis(cosine, order, axis=1)
-    total = np.einsum("ij,ij->i", cosine, cosine)
+    total = _power_sums(cosine)
     threshold = np.asarray(biases, dtype=np.float64) / safe
     # Noise that the views share widens the outer Gaussian and sharpens the inner one.
     kernel = _Kernel(views, d, quadrature or (5 if views.shared <= 0 else 25))
 
     combinations, probabilities = _latents(3, views.density, mirrored=True)
     mean = top @ combinations.T
-    rest = (total - np.sum(top**2, axis=1))[:, None]
+    rest = (total - _power_sums(top))[..., None]
     averages = kernel(mean, rest, threshold[:, None], np.abs(combinations).sum(axis=1))
     everywhere = {name: value @ probabilities for name, value in averages.items()}
     given, lead_power = _given_one(kernel, cosine, order, top, total, threshold)
@@ -182,10 +183,25 @@ class _Kernel:
         return tuple(v + share * excess for v, share in zip(values, views.scattered))
 
     def __call__(self, mean, rest, threshold, active):
-        """Averages, by name, of the shape of `mean`; the others broadcast to it."""
+        """Averages, by name, of the shape of `mean`; the others broadcast to it.
+
+        `rest` holds Σ α_k² and Σ α_k⁴ of the features that are not known. Their share of a has the
+        excess kurtosis (1/s - 3) Σ α_k⁴/(Σ α_k²)², and two variances v (1 ± ε) have 3 ε².
+        """
+        square, fourth = np.maximum(rest, 0)
+        s, tiny = self.views.density, np.finfo(np.float64).tiny
+        excess = max(1 / max(s, tiny) - 3, 0) * fourth / np.maximum(square**2, tiny)
+        spread = np.sqrt(np.minimum(excess / 3, 0.9))
+        narrow, wide = (
+            self._averages(mean, s * square * (1 + sign * spread), threshold, active)
+            for sign in (-1, 1)
+        )
+        return {name: (narrow[name] + wide[name]) / 2 for name in narrow}
+
+    def _averages(self, mean, rest, threshold, active):
+        """The same where the rest is a Gaussian of variance `rest`."""
         views = self.views
         n_anchor, n_key, n_shared = self.noise(active)
-        rest = views.density * np.maximum(rest, 0)
         # A negative covariance takes its room in the outer Gaussian; where the rest of the features
         # is smaller than that, what does not fit is dropped.
         shared = np.maximum(n_shared, -rest)
@@ -241,8 +257,8 @@ def _given_one(kernel, cosine, order, top, total, threshold):
     competitors[:, 2:] = top[:, None, [0, 1]]
     combinations, probabilities = _latents(2, kernel.views.density)
     mean = probes[..., None] + competitors @ combinations.T
-    known = probes**2 + np.sum(competitors**2, axis=-1)
-    rest = (total[:, None] - known)[..., None]
+    known = _power_sums(np.concatenate([probes[..., None], competitors], axis=-1))
+    rest = (total[..., None] - known)[..., None]
     active = 1 + np.abs(combinations).sum(axis=1)
     averages = kernel(mean, rest, threshold[:, None, None], active)
     # In the squares of the nodes the even functions are polynomials, and so are odd ones over |α|.
@@ -260,6 +276,12 @@ def _given_one(kernel, cosine, order, top, total, threshold):
         np.put_along_axis(table, order[:, :2], values[:, :2], axis=1)
         given[name] = table
     return given, (averages["power"] @ probabilities)[:, :2]
+
+
+def _power_sums(cosine):
+    """Σ α² and Σ α⁴ over the last axis, stacked along a new first one."""
+    square = cosine**2
+    return np.stack([square.sum(axis=-1), (square**2).sum(axis=-1)])
 
 
 def _latents(n, density, mirrored=False):
