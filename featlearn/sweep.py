@@ -8,6 +8,7 @@ A run is known by its whole experiment: its name ends in a hash of that. So the 
 computes nothing that is complete, resumes what is not, and adds only what is new.
 """
 
+import contextlib
 import fcntl
 import hashlib
 import itertools
@@ -33,6 +34,8 @@ ATTEMPTS = 3
 IN_FLIGHT = 64
 # How often the table is written while a sweep goes on.
 TABLE_SECONDS = 5.0
+# How often a waiting sweep looks for an interrupt that did not wake it.
+WAKE_SECONDS = 0.5
 
 
 def grid(base, axes):
@@ -263,11 +266,22 @@ def _collect(points, folder, check, executors, book):
         thread.start()
     try:
         for _ in points:
-            book.record(*results.get())
+            book.record(*_next(results))
     finally:
         stop.set()
         while not results.empty():
             book.record(*results.get())
+
+
+def _next(results):
+    """Wait for a result, or for an interrupt.
+
+    One that arrives on the way into the wait, or in another thread, does not end the wait: hence
+    short ones.
+    """
+    while True:
+        with contextlib.suppress(queue.Empty):
+            return results.get(timeout=WAKE_SECONDS)
 
 
 def _attempt(executor, lock, stop, arguments):

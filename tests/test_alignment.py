@@ -56,6 +56,7 @@ def test_cosines_ignore_the_sign(made):
     np.testing.assert_array_equal(neurons_per_atom(cosine), [0, 1, 0, 0])
     np.testing.assert_array_equal(neurons_per_atom(cosine, 0.6), [1, 1, 0, 0])
     np.testing.assert_array_equal(neurons_per_atom(cosine, 0.4), [2, 1, 0, 0])
+    np.testing.assert_array_equal(neurons_per_atom(np.array([[0.5, 0.25]]), 0.5), [1, 0])
 
 
 def test_measures_take_a_time_axis(made):
@@ -89,6 +90,9 @@ def test_lottery_sets_by_hand():
     np.testing.assert_array_equal(potential[:2], [[1, 0, 0, 0], [1, 0, 0, 0]])
     # The second of neuron 0 has q ≥ c1 too, but a rival that is a potential winner.
     np.testing.assert_array_equal(sure[:2], [[1, 0, 0, 0], [1, 0, 0, 0]])
+    potential, sure = lottery_sets(alpha, sure=1.55, potential=1.45)
+    np.testing.assert_array_equal(potential[:2], [[1, 0, 0, 0], [1, 0, 0, 0]])
+    np.testing.assert_array_equal(sure[:2], [[1, 0, 0, 0], [0, 0, 0, 0]])
 
 
 def test_nearly_every_sure_set_has_a_member_at_initialisation(seed):

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -191,6 +192,23 @@ def test_two_sweeps_do_not_write_one_directory(base, tmp_path):
 
     (row,) = sweep([base], tmp_path, Nested())
     assert row["status"] == "complete"
+
+
+def test_an_interrupt_that_wakes_nobody_ends_the_sweep(base, tmp_path):
+    ended, outlasted = threading.Event(), []
+
+    class Never(Inline):
+        def submit(self, function, *arguments):
+            time.sleep(0.5)
+            # Taken by this thread, the signal leaves the waiting one asleep.
+            signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+            outlasted.append(not ended.wait(30))
+            return super().submit(function, *arguments)
+
+    with pytest.raises(KeyboardInterrupt):
+        sweep([base], tmp_path, Never())
+    assert not outlasted
+    ended.set()
 
 
 def test_the_command(base, tmp_path, capsys):
