@@ -1,4 +1,7 @@
-"""The errors a user meets, each a single line that says what to change."""
+"""The errors a user meets, each a single line that says what to change.
+
+Each can be sent from a worker process, which is what `__reduce__` is for.
+"""
 
 
 class FeatlearnError(Exception):
@@ -28,6 +31,9 @@ class InvalidInput(FeatlearnError, ValueError):
             shown = shown[:77] + "..."
         super().__init__(" ".join(f"{field}: got {shown}, wants {wanted}".split()))
 
+    def __reduce__(self):
+        return type(self), (self.field, self.value, self.wanted)
+
 
 class RunDirectoryError(FeatlearnError):
     """A run directory that cannot be written, read, or trusted."""
@@ -51,5 +57,8 @@ class TrainingDiverged(FeatlearnError):
     """
 
     def __init__(self, step, quantity, hint):
-        self.step, self.quantity = step, quantity
+        self.step, self.quantity, self.hint = step, quantity, hint
         super().__init__(f"training diverged at step {step}: {quantity} is not finite; {hint}")
+
+    def __reduce__(self):
+        return type(self), (self.step, self.quantity, self.hint)

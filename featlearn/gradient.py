@@ -156,7 +156,7 @@ def contrastive_gradient(
     def term(name, inputs, activations, partners, repelled_by, probabilities):
         """A = (strength · partners - probabilities @ repelled_by) · active."""
         shape, dtype = activations.features.shape, weights.dtype
-        a, pull = work(name + "coefficients", shape, dtype), work("pull", shape, dtype)
+        a, pull = work(name + "coefficients", shape, dtype), work("scratch", shape, dtype)
         strength = None if partners is None else result.attraction
 
         def rows(a, pull, active, partners, strength, probabilities):

@@ -65,7 +65,7 @@ def contrast(anchor_features, key_features, temperature, negative_features=None,
         negative_features = key_features
     dtype = anchor_features.dtype
     n = len(anchor_features)
-    scaled = work("scaled", anchor_features.shape, dtype)
+    scaled = work("scratch", anchor_features.shape, dtype)
     logits = work("logits", (n, len(negative_features)), dtype)
     positive, statistics = np.empty(n, dtype), np.empty((n, 3), dtype)
 

@@ -1,13 +1,18 @@
 """The paper's headline result: the same network, with RandomMask and without any augmentation."""
 
+import itertools
+from concurrent.futures import FIRST_EXCEPTION, wait
 from dataclasses import dataclass
 from pathlib import Path
 
 from .loop import train
+from .rundir import last_row, load_run
 from .summary import PURE, Summary, summarize
 
 # Statements with o(1) in them are asked for from this number of features on.
 LARGE = 32
+# How often the twins are looked at while they train.
+WATCH_SECONDS = 0.5
 
 TWINS = {"RandomMask": "random_mask", "no augmentation": "none"}
 
@@ -34,8 +39,10 @@ class Finding:
     holds: bool | None
 
 
-def train_twins(experiment, directory, progress=None):
+def train_twins(experiment, directory, executors, progress=None):
     """Train an experiment with RandomMask and without augmentation, from the same initial weights.
+
+    A twin that was stopped before is continued, a complete one is kept.
 
     Parameters
     ----------
@@ -43,24 +50,37 @@ def train_twins(experiment, directory, progress=None):
         Its augmentation is replaced.
     directory : path
         Holds one run directory a twin: ``random_mask`` and ``none``.
+    executors : list
+        Of `OwnWorkers`; the twins take turns on them.
     progress : callable, optional
-        ``progress(label, experiment)`` returns what `train` takes as its own ``progress``.
+        Called about twice a second with the last recorded row of each twin, a dictionary by label;
+        a row is None before the first.
 
     Returns
     -------
-    dict of str to Run
+    runs : dict of str to Run
+    summaries : dict of str to Summary
     """
-    runs = {}
-    for label, augmentation in TWINS.items():
-        twin = experiment.replace(augmentation=augmentation)
-        watch = progress(label, twin) if progress else None
-        runs[label] = train(twin, Path(directory) / augmentation, progress=watch)
-    return runs
+    places = {label: Path(directory) / name for label, name in TWINS.items()}
+    futures = {
+        label: executor.submit(
+            _train_and_summarize, experiment.replace(augmentation=name), places[label]
+        )
+        for (label, name), executor in zip(TWINS.items(), itertools.cycle(executors))
+    }
+    waiting = True
+    while waiting:
+        done, waiting = wait(futures.values(), WATCH_SECONDS, FIRST_EXCEPTION)
+        for future in done:
+            future.result()
+        if progress is not None:
+            progress({label: last_row(place) for label, place in places.items()})
+    runs = {label: load_run(place) for label, place in places.items()}
+    return runs, {label: future.result() for label, future in futures.items()}
 
 
-def summarize_twins(runs):
-    """Return the `Summary` of each twin, a dictionary with the keys of `runs`."""
-    return {label: summarize(run) for label, run in runs.items()}
+def _train_and_summarize(experiment, directory):
+    return summarize(train(experiment, directory, resume=(directory / "config.json").exists()))
 
 
 def findings(summaries, n_features):

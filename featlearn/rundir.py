@@ -222,18 +222,31 @@ def load_run(directory):
     """
     directory = Path(directory)
     experiment = read_config(directory)
+    arrays = _open_trajectory(directory, experiment)
+    state = read_checkpoint(directory, experiment)
+    return Run(
+        experiment,
+        arrays,
+        state.weights,
+        state.biases,
+        state.model.dictionary,
+        directory,
+    )
+
+
+def last_row(directory):
+    """Return the last recorded row of a run, a dictionary, or None before there is one."""
+    if not (Path(directory) / "status.json").exists():
+        return None
+    arrays = _open_trajectory(Path(directory), read_config(directory))
+    return {name: array[-1] for name, array in arrays.items()} if len(arrays["step"]) else None
+
+
+def _open_trajectory(directory, experiment):
     arrays = {
         name: open_rows(directory / "trajectory" / f"{name}.npy", shape, dtype)
         for name, (shape, dtype) in quantities(experiment).items()
     }
     # While a run is going, a file may be a few rows ahead of another.
     rows = min(map(len, arrays.values()))
-    state = read_checkpoint(directory, experiment)
-    return Run(
-        experiment,
-        {name: array[:rows] for name, array in arrays.items()},
-        state.weights,
-        state.biases,
-        state.model.dictionary,
-        directory,
-    )
+    return {name: array[:rows] for name, array in arrays.items()}

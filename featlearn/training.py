@@ -149,7 +149,9 @@ def _draw(state, stream, n, work):
     keys = anchors if exp.augmentation == "none" else work(stream + " keys", shape, dtype)
     noise = work(stream + " noise", shape, dtype) if keep_sample else anchors
     latents = model.draw_latents(generator(exp.seed, "latents", state.step, _SETS[stream]), n)
-    signal = work(stream + " signal", shape, dtype)
+    # The views overwrite what they are made of, unless the samples are to be kept.
+    shared = keys is anchors or keep_sample
+    signal = work(stream + " signal", shape, dtype) if shared else keys
 
     def fill(start):
         rng = generator(exp.seed, stream, state.step, start // BLOCK_ROWS)

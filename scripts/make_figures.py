@@ -17,11 +17,14 @@ from pathlib import Path
 
 from featlearn import Experiment, plotting, preset, train
 from featlearn.commands.common import Progress
+from featlearn.commands.reproduce import TwinProgress
 from featlearn.errors import FeatlearnError, InvalidInput
 from featlearn.plotting.gallery import GALLERY
+from featlearn.reproduction import train_twins
 from featlearn.results import load_results
 from featlearn.speed.table import read as read_speed
 from featlearn.theory.exponents import scaling_panels
+from featlearn.workers import OwnWorkers
 
 # Small enough to train while one waits; large enough that d1 ≫ d and every neuron has rivals.
 STUDY = Experiment(
@@ -80,14 +83,12 @@ class Runs:
     @cached_property
     def twins(self):
         """The pair that `featlearn reproduce` trains."""
-        pair = {
-            "random_mask": preset("default"),
-            "none": preset("no-augmentation"),
-        }
+        experiment = preset("default")
         if self._quick:
-            fast = dict(learning_rate=1.0, bias_growth=1.01)
-            pair = {name: experiment.replace(**fast) for name, experiment in pair.items()}
-        return plotting.label_runs([self._train(*one) for one in pair.items()])
+            experiment = experiment.replace(**SMALL, learning_rate=1.0, bias_growth=1.01)
+        with OwnWorkers(min(2, OwnWorkers.default())) as own:
+            progress = TwinProgress(experiment, self._quiet)
+            return train_twins(experiment, self._place, own.executors, progress)[0]
 
     @cached_property
     def study(self):

@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from featlearn import Experiment
-from featlearn.commands.sweep import SweepProgress, interruptible
+from featlearn.commands.common import interruptible
+from featlearn.commands.sweep import SweepProgress
 from featlearn.errors import FeatlearnError
 from featlearn.plotting import decoupling_diagram, save
 from featlearn.results import load_results

@@ -1,8 +1,11 @@
 """What the subcommands share: choosing an experiment, and the progress line."""
 
+import contextlib
 import dataclasses
 import json
+import signal
 import sys
+import threading
 import time
 
 from ..alignment import sparse_share
@@ -80,6 +83,19 @@ def message(text, quiet=False):
         print(text, file=sys.stderr, flush=True)
 
 
+@contextlib.contextmanager
+def interruptible():
+    """A context in which SIGTERM, with which a batch system ends a job, is an interrupt."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
 class Progress:
     """A line on a terminal that says how far a run is; silent elsewhere, and with quiet."""
 
@@ -94,11 +110,17 @@ class Progress:
         if not self._show:
             return
         now = time.monotonic()
+        line = self.line(row)
+        last = row["step"] == self._last_step
+        if now - self._shown > 0.2 or last:
+            self._shown = now
+            print(f"\r{line:79}", end="\n" if last else "", file=sys.stderr, flush=True)
+
+    def line(self, row):
+        """Return what is shown of a row."""
+        now = time.monotonic()
         if self._started is None:
             self._started, self._first = now, row["step"]
-        if now - self._shown < 0.2 and row["step"] != self._last_step:
-            return
-        self._shown = now
         done = row["step"] - self._first
         speed = done / max(now - self._started, 1e-9)
         left = (self._last_step - row["step"]) / speed if speed else 0
@@ -108,5 +130,4 @@ class Progress:
             f"  stage {'I' * row['stage']}  loss {row['loss']:.3f}"
             f"  sparse share {share:.2f}  {speed:.0f} steps/s  {left:.0f} s left"
         )
-        end = "\n" if row["step"] == self._last_step else ""
-        print(f"\r{line.strip():79}", end=end, file=sys.stderr, flush=True)
+        return line.strip()

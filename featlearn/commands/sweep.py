@@ -16,14 +16,18 @@ machines must have featlearn installed, and its workers share the path of --out 
 """
 
 import contextlib
-import signal
 import sys
-import threading
 import time
 
 from ..errors import InvalidInput
 from ..sweep import grid, load_grid, sweep
-from .common import add_experiment_arguments, experiment_from, message, parse_value
+from .common import (
+    add_experiment_arguments,
+    experiment_from,
+    interruptible,
+    message,
+    parse_value,
+)
 
 
 def add_arguments(parser):
@@ -87,19 +91,6 @@ def _experiments(arguments):
             raise InvalidInput("--grid", text, "name=v1,v2,..., each name once")
         axes[name] = [parse_value(name, word) for word in words.split(",")]
     return grid(experiment_from(arguments), axes)
-
-
-@contextlib.contextmanager
-def interruptible():
-    """A context in which SIGTERM, with which a batch system ends a job, is an interrupt."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)
 
 
 @contextlib.contextmanager

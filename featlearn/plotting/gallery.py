@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from ..probing import probe
+from ..rundir import load_run
 from ..streams import generator
 from ..training import make_model
 from .atoms import cosine_heatmaps, neurons_per_atom
@@ -96,8 +97,8 @@ def draw_gallery(runs, names=None, probes=None):
             yield name, GALLERY[name][0](runs)
 
 
-def save_twin_figures(runs, summaries, directory):
-    """Draw the whole gallery of twins into a directory.
+def save_twin_figures(runs, summaries, directory, names=None):
+    """Draw the gallery of twins into a directory.
 
     Parameters
     ----------
@@ -105,6 +106,8 @@ def save_twin_figures(runs, summaries, directory):
     summaries : dict of str to Summary
         With the same labels; their probe results are drawn.
     directory : path
+    names : sequence of str, optional
+        Only these.
 
     Returns
     -------
@@ -113,6 +116,34 @@ def save_twin_figures(runs, summaries, directory):
     """
     probes = {name: summary.probe for name, summary in summaries.items()}
     written = []
-    for name, figure in draw_gallery(runs, probes=probes):
+    for name, figure in draw_gallery(runs, names, probes):
         written += save(figure, Path(directory) / name)
     return written
+
+
+def draw_twins(runs, summaries, directory, executors):
+    """Let worker processes save the figures of recorded twins, each a share.
+
+    Parameters
+    ----------
+    runs, summaries, directory
+        As for `save_twin_figures`; the runs from run directories.
+    executors : list
+        Of `featlearn.workers.OwnWorkers`.
+
+    Returns
+    -------
+    list of Future
+        Of the files written by every worker.
+    """
+    places = {label: run.directory for label, run in runs.items()}
+    shares = [list(GALLERY)[k :: len(executors)] for k in range(len(executors))]
+    return [
+        executor.submit(_draw_share, places, summaries, directory, names)
+        for executor, names in zip(executors, shares)
+    ]
+
+
+def _draw_share(places, summaries, directory, names):
+    runs = {label: load_run(place) for label, place in places.items()}
+    return save_twin_figures(runs, summaries, directory, names)

@@ -1,0 +1,119 @@
+"""The twins of `featlearn reproduce`: processes, what a second call costs, and how it ends early."""
+
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from featlearn import InvalidInput, RunDirectoryError, TrainingDiverged, WriteFailed
+from featlearn.files import read_json
+from featlearn.reproduction import TWINS, train_twins
+from featlearn.rundir import last_row, load_run, read_status
+from featlearn.summary import summarize
+from featlearn.workers import OwnWorkers
+
+
+@pytest.fixture
+def base(small):
+    return small.replace(n_steps=40)
+
+
+def test_twins_start_alike_and_a_second_call_keeps_them(base, tmp_path):
+    seen = []
+    with ThreadPoolExecutor(1) as executor:
+        runs, summaries = train_twins(base, tmp_path, [executor], seen.append)
+        files = [p for p in tmp_path.rglob("*") if p.is_file()]
+        times = [p.stat().st_mtime_ns for p in files]
+        again, same = train_twins(base, tmp_path, [executor])
+    assert list(runs) == list(TWINS) == list(seen[-1])
+    with_mask, without = (runs[label] for label in TWINS)
+    np.testing.assert_array_equal(with_mask["alignment"][0], without["alignment"][0])
+    assert with_mask.experiment.replace(augmentation="none") == without.experiment
+    assert not np.array_equal(with_mask["alignment"][-1], without["alignment"][-1])
+    assert all(row["step"] == 40 for row in seen[-1].values())
+    assert [p.stat().st_mtime_ns for p in files] == times
+    for label, run in again.items():
+        expected = summarize(run).to_dict()
+        assert same[label].to_dict() == summaries[label].to_dict() == expected
+
+
+def test_worker_processes_use_one_thread_each(base, tmp_path):
+    with OwnWorkers(2) as own:
+        runs, _ = train_twins(base, tmp_path, own.executors)
+    for run in runs.values():
+        assert read_json(run.directory / "config.json")["blas_threads"] == 1
+        assert read_status(run.directory)["status"] == "complete"
+
+
+def test_a_directory_of_other_twins_is_refused(base, tmp_path):
+    with ThreadPoolExecutor(1) as executor:
+        train_twins(base, tmp_path, [executor])
+        with pytest.raises(RunDirectoryError, match="another experiment"):
+            train_twins(base.replace(seed=1), tmp_path, [executor])
+
+
+def test_the_last_row_is_that_of_the_run(base, tmp_path):
+    assert last_row(tmp_path) is None
+    with ThreadPoolExecutor(1) as executor:
+        runs, _ = train_twins(base, tmp_path, [executor])
+    for run in runs.values():
+        row = last_row(run.directory)
+        assert row.keys() == run.arrays.keys()
+        np.testing.assert_array_equal(row["alignment"], run["alignment"][-1])
+
+
+def test_a_twin_that_diverges_ends_the_command(base, tmp_path):
+    base.replace(learning_rate=1e30, bias_growth=None).save(tmp_path / "hot.json")
+    command = [sys.executable, "-m", "featlearn", "reproduce", "--quiet"]
+    command += ["--config", tmp_path / "hot.json", "--out", tmp_path / "out"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr.startswith("featlearn: training diverged at step 1")
+    assert done.stderr.count("\n") == 1
+
+
+def test_an_interrupted_reproduction_goes_on(base, tmp_path):
+    long = base.replace(n_steps=100_000, record_every=100)
+    long.save(tmp_path / "long.json")
+    command = [sys.executable, "-m", "featlearn", "reproduce", "--config", tmp_path / "long.json"]
+    command += ["--out", tmp_path]
+    places = [tmp_path / name for name in TWINS.values()]
+    steps = [0, 0]
+    for _ in range(2):
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        deadline = time.monotonic() + 60
+        rows = [None, None]
+        while not all(row and row["step"] > step for row, step in zip(rows, steps)):
+            assert time.monotonic() < deadline and process.poll() is None
+            time.sleep(0.05)
+            rows = [last_row(place) for place in places]
+        process.send_signal(signal.SIGTERM)
+        said, complained = process.communicate(timeout=60)
+        assert process.returncode == 130 and said == ""
+        assert complained.endswith("continues the reproduction\nfeatlearn: interrupted\n")
+        status = [read_status(place) for place in places]
+        assert [s["status"] for s in status] == ["interrupted"] * 2
+        assert all(s["step"] > step for s, step in zip(status, steps))
+        steps = [s["step"] for s in status]
+    for place in places:
+        assert (np.diff(load_run(place).steps) == 100).all()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        InvalidInput("width", 3, "more"),
+        TrainingDiverged(7, "the loss", "less"),
+        RunDirectoryError("here"),
+        WriteFailed("full"),
+    ],
+)
+def test_an_error_can_be_sent_from_a_worker(error):
+    copy = pickle.loads(pickle.dumps(error))
+    assert type(copy) is type(error) and str(copy) == str(error)
+    assert vars(copy) == vars(error)
