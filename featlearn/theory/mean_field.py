@@ -114,7 +114,7 @@ def integrate(experiment, start, steps, repulsion=True):
     Derived in featlearn/theory/derivation.md, "Stage II mean field". K updates are made in one leap,
     w + K η D(w + (K-1)/2 η D(w)), which agrees with K single ones up to (K η)³, while the biases
     follow their schedule step by step. K keeps a neuron's change below 10 %. Dense norms grow in
-    addition by the variance of their sampling noise.
+    addition by the variance of their sampling noise, and of that along features that do not lead.
     """
     steps = np.asarray(steps, dtype=np.int64)
     if len(steps) == 0 or steps[0] < start.step or (np.diff(steps) <= 0).any():
@@ -188,7 +188,8 @@ def _leaps(experiment, start, last, repulsion):
     law, schedule = MeanFieldLaw.of(experiment, repulsion), make_schedule(experiment)
     eta = experiment.learning_rate
     sampling = eta**2 / experiment.batch_size * law.factor**2
-    room = law.views.anchor * (experiment.n_inputs - experiment.n_features)
+    # E‖x⁺‖²: along features that do not lead, noise has no more direction than beside them.
+    room = law.views.anchor * experiment.n_inputs + law.views.density * experiment.n_features
     step, stage, alpha, gram, biases, initial_norm = start
     leaders = np.argsort(-np.abs(alpha), axis=1)[:, :2]
 
