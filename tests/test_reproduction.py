@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from featlearn import InvalidInput, RunDirectoryError, TrainingDiverged, WriteFailed
+from featlearn.commands.reproduce import TwinProgress
 from featlearn.files import read_json
 from featlearn.reproduction import TWINS, train_twins
 from featlearn.rundir import last_row, load_run, read_status
@@ -65,6 +66,22 @@ def test_the_last_row_is_that_of_the_run(base, tmp_path):
         row = last_row(run.directory)
         assert row.keys() == run.arrays.keys()
         np.testing.assert_array_equal(row["alignment"], run["alignment"][-1])
+
+
+def test_progress_lines_stay_within_the_terminal(base, tmp_path, monkeypatch, capsys):
+    with ThreadPoolExecutor(1) as executor:
+        runs, _ = train_twins(base, tmp_path, [executor])
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "60")
+    show = TwinProgress(base)
+    show(dict.fromkeys(TWINS))
+    show({label: last_row(run.directory) for label, run in runs.items()})
+    first, second, third, fourth, end = capsys.readouterr().err.split("\n")
+    assert (first.strip(), second.strip(), end) == (*TWINS, "")
+    assert third.startswith("\x1b[2A\r") and "step 40/40  stage II" in third
+    assert all(len(line.lstrip("\x1b[2A\r")) < 60 for line in (first, second, third, fourth))
+    TwinProgress(base, quiet=True)(dict.fromkeys(TWINS))
+    assert capsys.readouterr().err == ""
 
 
 def test_a_twin_that_diverges_ends_the_command(base, tmp_path):

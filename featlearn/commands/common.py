@@ -128,6 +128,6 @@ class Progress:
         line = (
             f"{self._label} step {row['step']}/{self._last_step}"
             f"  stage {'I' * row['stage']}  loss {row['loss']:.3f}"
-            f"  sparse share {share:.2f}  {speed:.0f} steps/s  {left:.0f} s left"
+            f"  sparse {share:.2f}  {left:.0f} s left  {speed:.0f} steps/s"
         )
         return line.strip()

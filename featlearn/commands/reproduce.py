@@ -10,6 +10,7 @@ examples:
   featlearn reproduce --preset tiny
 """
 
+import shutil
 import sys
 from concurrent.futures import BrokenExecutor
 from pathlib import Path
@@ -82,5 +83,8 @@ class TwinProgress:
             return
         up = f"\x1b[{len(rows)}A" if self._drawn else ""
         text = [row and self._lines[label].line(row) or label for label, row in rows.items()]
-        print(up + "\n".join(f"\r{line:95}" for line in text), file=sys.stderr, flush=True)
+        # A line that wraps would not be found again.
+        width = shutil.get_terminal_size().columns - 1
+        lines = [f"\r{line[:width]:{width}}" for line in text]
+        print(up + "\n".join(lines), file=sys.stderr, flush=True)
         self._drawn = True
