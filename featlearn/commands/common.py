@@ -109,12 +109,11 @@ class Progress:
     def __call__(self, row):
         if not self._show:
             return
-        now = time.monotonic()
-        line = self.line(row)
-        last = row["step"] == self._last_step
+        now, last = time.monotonic(), row["step"] == self._last_step
         if now - self._shown > 0.2 or last:
             self._shown = now
-            print(f"\r{line:79}", end="\n" if last else "", file=sys.stderr, flush=True)
+            end = "\n" if last else ""
+            print(f"\r{self.line(row):79}", end=end, file=sys.stderr, flush=True)
 
     def line(self, row):
         """Return what is shown of a row."""

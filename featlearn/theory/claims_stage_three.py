@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from ..schedule import root_mean_square
 from ..summary import PURE
 from .balance import measured_balance, pure_balance
 from .conditions import features_not_promised
@@ -99,8 +100,8 @@ def _restless(observed):
     for o in observed:
         if not (o.cosine.max(axis=1) >= PURE).mean() >= 0.5:
             return "fewer than half of the neurons are pure"
-        norms = np.square(o.run["weight_norm"][[-1 - len(o.run) // 10, -1]], dtype=np.float64)
-        growth = 0.5 * math.log(norms[1].mean() / norms[0].mean())
+        before, after = o.run["weight_norm"][[-1 - len(o.run) // 10, -1]]
+        growth = math.log(root_mean_square(after) / root_mean_square(before))
         if abs(growth) > _AT_REST:
             return f"norms still move, by {100 * growth:.2g} % over the last tenth of the run"
     return ""
