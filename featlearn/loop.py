@@ -4,6 +4,7 @@ import contextlib
 import signal
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -117,6 +118,15 @@ def train(experiment, directory=None, *, resume=False, progress=None):
         if interrupted:
             raise KeyboardInterrupt
     return load_run(directory)
+
+
+def train_or_resume(experiment, directory, progress=None):
+    """Train in a directory; go on there if the run was begun before, load it if it is complete.
+
+    Takes and returns what `train` does.
+    """
+    begun = (Path(directory) / "config.json").exists()
+    return train(experiment, directory, resume=begun, progress=progress)
 
 
 def _loop(state, append, progress, between_steps):

@@ -5,7 +5,7 @@ from concurrent.futures import FIRST_EXCEPTION, wait
 from dataclasses import dataclass
 from pathlib import Path
 
-from .loop import train
+from .loop import train_or_resume
 from .rundir import last_row, load_run
 from .summary import PURE, Summary, summarize
 
@@ -80,7 +80,7 @@ def train_twins(experiment, directory, executors, progress=None):
 
 
 def _train_and_summarize(experiment, directory):
-    return summarize(train(experiment, directory, resume=(directory / "config.json").exists()))
+    return summarize(train_or_resume(experiment, directory))
 
 
 def findings(summaries, n_features):

@@ -23,7 +23,7 @@ from pathlib import Path
 from .errors import InvalidInput, RunDirectoryError, TrainingDiverged
 from .experiment import Experiment, parse_none, preset
 from .files import read_json, write_aside, write_json
-from .loop import train
+from .loop import train, train_or_resume
 from .measures import measures, verdicts
 from .results import results_table
 from .workers import OwnWorkers
@@ -230,8 +230,7 @@ def run_point(fields, directory, check):
     """
     try:
         experiment = Experiment.from_dict(fields)
-        resume = directory is not None and (Path(directory) / "config.json").exists()
-        run = train(experiment, directory, resume=resume)
+        run = train(experiment) if directory is None else train_or_resume(experiment, directory)
         found = {**measures(run), **(verdicts(run) if check else {})}
         return {"status": "complete", "error": "", "measures": found}
     except TrainingDiverged as error:

@@ -15,10 +15,11 @@ import time
 from functools import cached_property
 from pathlib import Path
 
-from featlearn import Experiment, plotting, preset, train
+from featlearn import Experiment, plotting, preset
 from featlearn.commands.common import Progress
 from featlearn.commands.reproduce import TwinProgress
 from featlearn.errors import FeatlearnError, InvalidInput
+from featlearn.loop import train_or_resume
 from featlearn.plotting.gallery import GALLERY
 from featlearn.reproduction import train_twins
 from featlearn.results import load_results
@@ -76,9 +77,7 @@ class Runs:
             experiment = experiment.replace(**SMALL)
         directory = self._place / name
         progress = Progress(experiment, name, self._quiet)
-        # A finished run is loaded, an unfinished one goes on.
-        resume = (directory / "config.json").exists()
-        return train(experiment, directory, resume=resume, progress=progress)
+        return train_or_resume(experiment, directory, progress)
 
     @cached_property
     def twins(self):
