@@ -1,10 +1,16 @@
 """Fixtures shared by the tests."""
 
 import os
+import signal
 
 import pytest
 
 from featlearn import Experiment, train
+
+
+def pytest_configure():
+    """Let commands be interrupted even where the tests were started with SIGINT ignored, as by `&`."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_generate_tests(metafunc):

@@ -11,7 +11,8 @@ for, and many small ones the tails of sparse latents, which two variances can ha
 share, x, adds to that Gaussian, and leaves n - x to each view; so the two views are independent
 given a. Where they are the same view altogether, h p collapses to h, and N = n E[p̄]. The signal a
 mask scatters is in proportion to ‖z‖², so n and x depend on what is known of z; the views carry it
-with opposite signs, which slows down a leader.
+with opposite signs, x < 0, which counts to first order. A mask also leaves uneven shares 1 ± δ of
+the neuron to the views, δ² = 3/d1: they scale what a view has of a and of the noise.
 """
 
 import itertools
@@ -25,6 +26,17 @@ from scipy.special import ndtr
 from .plateau import ViewNoise
 
 _PASSENGER_NODES = 3
+_AVERAGED = (
+    "pull",
+    "key_output",
+    "anchor_output",
+    "activity",
+    "noise_gain",
+    "similarity",
+    "key_power",
+    "power",
+    "norm_power",
+)
 
 
 class Response(NamedTuple):
@@ -36,6 +48,8 @@ class Response(NamedTuple):
         p̄ = Pr(|u| ≥ b).
     slope : ndarray
         p̄' = dp̄/da.
+    curvature : ndarray
+        p̄''.
     output : ndarray
         h̄ = E h(u), whose derivative is p̄.
     power : ndarray
@@ -46,6 +60,7 @@ class Response(NamedTuple):
 
     activity: np.ndarray
     slope: np.ndarray
+    curvature: np.ndarray
     output: np.ndarray
     power: np.ndarray
     energy: np.ndarray
@@ -67,6 +82,7 @@ def response(mean, variance, threshold):
     return Response(
         cdf + other_cdf,
         (pdf - other_pdf) / sd,
+        -(above * pdf + below * other_pdf) / variance,
         sd * (above * cdf + pdf - below * other_cdf - other_pdf),
         variance
         * ((above**2 + 1) * cdf + above * pdf + (below**2 + 1) * other_cdf + below * other_pdf),
@@ -172,15 +188,21 @@ class _Kernel:
     n_features: int
     quadrature: int
 
+    @property
+    def scattered(self):
+        """What the mask scatters, into n₁, n₂ and x, per unit of ‖z‖²."""
+        # Along themselves features scatter as if there were two more.
+        more = 2 if any(self.views.uneven) else 0
+        mean = self.views.density * (self.n_features + more)
+        return tuple(share / mean if share else 0.0 for share in self.views.scattered)
+
     def noise(self, active):
         """n₁, n₂ and x given how many of three known latents are active."""
         views = self.views
-        values = views.anchor, views.key, views.shared
-        if not any(views.scattered):
-            return values
-        expected = views.density * min(3, self.n_features)
-        excess = (active - expected) / (views.density * self.n_features)
-        return tuple(v + share * excess for v, share in zip(values, views.scattered))
+        squares = active + views.density * max(self.n_features - 3, 0)
+        values, means = (views.anchor, views.key, views.shared), views.scattered
+        parts = zip(values, means, self.scattered)
+        return tuple(value - mean + unit * squares for value, mean, unit in parts)
 
     def __call__(self, mean, rest, threshold, active):
         """Averages, by name, of the shape of `mean`; the others broadcast to it.
@@ -202,9 +224,8 @@ class _Kernel:
         """The same where the rest is a Gaussian of variance `rest`."""
         views = self.views
         n_anchor, n_key, n_shared = self.noise(active)
-        # A negative covariance takes its room in the outer Gaussian; where the rest of the features
-        # is smaller than that, what does not fit is dropped.
-        shared = np.maximum(n_shared, -rest)
+        # A negative covariance is small, and taken to first order: d E[g₁ g₂]/dx = E[g₁' g₂'].
+        shared, opposed = np.maximum(n_shared, 0), np.expand_dims(np.minimum(n_shared, 0), -1)
         outer = rest + shared
         if views.shared > 0.999 * max(views.anchor, views.key):
             r = response(mean, np.maximum(outer, 1e-12), threshold)
@@ -222,24 +243,45 @@ class _Kernel:
             }
         nodes, weights = np.polynomial.hermite_e.hermegauss(self.quadrature)
         weights = weights / weights.sum()
-        a, b = mean[..., None] + np.sqrt(outer)[..., None] * nodes, threshold[..., None]
-        anchor = response(a, np.maximum(n_anchor - shared, 1e-12)[..., None], b)
-        key = anchor
-        if views.key != views.anchor:
-            key = response(a, np.maximum(n_key - shared, 1e-12)[..., None], b)
-        gain = np.expand_dims(n_anchor, -1) * key.output * anchor.slope
-        gain += np.expand_dims(n_shared, -1) * key.activity * anchor.activity
-        return {
-            "pull": (key.output * anchor.activity) @ weights,
-            "key_output": key.output @ weights,
-            "anchor_output": anchor.output @ weights,
-            "activity": anchor.activity @ weights,
-            "noise_gain": gain @ weights,
-            "similarity": (key.output * anchor.output) @ weights,
-            "key_power": key.power @ weights,
-            "power": (key.power * anchor.activity) @ weights,
-            "norm_power": (key.power * anchor.energy) @ weights,
-        }
+        a = mean[..., None] + np.sqrt(outer)[..., None] * nodes
+
+        def seen(noise, part):
+            """Response to a view that sees 1 + `part` times its share of the neuron."""
+            variance = np.maximum(noise * (1 + part) - shared, 1e-12)
+            return response(a * (1 + part), variance[..., None], threshold[..., None])
+
+        more, less = views.uneven
+        signs = (1, -1) if more else (1,)
+        anchors = [seen(n_anchor, sign * more) for sign in signs]
+        mirrored = views.key == views.anchor
+        keys = anchors[::-1] if mirrored else [seen(n_key, sign * less) for sign in signs]
+        total = dict.fromkeys(_AVERAGED, 0.0)
+        for sign, anchor, key in zip(signs, anchors, keys):
+            part = sign * more
+            noise = np.expand_dims(n_anchor * (1 + part), -1)
+            both, pair = key.output * anchor.activity, key.activity * anchor.activity
+            pull = (1 + part / 3) * both + opposed * key.activity * anchor.slope
+            gain = noise * (key.output * anchor.slope + opposed * key.activity * anchor.curvature)
+            gain += np.expand_dims(n_shared, -1) * pair
+            if more:
+                # What of the scattered signal is along M_j goes with a z_j and with the noise.
+                own, _, across = self.scattered
+                pull += own * key.output * (a * anchor.slope + noise * anchor.curvature)
+                pull += across * key.activity * (a * anchor.activity + noise * anchor.slope)
+            values = (
+                pull,
+                key.output,
+                anchor.output,
+                anchor.activity,
+                gain,
+                key.output * anchor.output + opposed * pair,
+                key.power,
+                key.power * anchor.activity + 2 * opposed * key.output * anchor.slope,
+                key.power * anchor.energy,
+            )
+            for name, value in zip(_AVERAGED, values):
+                total[name] = total[name] + value @ weights / len(signs)
+        return total
 
 
 def _given_one(kernel, cosine, order, top, total, threshold):

@@ -80,6 +80,9 @@ class ViewNoise:
     scattered : tuple of float
         What scattered signal contributes to anchor, key and shared on average; with z known it is
         in proportion to ‖z‖²/(s d).
+    uneven : tuple of float
+        Standard deviations, relative to 1 and with opposite signs, of the share of ‖w‖² that a mask
+        leaves to the anchor and to the key.
     """
 
     density: float
@@ -87,6 +90,7 @@ class ViewNoise:
     key: float
     shared: float
     scattered: tuple = (0.0, 0.0, 0.0)
+    uneven: tuple = (0.0, 0.0)
 
 
 def mask_share(experiment):
@@ -122,7 +126,13 @@ def view_noise(experiment):
     moments = augmentation.moments(s, experiment.resolved_noise_variance)
     cross, anchor, key = (f * moment.diagonal + moment.isotropic for moment in moments)
     scattered = (f * moments.anchor.diagonal, f * moments.key.diagonal, f * moments.cross.diagonal)
-    return ViewNoise(s, anchor, key, cross, scattered)
+    uneven = (0.0, 0.0)
+    if experiment.augmentation == "random_mask" and experiment.dictionary != "identity":
+        # Σ_k w_k⁴ = 3 ‖w‖⁴/d1 for Gaussian entries.
+        odds = experiment.keep_probability / (1 - experiment.keep_probability)
+        size = math.sqrt(3 / experiment.n_inputs)
+        uneven = (size / math.sqrt(odds), -size * math.sqrt(odds))
+    return ViewNoise(s, anchor, key, cross, scattered, uneven)
 
 
 def plateau(experiment):
