@@ -144,7 +144,9 @@ def contrastive_gradient(
     )
     work = work or Workspace()
     h_anchor = forward(weights, biases, anchors, work, "anchor ")
-    h_key = h_anchor if keys is anchors else forward(weights, biases, keys, work, "key ")
+    h_key = h_anchor
+    if keys is not anchors:
+        h_key = forward(weights, biases, keys, work, "key ", features_only=stop_gradient)
     if negatives is None:
         h_negative, separate = h_key, None
     else:

@@ -13,20 +13,20 @@ class Activations(NamedTuple):
 
     Attributes
     ----------
-    preactivations : ndarray of shape (n, m)
-        u_i = ⟨w_i, x⟩.
+    preactivations : ndarray of shape (n, m) or None
+        u_i = ⟨w_i, x⟩; None, as `active`, where only features were asked for.
     features : ndarray of shape (n, m)
         h_i(x).
-    active : ndarray of bool, shape (n, m)
+    active : ndarray of bool, shape (n, m), or None
         |u_i| ≥ b_i.
     """
 
-    preactivations: np.ndarray
+    preactivations: np.ndarray | None
     features: np.ndarray
-    active: np.ndarray
+    active: np.ndarray | None
 
 
-def forward(weights, biases, inputs, work=None, name=""):
+def forward(weights, biases, inputs, work=None, name="", features_only=False):
     """Apply the network.
 
     h_i(x) = ReLU(⟨w_i,x⟩ - b_i) - ReLU(-⟨w_i,x⟩ - b_i) = sign(u_i) max(|u_i| - b_i, 0); the second
@@ -41,6 +41,8 @@ def forward(weights, biases, inputs, work=None, name=""):
         Where the results live; fresh arrays without.
     name : str
         Tells several sets of inputs apart in the workspace.
+    features_only : bool
+        Whether preactivations and activity are of no use later.
 
     Returns
     -------
@@ -52,21 +54,22 @@ def forward(weights, biases, inputs, work=None, name=""):
     """
     work = work or Workspace()
     shape, dtype = (len(inputs), len(weights)), weights.dtype
-    u = work(name + "preactivations", shape, dtype)
+    u = work("scratch" if features_only else name + "preactivations", shape, dtype)
     h = work(name + "features", shape, dtype)
-    active = work(name + "active", shape, np.bool_)
+    active = None if features_only else work(name + "active", shape, np.bool_)
 
     def rows(x, u, h, active):
         np.matmul(x, weights.T, out=u)
         _threshold(u, biases, h, active)
 
     over_rows(rows, inputs, u, h, active)
-    return Activations(u, h, active)
+    return Activations(None if features_only else u, h, active)
 
 
 def _threshold(u, biases, h, active):
-    np.abs(u, out=h)
-    np.greater_equal(h, biases, out=active)
+    if active is not None:
+        np.abs(u, out=h)
+        np.greater_equal(h, biases, out=active)
     np.minimum(u, biases, out=h)
     np.maximum(h, -biases, out=h)
     np.subtract(u, h, out=h)
