@@ -81,7 +81,7 @@ CHANGES = {
         ("gradient /= -len(anchors)", "gradient /= 1 - len(anchors)"),
         ("gradient += later", "gradient -= later"),
         ("if not stop_gradient:", "if stop_gradient:"),
-        ("h_anchor if keys is anchors else", "h_anchor if True else"),
+        ("if keys is not anchors:", "if False:"),
         ("from_anchors = repulsion.T", "from_anchors = repulsion"),
         ("None if negatives is not None else from_anchors", "from_anchors"),
         ("h_key, h_anchor.features, h_anchor.features, in_batch", "h_key, h_key.features, h_anchor.features, in_batch"),
