@@ -13,7 +13,7 @@ from .alignment import alignment, cosines
 from .errors import InvalidInput
 from .experiment import Experiment
 from .explain_check import LossChange, loss_changes
-from .network import forward
+from .network import features, forward
 from .training import TrainingState, draw_batch, evaluate, step
 
 # A world small enough to read every number of, where each neuron picks a feature within some
@@ -199,7 +199,7 @@ def explain_step(state, neuron=0, anchor=0):
     key_part = forward(state.weights, state.biases, batch.views.keys)
     candidates = key_part.features
     if batch.negatives is not None:
-        candidates = forward(state.weights, state.biases, batch.negatives).features
+        candidates = features(state.weights, state.biases, batch.negatives)
     sample, exp = batch.sample, state.experiment
     pulls = gradient.terms[0].attraction
     softmax = _softmax_arrays(

@@ -12,7 +12,7 @@ import numpy as np
 
 from .errors import InvalidInput
 from .loss import contrast
-from .network import forward
+from .network import features, forward
 from .training import draw_batch, evaluate
 
 # Multiplications that the check may spend on the differences of all coordinates together.
@@ -77,10 +77,10 @@ def held_loss(state, batch):
             return gradient.loss, tuple(term.activations.active for term in gradient.terms)
 
         return loss
-    h_key = forward(state.weights, state.biases, batch.views.keys).features
+    h_key = features(state.weights, state.biases, batch.views.keys)
     separate = None
     if batch.negatives is not None:
-        separate = forward(state.weights, state.biases, batch.negatives).features
+        separate = features(state.weights, state.biases, batch.negatives)
 
     def loss(weights):
         h_anchor = forward(weights, state.biases, batch.views.anchors)

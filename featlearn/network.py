@@ -77,4 +77,4 @@ def _threshold(u, biases, h, active):
 
 def features(weights, biases, inputs):
     """Return f(x) of shape (n, m) for inputs of shape (n, d1)."""
-    return forward(weights, biases, inputs).features
+    return forward(weights, biases, inputs, features_only=True).features

@@ -26,17 +26,6 @@ from scipy.special import ndtr
 from .plateau import ViewNoise
 
 _PASSENGER_NODES = 3
-_AVERAGED = (
-    "pull",
-    "key_output",
-    "anchor_output",
-    "activity",
-    "noise_gain",
-    "similarity",
-    "key_power",
-    "power",
-    "norm_power",
-)
 
 
 class Response(NamedTuple):
@@ -192,8 +181,8 @@ class _Kernel:
     def scattered(self):
         """What the mask scatters, into n₁, n₂ and x, per unit of ‖z‖²."""
         # Along themselves features scatter as if there were two more.
-        more = 2 if any(self.views.uneven) else 0
-        mean = self.views.density * (self.n_features + more)
+        extra = 2 if any(self.views.uneven) else 0
+        mean = self.views.density * (self.n_features + extra)
         return tuple(share / mean if share else 0.0 for share in self.views.scattered)
 
     def noise(self, active):
@@ -214,11 +203,12 @@ class _Kernel:
         s, tiny = self.views.density, np.finfo(np.float64).tiny
         excess = max(1 / max(s, tiny) - 3, 0) * fourth / np.maximum(square**2, tiny)
         spread = np.sqrt(np.minimum(excess / 3, 0.9))
-        narrow, wide = (
-            self._averages(mean, s * square * (1 + sign * spread), threshold, active)
-            for sign in (-1, 1)
+        return _halfway(
+            *(
+                self._averages(mean, s * square * (1 + sign * spread), threshold, active)
+                for sign in (-1, 1)
+            )
         )
-        return {name: (narrow[name] + wide[name]) / 2 for name in narrow}
 
     def _averages(self, mean, rest, threshold, active):
         """The same where the rest is a Gaussian of variance `rest`."""
@@ -250,38 +240,43 @@ class _Kernel:
             variance = np.maximum(noise * (1 + part) - shared, 1e-12)
             return response(a * (1 + part), variance[..., None], threshold[..., None])
 
-        more, less = views.uneven
-        signs = (1, -1) if more else (1,)
-        anchors = [seen(n_anchor, sign * more) for sign in signs]
-        mirrored = views.key == views.anchor
-        keys = anchors[::-1] if mirrored else [seen(n_key, sign * less) for sign in signs]
-        total = dict.fromkeys(_AVERAGED, 0.0)
-        for sign, anchor, key in zip(signs, anchors, keys):
-            part = sign * more
+        def averages(anchor, key, part):
+            """The averages where the anchor sees 1 + `part` times its share."""
             noise = np.expand_dims(n_anchor * (1 + part), -1)
             both, pair = key.output * anchor.activity, key.activity * anchor.activity
             pull = (1 + part / 3) * both + opposed * key.activity * anchor.slope
             gain = noise * (key.output * anchor.slope + opposed * key.activity * anchor.curvature)
             gain += np.expand_dims(n_shared, -1) * pair
-            if more:
+            if part:
                 # What of the scattered signal is along M_j goes with a z_j and with the noise.
                 own, _, across = self.scattered
                 pull += own * key.output * (a * anchor.slope + noise * anchor.curvature)
                 pull += across * key.activity * (a * anchor.activity + noise * anchor.slope)
-            values = (
-                pull,
-                key.output,
-                anchor.output,
-                anchor.activity,
-                gain,
-                key.output * anchor.output + opposed * pair,
-                key.power,
-                key.power * anchor.activity + 2 * opposed * key.output * anchor.slope,
-                key.power * anchor.energy,
-            )
-            for name, value in zip(_AVERAGED, values):
-                total[name] = total[name] + value @ weights / len(signs)
-        return total
+            power = key.power * anchor.activity + 2 * opposed * key.output * anchor.slope
+            return {
+                "pull": pull @ weights,
+                "key_output": key.output @ weights,
+                "anchor_output": anchor.output @ weights,
+                "activity": anchor.activity @ weights,
+                "noise_gain": gain @ weights,
+                "similarity": (key.output * anchor.output + opposed * pair) @ weights,
+                "key_power": key.power @ weights,
+                "power": power @ weights,
+                "norm_power": (key.power * anchor.energy) @ weights,
+            }
+
+        more, less = views.uneven
+        signs = (1, -1) if more else (1,)
+        anchors = [seen(n_anchor, sign * more) for sign in signs]
+        mirrored = views.key == views.anchor
+        keys = anchors[::-1] if mirrored else [seen(n_key, sign * less) for sign in signs]
+        found = [averages(*pair, sign * more) for *pair, sign in zip(anchors, keys, signs)]
+        return _halfway(*found) if more else found[0]
+
+
+def _halfway(one, other):
+    """Means of two dicts' values."""
+    return {name: (one[name] + other[name]) / 2 for name in one}
 
 
 def _given_one(kernel, cosine, order, top, total, threshold):
