@@ -1,12 +1,5 @@
 """featlearn: a theory simulator of feature learning in contrastive self-supervised learning."""
 
-import os
-
-# OpenBLAS threads spin for tens of milliseconds after each product, on the cores that draw the next
-# batch. Letting them sleep at once makes a step about a fifth faster; it has no effect on results,
-# and none at all where numpy was imported before featlearn.
-os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
-
 from .alignment import cosines, lottery_sets, neurons_per_atom, sparse_share, support
 from .data import Sample, SparseCodingModel, make_dictionary
 from .errors import (

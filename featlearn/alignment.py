@@ -11,11 +11,15 @@ import warnings
 import numpy as np
 
 from .errors import InvalidInput
+from .threads import over_rows
 
 
 def alignment(weights, dictionary):
     """Return α = W M, ndarray of shape (m, d), for weights (m, d1) and a dictionary (d1, d)."""
-    return weights @ dictionary
+    alignments = np.empty((len(weights), dictionary.shape[1]), np.result_type(weights, dictionary))
+    # BLAS's own threads, once woken, would spin on the cores that make the next step.
+    over_rows(lambda w, a: np.matmul(w, dictionary, out=a), weights, alignments)
+    return alignments
 
 
 def dense_norm(alignments, weight_norms):

@@ -179,7 +179,7 @@ def _forces(e):
         return name, [*on_atoms[order], float(np.linalg.norm(dense))]
 
     def split(name, vector):
-        on_atoms = alignment(vector, M)
+        on_atoms = vector @ M
         return row(name, on_atoms, vector - M @ on_atoms)
 
     def of(name, force):
