@@ -33,7 +33,7 @@ from featlearn.errors import FeatlearnError
 from featlearn.plotting import save, scaling_fits
 from featlearn.results import load_results, results_table
 from featlearn.theory.exponents import scaling_exponents, scaling_panels
-from featlearn.theory.plateau import plateau
+from featlearn.theory.softmax_plateau import softmax_plateau
 from featlearn.theory.stages import predict_stages
 
 SIZES, LONG, QUICK = (16, 32, 64, 128), (256,), (8, 12, 16)
@@ -63,10 +63,11 @@ def scaled(d, seed, steps=20.0):
         seed=seed,
     )
     n_steps = int(steps / (RATE * experiment.resolved_density))
+    level = softmax_plateau(experiment, finite_batch=False)
     return experiment.replace(
         n_steps=n_steps,
         record_every=max(1, n_steps // 200),
-        initial_norm=plateau(experiment).weight_norm / (2 * STAGE_ONE),
+        initial_norm=level.weight_norm / (2 * STAGE_ONE),
     )
 
 

@@ -8,8 +8,11 @@ import pytest
 import featlearn
 from featlearn import Experiment
 from featlearn.theory.linear_network import rotation_test, spectrum_spread
-from featlearn.theory.plateau import plateau, view_noise
-from featlearn.theory.softmax_plateau import residual_moments, softmax_plateau, tilted_key
+from featlearn.theory.moments import view_moments
+from featlearn.theory.plateau import plateau
+from featlearn.theory.residual import Doubt, doubt_of, residual_moments, tilted_key
+from featlearn.theory.softmax_plateau import softmax_plateau
+from featlearn.theory.stages import linear_phase
 from featlearn.workspace import Workspace
 
 SMALL = Experiment(
@@ -99,19 +102,84 @@ def test_the_softmax_repels_more_than_its_leading_order():
 
 
 def test_moments_of_the_residual_against_draws():
-    views, sparse, dense, n = view_noise(SMALL), 0.8, 0.3, 400_000
+    views, sparse, dense, n = view_moments(SMALL.replace(dictionary="flat")), 0.8, 0.3, 400_000
     rng = np.random.default_rng(0)
-    s, share = views.density, -views.shared
+    s, share = views.density, -views.cross.dense
     z = rng.choice([-1.0, 0.0, 1.0], n, p=[s / 2, 1 - s, s / 2])
     scattered, own, other = rng.standard_normal((3, 2, n))
     scattered *= np.sqrt(share)
-    y, zeta = scattered + np.sqrt(views.anchor - share) * own
-    key, key_zeta = np.sqrt(views.key - share) * other - scattered
+    y, zeta = scattered + np.sqrt(views.anchor.dense - share) * own
+    key, key_zeta = np.sqrt(views.key.dense - share) * other - scattered
     y, key = y + z, key + z
     u = np.sqrt(sparse) * y + np.sqrt(dense) * zeta
-    r = np.sqrt(sparse) * key + np.sqrt(dense) * key_zeta - tilted_key(u, sparse, dense, views)
-    drawn = [np.mean(r * y) / np.sqrt(sparse), np.mean(r * zeta) / np.sqrt(dense), np.mean(r**2)]
-    np.testing.assert_allclose(residual_moments(sparse, dense, views, 1.0), drawn, atol=2e-3)
+    tilted = tilted_key(u, sparse, views.key.dense * (sparse + dense), s)
+    r = np.sqrt(sparse) * key + np.sqrt(dense) * key_zeta - tilted
+    doubt = np.where(z == 0, 0.9, 0.6)
+    drawn = [
+        np.mean(r * np.where(z == 0, 0.0, 0.6) * z) / np.sqrt(sparse)
+        + np.mean(r * (y - z)) * doubt.mean() / np.sqrt(sparse),
+        np.mean(r * zeta) * doubt.mean() / np.sqrt(dense),
+        np.mean(np.square(r * doubt)),
+    ]
+    averages = Doubt(doubt.mean(), 0.9**2, 0.6, 0.6**2)
+    expected = residual_moments(sparse, dense, views, averages)
+    np.testing.assert_allclose(expected, drawn, atol=2e-3)
+    even = residual_moments(sparse, dense, views, Doubt.constant(0.5))
+    once = residual_moments(sparse, dense, views, Doubt.constant(1.0))
+    np.testing.assert_allclose(even, np.array(once) * (0.5, 0.5, 0.25))
+
+
+# Similarities of a pair that shares one latent reach 4 τ here.
+LARGE = SMALL.replace(
+    n_features=32, n_inputs=512, n_neurons=64, learning_rate=1.0, weight_decay=0.001,
+    noise_factor=0.3, initial_norm=0.15, n_steps=250,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"stop_gradient": False, "learning_rate": 0.5, "batch_size": 128},
+        {"augmentation": "correlated_noise", "negatives": 300},
+    ],
+)
+def test_the_linear_phase_where_similarities_are_large(changes):
+    experiment = LARGE.replace(**changes)
+    level = softmax_plateau(experiment)
+    assert plateau(experiment).weight_norm > 1.2 * level.weight_norm
+    state, work = featlearn.init(experiment), Workspace()
+    simulated = []
+    for _ in range(experiment.n_steps):
+        state = featlearn.step(state, work=work)
+        total = np.sum(np.square(state.weights, dtype=np.float64))
+        sparse = np.sum(np.square(state.weights @ state.model.dictionary))
+        simulated.append((np.sqrt(total / experiment.n_neurons), sparse / total))
+    predicted = [row for row, _ in zip(linear_phase(experiment), range(experiment.n_steps))]
+    norms, shares = np.transpose(np.divide(predicted, simulated))
+    # While they grow the largest singular values slow down first: the one mean value is up to a
+    # tenth ahead.
+    assert np.abs(norms - 1).max() < 0.13
+    assert np.abs(shares[20:] - 1).max() < 0.05
+    # A batch holds few keys with two latents of an anchor, or none: its repulsion is below the law's.
+    assert norms[-1] == pytest.approx(1, rel=0.08)
+    assert level.weight_norm == pytest.approx(simulated[-1][0], rel=0.02)
+
+
+def test_doubt_of_anchors_with_and_without_a_latent():
+    experiment = LARGE.replace(batch_size=2048)
+    level = softmax_plateau(experiment, finite_batch=False)
+    state = start_at(experiment, level)
+    batch = featlearn.draw_batch(state)
+    doubt = featlearn.evaluate(state, batch).contrast.attraction
+    active = batch.sample.latents != 0
+    found = [doubt.mean(), np.average(np.tile(doubt[:, None], 32), weights=active)]
+    expected = doubt_of(experiment)(level.sparse, level.dense)
+    assert expected.matched < expected.mean - 0.02
+    np.testing.assert_allclose([expected.mean, expected.matched], found, rtol=0.04)
+    # A network that cannot tell samples apart doubts as a uniform softmax does.
+    blank = doubt_of(experiment)(0.0, 0.0)
+    np.testing.assert_allclose(blank, Doubt.constant(1 - 1 / 2048), rtol=1e-9)
 
 
 def test_decay_above_the_signal_leaves_nothing():

@@ -67,10 +67,10 @@ def test_the_spectrum_has_its_predicted_lines(small):
     run = featlearn.train(small.replace(stage_one_growth=None, n_steps=60))
     figure = plotting.spectrum_and_plateau(run)
     assert_sound(figure)
-    from featlearn.theory.plateau import plateau
+    from featlearn.theory.softmax_plateau import softmax_plateau
 
     lines = [line.get_ydata()[0] for line in figure.axes[0].lines if line.get_linestyle() == "--"]
-    expected = plateau(run.experiment)
+    expected = softmax_plateau(run.experiment)
     assert lines == [expected.singular_value_squared, expected.dense_squared]
     x, density = semicircle(0.3)
     assert trapezoid(density, x) == pytest.approx(1, abs=1e-2)

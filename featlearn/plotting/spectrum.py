@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.lines import Line2D
 
-from ..theory.plateau import plateau
+from ..theory.softmax_plateau import softmax_plateau
 from .canvas import GREEN, PAGE, VERMILLION, as_runs, legend_above, new_figure, styled, thinned
 
 
@@ -26,7 +26,7 @@ def spectrum_and_plateau(run):
         "Plateau of the linear phase").
     """
     [(name, run)] = as_runs(run).items()
-    expected = plateau(run.experiment)
+    expected = softmax_plateau(run.experiment)
     in_stage_one = np.flatnonzero(np.asarray(run["stage"]) == 1)
     rows = in_stage_one[thinned(len(in_stage_one))]
     steps = np.asarray(run.steps[rows])

@@ -14,8 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .moments import attraction
 from .neuron_moments import moments
-from .plateau import ViewNoise, negatives_factor, view_noise
+from .plateau import ViewNoise, view_noise
 
 
 class Drift(NamedTuple):
@@ -70,7 +71,7 @@ class MeanFieldLaw:
         """Return the law of an experiment."""
         return cls(
             view_noise(experiment),
-            negatives_factor(experiment),
+            attraction(experiment),
             experiment.weight_decay,
             experiment.temperature,
             repulsion,

@@ -123,11 +123,11 @@ def view_moments(experiment):
     )
 
 
-def attraction(experiment):
-    """Return q = 1 - P_p0 at initialisation, where the softmax is uniform.
+def negative_count(experiment):
+    """Return N, the number of negatives of an anchor: B - 1 in the batch, or K separate ones."""
+    return experiment.batch_size - 1 if experiment.negatives == "in_batch" else experiment.negatives
 
-    q = 1 - 1/B with in-batch negatives and 1 - 1/(K+1) with K separate ones.
-    """
-    if experiment.negatives == "in_batch":
-        return 1 - 1 / experiment.batch_size
-    return 1 - 1 / (experiment.negatives + 1)
+
+def attraction(experiment):
+    """Return q = 1 - P_p0 = 1 - 1/(N+1) at initialisation, where the softmax is uniform."""
+    return 1 - 1 / (negative_count(experiment) + 1)

@@ -10,9 +10,10 @@ from ..resources import check_memory
 from ..training import init, step
 from ..workspace import Workspace
 from .crossing import Crossing, crossing, limiting_ratio
-from .plateau import Plateau, plateau
+from .plateau import Plateau
 from .preconditions import Precondition, preconditions, unmet
 from .saturation import saturation_growth
+from .softmax_plateau import softmax_plateau
 from .stages import Stages, predict_stages
 
 # The noise margin that a suggestion aims for: sampling noise then leaves the sparse part about three
@@ -79,7 +80,7 @@ def plan(experiment):
     Plan
     """
     try:
-        level = plateau(experiment)
+        level = softmax_plateau(experiment, finite_batch=False)
     except InvalidInput:
         level = None
     ratio, stages = limiting_ratio(experiment), predict_stages(experiment)

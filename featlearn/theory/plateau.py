@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from ..errors import InvalidInput
 from ..views import make_augmentation
+from .moments import attraction
 
 
 @dataclass(frozen=True)
@@ -106,12 +107,6 @@ def mask_share(experiment):
     return d / d1 if experiment.dictionary == "flat" else (d + 2) / (d1 + 2)
 
 
-def negatives_factor(experiment):
-    """Return q = 1 - 1/N, N being the number of keys in a denominator."""
-    in_batch = experiment.negatives == "in_batch"
-    return 1 - 1 / (experiment.batch_size if in_batch else experiment.negatives + 1)
-
-
 def view_noise(experiment):
     """Return the `ViewNoise` of an experiment, from its augmentation's second moments.
 
@@ -168,7 +163,7 @@ def plateau(experiment):
     more than its leading order: the mean is high by 1-5 % where a < 1, and by more above (see
     `softmax_plateau`).
     """
-    views, factor = view_noise(experiment), negatives_factor(experiment)
+    views, factor = view_noise(experiment), attraction(experiment)
     decay, extra = experiment.weight_decay, experiment.n_inputs - experiment.n_features
     if factor * views.shared > decay:
         raise InvalidInput(

@@ -16,8 +16,8 @@ import numpy as np
 
 from ..errors import InvalidInput
 from .crossing import stage_one_growth
-from .moments import attraction, view_moments
-from .plateau import plateau
+from .moments import attraction, negative_count, view_moments
+from .softmax_plateau import softmax_plateau
 
 # Where two views share less of the dense noise than this correlation, noise cannot win stage I.
 SHARED = 0.02
@@ -68,7 +68,7 @@ def shares_noise(experiment):
 
 def _plateau_norm(experiment):
     try:
-        return plateau(experiment).weight_norm
+        return softmax_plateau(experiment, finite_batch=False).weight_norm
     except InvalidInput:
         return 0.0
 
@@ -95,8 +95,7 @@ def dense_saturation_norm(experiment, bias_ratio):
     distrust = exp.weight_decay / gain if gain > 0 else math.inf
     if distrust >= attraction(exp):
         return 0.0
-    negatives = exp.batch_size - 1 if exp.negatives == "in_batch" else exp.negatives
-    wanted = math.log(negatives * (1 - distrust) / distrust)
+    wanted = math.log(negative_count(exp) * (1 - distrust) / distrust)
     return math.sqrt(max(wanted, 0.0) * exp.temperature / (exp.n_neurons * similarity))
 
 

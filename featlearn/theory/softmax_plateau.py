@@ -1,13 +1,7 @@
 """The plateau of the linear phase with the softmax as it is, instead of its leading order.
 
-Along a left singular direction of W an anchor's feature, over √τ, is u = √a y + √e ζ with
-y = z + √n₁ g and ζ ~ N(0, n₁), and a key's is the same with n₂. Weighting keys by exp(u u') tilts
-their law: their mean moves from 0 to
-
-    G(u) = √a T(√a u) + n₂ e u,      T(θ) = n₂ θ + s sinh θ/(1 - s + s cosh θ),
-
-and attraction minus repulsion along the direction is the residual r = key - G(u). Its three moments
-fix the plateau:
+Along a left singular direction of W an anchor's feature, over √τ, is u = √a y + √e ζ. Three moments
+of the residual r, attraction minus repulsion along it (see `residual`), fix the plateau:
 
     E[r y]/√a = λ,      2 e (λ - E[r ζ]/√e) = (η/B) n₁ (d1-d) E[r²].
 
@@ -23,12 +17,14 @@ from ..loss import contrast
 from ..streams import generator
 from ..training import make_model
 from ..views import make_augmentation
-from .plateau import negatives_factor, plateau, plateau_at, view_noise
+from .moments import view_moments
+from .plateau import plateau, plateau_at
+from .residual import doubt_of, residual_moments
 
-_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(40)
-_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
 _DRAWS = 300_000
 _ROUNDS = 12
+# Logarithms of a and e beyond which no balance is looked for.
+_FARTHEST = 30.0
 
 
 def softmax_plateau(experiment, finite_batch=True):
@@ -40,8 +36,8 @@ def softmax_plateau(experiment, finite_batch=True):
         As for `plateau`.
     finite_batch : bool
         Measure the residual's moments on batches of the experiment's own size and dictionary, drawn
-        from its stream "theory"; takes about a second. Without it the number of keys is infinite
-        and the result immediate.
+        from its stream "theory"; takes about a second. Without it negatives are as many as their
+        law has, and the result is immediate.
 
     Returns
     -------
@@ -55,79 +51,37 @@ def softmax_plateau(experiment, finite_batch=True):
     leading = plateau(experiment)
     if leading.sparse == 0:
         return leading
-    views, factor = view_noise(experiment), negatives_factor(experiment)
     batches = _draw_coordinates(experiment) if finite_batch else None
+    limit = _limit_moments(experiment)
     correction, solution = np.zeros(3), (leading.sparse, leading.dense)
-    solution = _balance(experiment, views, correction, solution)
+    solution = _balance(experiment, limit, correction, solution)
     for _ in range(_ROUNDS if finite_batch else 0):
         previous = solution
-        limit = residual_moments(*solution, views, factor)
-        correction = _batch_moments(batches, *solution) - limit
-        solution = _balance(experiment, views, correction, solution)
+        correction = _batch_moments(batches, *solution) - limit(*solution)
+        solution = _balance(experiment, limit, correction, solution)
         if abs(solution[0] / previous[0] - 1) < 1e-3:
             break
     return plateau_at(experiment, *solution)
 
 
-def tilted_key(u, sparse, dense, views):
-    """Return G(u), the mean feature of the keys under the weight exp(u u').
-
-    Parameters
-    ----------
-    u : ndarray
-        Anchors' features along a left singular direction, over √τ.
-    sparse, dense : float
-        a and e.
-    views : ViewNoise
-    """
-    s, theta = views.density, math.sqrt(sparse) * u
-    tilted = s * np.sinh(theta) / (1 - s + s * np.cosh(theta))
-    return math.sqrt(sparse) * (views.key * theta + tilted) + views.key * dense * u
+def _limit_moments(experiment):
+    """Return a function of (a, e): the moments of r, with the law of the keys for the keys."""
+    views = view_moments(experiment)
+    doubt = doubt_of(experiment)
+    return lambda a, e: np.array(residual_moments(a, e, views, doubt(a, e)))
 
 
-def residual_moments(sparse, dense, views, factor):
-    """Return E[r y]/√a, E[r ζ]/√e and E[r²] for infinitely many keys.
-
-    Parameters
-    ----------
-    sparse, dense : float
-        a > 0 and e ≥ 0.
-    views : ViewNoise
-    factor : float
-        q.
-
-    Returns
-    -------
-    ndarray of shape (3,)
-    """
-    s, root_a = views.density, math.sqrt(sparse)
-    spread = math.sqrt(views.anchor * (sparse + dense))
-    # u given z is N(√a z, n₁(a+e)), and -z mirrors z. The Gaussian parts of y and ζ enter through
-    # E[g G(… + g)] = Var(g) E[G'], and so does the part of the key's noise that it shares with u.
-    u = root_a * np.array([[0.0], [1.0]]) + spread * _NODES
-    law = np.array([[1 - s], [s]]) * _WEIGHTS
-    g = tilted_key(u, sparse, dense, views)
-    slope = np.sum(law * g * _NODES) / spread if spread > 0 else 0.0
-    with_signal = np.sum(law[1] * g[1])
-    along_sparse = s + views.shared - with_signal / root_a - views.anchor * slope
-    along_dense = views.shared - views.anchor * slope
-    with_key = root_a * with_signal + views.shared * (sparse + dense) * slope
-    variance = (s + views.key) * sparse + views.key * dense
-    power = variance - 2 * with_key + np.sum(law * g**2)
-    return np.array([factor * along_sparse, factor * along_dense, factor**2 * power])
-
-
-def _balance(experiment, views, correction, start):
+def _balance(experiment, limit, correction, start):
     """Return (a, e) where the corrected moments balance decay and sampling noise."""
-    decay, factor = experiment.weight_decay, negatives_factor(experiment)
-    noise = experiment.learning_rate / experiment.batch_size * views.anchor
+    decay, views = experiment.weight_decay, view_moments(experiment)
+    noise = experiment.learning_rate / experiment.batch_size * views.anchor.dense
     noise *= experiment.n_inputs - experiment.n_features
-    has_dense = start[1] > 0
+    has_dense = start[1] > 0 and noise > 0
 
     def imbalance(logarithms):
-        sparse = np.exp(logarithms[0])
-        dense = np.exp(logarithms[1]) if has_dense else 0.0
-        moments = residual_moments(sparse, dense, views, factor) + correction
+        sparse, *dense = np.exp(np.clip(logarithms, -_FARTHEST, _FARTHEST))
+        dense = dense[0] if has_dense else 0.0
+        moments = limit(sparse, dense) + correction
         along = (moments[0] - decay) / views.density
         if not has_dense:
             return [along]
@@ -173,7 +127,7 @@ def _draw_coordinates(experiment):
 
 
 def _batch_moments(batches, sparse, dense):
-    """Return the moments of `residual_moments` over drawn batches."""
+    """Return the moments of the residual over drawn batches."""
     root_a, root_e = math.sqrt(sparse), math.sqrt(dense)
 
     def feature(coordinates):
@@ -184,8 +138,8 @@ def _batch_moments(batches, sparse, dense):
         u, key = feature(anchors), feature(keys)
         others = None if negatives is None else feature(negatives)
         result = contrast(u, key, 1.0, others)
-        residual = result.attraction[:, None] * key
-        residual -= result.repulsion @ (key if others is None else others)
-        along_dense = np.mean(residual * anchors[1]) / root_e if dense > 0 else 0.0
-        total += [np.mean(residual * anchors[0]) / root_a, along_dense, np.mean(residual**2)]
+        r = result.attraction[:, None] * key
+        r -= result.repulsion @ (key if others is None else others)
+        along_dense = np.mean(r * anchors[1]) / root_e if dense > 0 else 0.0
+        total += [np.mean(r * anchors[0]) / root_a, along_dense, np.mean(r**2)]
     return total / len(batches)

@@ -2,15 +2,15 @@
 
 Stage I: the recursion of `stage_one` with the softmax's back-reaction. The neurons span m directions,
 d of which the sparse signal fills; every direction has a sparse part a and a dense part e (squared
-norms). A direction's anchor and key features have the variances k₁ = c₁ a + n₁ e and k₂ alike, the
-similarity of a pair is S = Σ (c_S a + c_D e)/τ, and with P = e^S/(e^S + N e^{V/2}), V = Σ k₁k₂/τ²,
+norms over τ), and with the residual r of `residual`
 
-    ln growth of a in a step = 2 ln(1 + η((1 - P)(c_S - k₂ c₁/τ) - λ)),   e alike with c_D and n₁,
+    growth of ln a in a step = 2 ln(1 + η(E[r y]/√a - λ)),      of ln e alike with E[r ζ]/√e,
 
 plus sampling noise. Stage II: the norm follows the attraction that the thresholds leave, and the
 biases gain on it until they are at their cap.
 """
 
+import dataclasses
 import math
 from typing import NamedTuple
 
@@ -18,9 +18,10 @@ import numpy as np
 from scipy.special import erfc
 
 from ..errors import InvalidInput
-from .moments import Split, attraction, view_moments
-from .plateau import plateau
+from .moments import Split, attraction, negative_count, view_moments
+from .residual import doubt_of, residual_moments
 from .saturation import dense_pair, shares_noise
+from .softmax_plateau import softmax_plateau
 from .stage_one import initial_split, sampling_noise
 
 # Steps beyond which no boundary is looked for, and how far beyond the end of the run.
@@ -78,8 +79,9 @@ def predict_stages(experiment):
     rate = _thresholded_rate(exp)
     ratio = exp.bias_jump
     for step in range(steps[0] + 1, most + 1):
-        growth = 1 + exp.learning_rate * rate(norms[1], ratio)
-        norms[1] *= float(growth)
+        # A step that would turn weights around leaves little of them.
+        growth = max(1 + exp.learning_rate * float(rate(norms[1], ratio)), 0.01)
+        norms[1] *= growth
         # b grows by the larger of its own factor and the norm's, so that b/‖w‖ never falls.
         ratio *= max(exp.resolved_bias_growth / growth, 1.0)
         if ratio >= exp.bias_cap:
@@ -103,34 +105,41 @@ def linear_phase(experiment):
     Notes
     -----
     For small similarities it is the recursion of `predict_stage_one`, and it ends on the `plateau`.
+    Between, the mean of the squared singular values is up to a tenth ahead in norm, as the largest of
+    them slow down first.
     Derived in featlearn/theory/derivation.md, "Stage boundaries".
     """
     exp, v = experiment, view_moments(experiment)
     d, m, tau, eta = exp.n_features, exp.n_neurons, exp.temperature, exp.learning_rate
-    extra = exp.n_inputs - d
     filled = min(d, m)
     counts = np.array([filled, m - filled])
     start = initial_split(exp)
-    # Columns: the directions that the signal fills, and the others; rows: a and e.
-    parts = np.array([[start.sparse * m / filled, 0.0], [start.dense, start.dense]])
-    noise = eta**2 / exp.batch_size * sampling_noise(exp, Split(d, extra))
-    negatives = exp.batch_size - 1 if exp.negatives == "in_batch" else exp.negatives
-    anchor, key, cross = (np.array(moment) for moment in (v.anchor, v.key, v.cross))
+    # Columns: the directions that the signal fills, and the others; rows: a and e, over τ.
+    parts = np.array([[start.sparse * m / filled, 0.0], [start.dense, start.dense]]) / tau
+    noise = eta**2 / exp.batch_size * sampling_noise(exp, Split(d, exp.n_inputs - d))
+    doubt_at, still = doubt_of(exp), attraction(exp) ** 2
+    # Without stop-gradient the keys move in the same way, with the views exchanged.
+    exchanged = dataclasses.replace(v, anchor=v.key, key=v.anchor)
+    arguments = (v,) if exp.stop_gradient else (v, exchanged)
     while True:
-        k_anchor, k_key = anchor @ parts / tau, key @ parts / tau
-        similarity = float(cross @ parts @ counts) / tau
-        spread = float(np.sum(counts * k_anchor * k_key))
-        doubt = 1 / (1 + math.exp(min(similarity - spread / 2, 500.0)) / negatives)
-        pull = cross[:, None] - np.outer(anchor, k_key)
-        if not exp.stop_gradient:
-            pull = pull + cross[:, None] - np.outer(key, k_anchor)
-        drift = 1 + eta * (doubt * pull - exp.weight_decay)
-        added = noise @ parts
+        (a, _), (e, other) = parts
+        doubt = doubt_at(a, e, other)
+        moments = [residual_moments(a, e, views, doubt) for views in arguments]
+        beside = v.cross.dense - v.anchor.dense * v.key.dense * other
+        pull = [
+            [sum(r.sparse for r in moments), 0.0],
+            [sum(r.dense for r in moments), len(moments) * doubt.mean * beside],
+        ]
+        # The sampling noise of a uniform softmax is in proportion to the power of a key.
+        key = v.key.sparse * a + v.key.dense * e
+        power = [moments[0].power / key if key > 0 else 0.0, doubt.mean_square]
+        added = noise @ (parts * power) / still
         # W M has rank d: what noise adds to it in other directions turns the d ones instead.
         added[0] = [added[0] @ counts / filled, 0.0]
+        drift = 1 + eta * (np.array(pull) - exp.weight_decay)
         parts = np.maximum(drift, 0.0) ** 2 * parts + added
-        total = parts @ counts
-        yield math.sqrt(total.sum() / m), float(total[0] / total.sum())
+        sparse, both = float(parts[0] @ counts), float(np.sum(parts @ counts))
+        yield math.sqrt(tau * both / m), sparse / both if both > 0 else 0.0
 
 
 def _thresholded_rate(experiment):
@@ -141,7 +150,7 @@ def _thresholded_rate(experiment):
     if shares_noise(exp):
         ratios = np.linspace(exp.bias_jump, exp.bias_cap, 33)
         pairs = np.array([dense_pair(views, ratio) for ratio in ratios])
-        negatives = exp.batch_size - 1 if exp.negatives == "in_batch" else exp.negatives
+        negatives = negative_count(exp)
 
         def dense_rate(norm, ratio):
             similarity, gain = (np.interp(ratio, ratios, column) for column in pairs.T)
@@ -151,14 +160,15 @@ def _thresholded_rate(experiment):
 
         return dense_rate
     try:
-        level = plateau(exp)
+        level = softmax_plateau(exp, finite_batch=False)
     except InvalidInput:
         level = None
     if level is None or level.weight_norm == 0:
         return lambda norm, ratio: -decay
     pull = arguments * attraction(exp) * views.cross.sparse
     share = level.sparse_share
-    spread = [math.sqrt(share * s + (1 - share) * n) for s, n in (views.anchor, views.key)]
+    variances = [share * s + (1 - share) * n for s, n in (views.anchor, views.key)]
+    spread = [max(math.sqrt(variance), 1e-300) for variance in variances]
 
     def sparse_rate(norm, ratio):
         active = math.prod(erfc(ratio / (math.sqrt(2) * one)) for one in spread)
