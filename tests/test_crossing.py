@@ -130,6 +130,18 @@ def test_growth_that_an_unaugmented_network_reaches():
         assert reached == pytest.approx(saturation_growth(experiment), abs=0.2)
 
 
+@pytest.mark.parametrize("rho", (0.0, 0.03, 0.09))
+def test_growth_where_shared_noise_is_weak(rho):
+    """Decay beats the dense part: the norms reach the plateau of the sparse one."""
+    experiment = SMALL.replace(
+        augmentation="correlated_noise", noise_correlation=rho, noise_factor=0.15,
+        temperature=1.0, initial_norm=0.1, n_steps=200,
+    )  # fmt: skip
+    reached = share_and_growth(train(experiment))[1].max()
+    assert reached == pytest.approx(saturation_growth(experiment), abs=0.2)
+    assert saturation_growth(experiment) > crossing(experiment).growth
+
+
 def test_preconditions_name_the_unmet_one():
     matched = Experiment(
         n_features=32,

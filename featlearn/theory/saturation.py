@@ -1,8 +1,9 @@
-"""How far the norms can grow before similarities saturate, for a network that stays dense.
+"""How far the norms can grow before similarities saturate.
 
-A dense network's preactivations are Gaussian and nearly the same for all inputs in size, so that
-every P_p0 is too. The norms grow until the attraction (1 - P_p0) · gain has fallen to the decay λ, and
-P_p0 is a function of the similarity of an anchor with its key:
+The sparse part saturates at the plateau of the linear phase. The preactivations of a network that
+stays dense are Gaussian and nearly the same for all inputs in size, so that every P_p0 is too. Its
+norms grow until the attraction (1 - P_p0) · gain has fallen to the decay λ, and P_p0 is a function of
+the similarity of an anchor with its key:
 
     1 - P_p0 = λ/G,      S = ln(N P_p0/(1 - P_p0)),      m ‖w‖² H/τ = S,
 
@@ -14,7 +15,6 @@ import math
 
 import numpy as np
 
-from ..errors import InvalidInput
 from .crossing import stage_one_growth
 from .moments import attraction, negative_count, view_moments
 from .softmax_plateau import softmax_plateau
@@ -26,10 +26,10 @@ SHARED = 0.02
 def saturation_growth(experiment):
     """Return g = ln(‖w_sat‖/‖w_0‖), the growth available to the norms in this experiment.
 
-    Views that share no dense noise saturate at the plateau of the linear phase. Views that do let a
-    dense network grow to the norm of `dense_saturation_norm`: at b = 0 if that is reached before the
-    growth that ends stage I, otherwise the largest on the way of the biases to their cap. A run too
-    short to get there counts with the growth that its steps allow.
+    The larger of two norms. The sparse part saturates at the plateau of the linear phase. Views that
+    share dense noise let a dense network grow to the norm of `dense_saturation_norm`: at b = 0 if that
+    is reached before the growth that ends stage I, otherwise the largest on the way of the biases to
+    their cap. A run too short to get there counts with the growth that its steps allow.
 
     Parameters
     ----------
@@ -47,15 +47,13 @@ def saturation_growth(experiment):
     ‖w_0‖ between them spanning g = 0.5 … 8; where sparse features win the norm stays below it.
     Derived in featlearn/theory/derivation.md, "Saturation of a dense network".
     """
-    exp = experiment
-    if not shares_noise(exp):
-        norm = _plateau_norm(exp)
-    else:
-        norm = dense_saturation_norm(exp, 0.0)
-        stage_one = exp.stage_one_growth
-        if stage_one is not None and norm > stage_one * exp.initial_norm:
+    exp, norm = experiment, _sparse_plateau_norm(experiment)
+    if shares_noise(exp):
+        dense, stage_one = dense_saturation_norm(exp, 0.0), exp.stage_one_growth
+        if stage_one is not None and dense > stage_one * exp.initial_norm:
             ratios = np.linspace(exp.bias_jump, exp.bias_cap, 9)
-            norm = max([norm, *(dense_saturation_norm(exp, ratio) for ratio in ratios)])
+            dense = max([dense, *(dense_saturation_norm(exp, ratio) for ratio in ratios)])
+        norm = max(norm, dense)
     if norm == 0:
         return -math.inf
     return min(math.log(norm / exp.initial_norm), max(stage_one_growth(exp, exp.n_steps), 0.0))
@@ -66,11 +64,18 @@ def shares_noise(experiment):
     return view_moments(experiment).dense_correlation >= SHARED
 
 
-def _plateau_norm(experiment):
-    try:
-        return softmax_plateau(experiment, finite_batch=False).weight_norm
-    except InvalidInput:
-        return 0.0
+def _sparse_plateau_norm(experiment):
+    """Return the ‖w‖ of the plateau, with no more shared noise than decay takes away."""
+    exp, views = experiment, view_moments(experiment)
+    bearable = exp.weight_decay / attraction(exp)
+    if views.cross.dense > bearable:
+        noise = views.anchor.dense
+        exp = exp.replace(
+            augmentation="correlated_noise",
+            noise_variance=noise / 2,
+            noise_correlation=bearable / noise,
+        )
+    return softmax_plateau(exp, finite_batch=False).weight_norm
 
 
 def dense_saturation_norm(experiment, bias_ratio):
