@@ -5,6 +5,7 @@ from .data import Sample, SparseCodingModel, make_dictionary
 from .errors import (
     FeatlearnError,
     InvalidInput,
+    ProcessLost,
     RunDirectoryError,
     TrainingDiverged,
     WriteFailed,

@@ -11,14 +11,19 @@ import warnings
 import numpy as np
 
 from .errors import InvalidInput
-from .threads import over_rows
+from .workspace import Workspace
 
 
-def alignment(weights, dictionary):
-    """Return α = W M, ndarray of shape (m, d), for weights (m, d1) and a dictionary (d1, d)."""
-    alignments = np.empty((len(weights), dictionary.shape[1]), np.result_type(weights, dictionary))
+def alignment(weights, dictionary, work=None):
+    """Return α = W M, ndarray of shape (m, d), for weights (m, d1) and a dictionary (d1, d).
+
+    With a `Workspace` it lives there, until its next use.
+    """
+    work = work or Workspace()
+    shape = (len(weights), dictionary.shape[1])
+    alignments = work("alignment", shape, np.result_type(weights, dictionary))
     # BLAS's own threads, once woken, would spin on the cores that make the next step.
-    over_rows(lambda w, a: np.matmul(w, dictionary, out=a), weights, alignments)
+    work.over_rows(lambda w, a: np.matmul(w, dictionary, out=a), weights, alignments)
     return alignments
 
 

@@ -39,6 +39,10 @@ class RunDirectoryError(FeatlearnError):
     """A run directory that cannot be written, read, or trusted."""
 
 
+class ProcessLost(FeatlearnError):
+    """A process that shared the work of a run has ended; the run can be resumed."""
+
+
 class WriteFailed(FeatlearnError):
     """A full or vanished disk in the middle of a run; what was recorded stays, to be resumed."""
 

@@ -18,7 +18,6 @@ import numpy as np
 from .errors import InvalidInput
 from .loss import Contrast, contrast
 from .network import Activations, forward
-from .threads import over_rows
 from .workspace import Workspace
 
 
@@ -158,7 +157,8 @@ def contrastive_gradient(
     def term(name, inputs, activations, partners, repelled_by, probabilities):
         """A = (strength · partners - probabilities @ repelled_by) · active."""
         shape, dtype = activations.features.shape, weights.dtype
-        a, pull = work(name + "coefficients", shape, dtype), work("scratch", shape, dtype)
+        a = work(name + "coefficients", shape, dtype)
+        pull = None if partners is None else work("scratch", shape, dtype)
         strength = None if partners is None else result.attraction
 
         def rows(a, pull, active, partners, strength, probabilities):
@@ -173,7 +173,7 @@ def contrastive_gradient(
                 np.subtract(pull, a, out=a)
             a *= active
 
-        over_rows(rows, a, pull, activations.active, partners, strength, probabilities)
+        work.over_rows(rows, a, pull, activations.active, partners, strength, probabilities)
         return Term(inputs, activations, partners, strength, a)
 
     terms = [term("anchor ", anchors, h_anchor, h_key.features, h_negative.features, repulsion)]
@@ -193,7 +193,7 @@ def contrastive_gradient(
             gradient += later @ term.inputs
         gradient /= -len(anchors)
 
-    over_rows(rows, gradient, *(term.coefficients.T for term in terms))
+    work.over_rows(rows, gradient, *(term.coefficients.T for term in terms))
     return ContrastiveGradient(result.loss, gradient, result, tuple(terms))
 
 

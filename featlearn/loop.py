@@ -11,8 +11,9 @@ import numpy as np
 from .alignment import alignment, dense_norm
 from .errors import InvalidInput, RunDirectoryError, TrainingDiverged
 from .experiment import Experiment
-from .resources import check_memory
+from .resources import check_memory, largest_array, memory_needed
 from .rundir import RunDirectory, load_run, read_status
+from .team import team_for
 from .trajectory import MemoryRecorder, Run
 from .training import evaluate, init, require_finite, step
 from .workspace import Workspace
@@ -20,9 +21,9 @@ from .workspace import Workspace
 CHECKPOINT_SECONDS = 20.0
 
 
-def measure(state, gradient):
+def measure(state, gradient, work=None):
     """Return the row of the trajectory that describes a state on its batch; see `quantities`."""
-    alignments = alignment(state.weights, state.model.dictionary)
+    alignments = alignment(state.weights, state.model.dictionary, work).copy()
     if state.model.n_features == state.model.n_inputs:
         dense = np.zeros_like(state.weight_norms)
     else:
@@ -70,6 +71,8 @@ def train(experiment, directory=None, *, resume=False, progress=None):
         If the directory cannot be written or holds another run.
     WriteFailed
         If the disk fills up on the way; the run can then be resumed.
+    ProcessLost
+        If a process that shares the work is killed; the run can then be resumed.
     KeyboardInterrupt
         After an interrupt or a termination signal, once a checkpoint is written.
     """
@@ -129,17 +132,35 @@ def train_or_resume(experiment, directory, progress=None):
     return train(experiment, directory, resume=begun, progress=progress)
 
 
+def share_work(experiment):
+    """Provide, as a context manager, the `Team` that makes a run of an experiment, or None."""
+    # Twice the estimate: what is not used costs nothing.
+    return team_for(largest_array(experiment), 2 * memory_needed(experiment) + (1 << 20))
+
+
 def _loop(state, append, progress, between_steps):
     """Record and step until the last step is recorded; return the last state."""
+    with share_work(state.experiment) as team:
+        work = Workspace(team)
+        if team is not None:
+            # Helpers make every step too; what is done with it is the founder's business.
+            team.start(lambda: _steps(state, work, _ignore, None, _ignore))
+        return _steps(state, work, append, progress, between_steps)
+
+
+def _ignore(_):
+    pass
+
+
+def _steps(state, work, append, progress, between_steps):
     exp = state.experiment
-    work = Workspace()
     while True:
         between_steps(state)
         last = state.step == exp.n_steps
         gradient = evaluate(state, work=work)
         require_finite(state, gradient.loss)
         if last or state.step % exp.record_every == 0:
-            row = measure(state, gradient)
+            row = measure(state, gradient, work)
             append(row)
             if progress is not None:
                 progress(row)

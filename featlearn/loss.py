@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .threads import over_rows
 from .workspace import Workspace
 
 
@@ -67,7 +66,7 @@ def contrast(anchor_features, key_features, temperature, negative_features=None,
     n = len(anchor_features)
     scaled = work("scratch", anchor_features.shape, dtype)
     logits = work("logits", (n, len(negative_features)), dtype)
-    positive, statistics = np.empty(n, dtype), np.empty((n, 3), dtype)
+    positive, statistics = work("positive", (n,), dtype), work("statistics", (n, 3), dtype)
 
     def rows(anchors, keys, scaled, logits, index, positive, statistics):
         np.divide(anchors, temperature, out=scaled)
@@ -80,7 +79,7 @@ def contrast(anchor_features, key_features, temperature, negative_features=None,
             np.einsum("pi,pi->p", scaled, keys, out=positive)
         _softmax(logits, positive, statistics)
 
-    over_rows(
+    work.over_rows(
         rows, anchor_features, key_features, scaled, logits, np.arange(n), positive, statistics
     )
     largest, negative_weight, total = statistics.T

@@ -4,7 +4,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .threads import over_rows
 from .workspace import Workspace
 
 
@@ -62,7 +61,7 @@ def forward(weights, biases, inputs, work=None, name="", features_only=False):
         np.matmul(x, weights.T, out=u)
         _threshold(u, biases, h, active)
 
-    over_rows(rows, inputs, u, h, active)
+    work.over_rows(rows, inputs, u, h, active)
     return Activations(None if features_only else u, h, active)
 
 

@@ -27,6 +27,14 @@ def memory_needed(experiment, in_memory=False):
     return sum(_memory(experiment, in_memory).values())
 
 
+def largest_array(experiment):
+    """Return the number of elements of the largest array of a step."""
+    e = experiment
+    negatives = 0 if e.negatives == "in_batch" else e.negatives
+    rows, columns = max(e.batch_size, negatives), max(e.n_inputs, e.n_neurons)
+    return max(rows * columns, e.n_neurons * e.n_inputs, e.batch_size * rows)
+
+
 def disk_needed(experiment):
     """Return the bytes that a run directory takes at most: its trajectory and two checkpoints.
 

@@ -1,5 +1,6 @@
 """Threads: the rows of a batch are shared out, and BLAS works with one thread in each.
 
+This is how single steps are computed, and whole runs where there is no `team`.
 NumPy releases the interpreter lock in all that is done to rows. Sharing out a whole stretch of work,
 products and element-wise functions together, wakes the threads a few times a step; letting BLAS
 share out every product, and nobody the rest, takes a third longer.
@@ -44,7 +45,8 @@ def _blas():
 
 
 @contextlib.contextmanager
-def _single_threaded_blas():
+def single_threaded_blas():
+    """Let BLAS work with one thread."""
     get, set = _blas()
     before = get()
     set(1)
@@ -72,7 +74,7 @@ def for_each(function, pieces):
         for index in queue:
             results[index] = function(pieces[index])
 
-    with _single_threaded_blas():
+    with single_threaded_blas():
         helpers = [_pool(threads, os.getpid()).submit(work) for _ in range(threads - 1)]
         work()
         for helper in helpers:
@@ -80,16 +82,20 @@ def for_each(function, pieces):
     return results
 
 
-def over_rows(function, *arrays):
-    """Call function(*rows) on matching pieces of the rows of some arrays, on all threads.
+def can_share_out(size):
+    """Return whether sharing out an array of so many elements is possible and worthwhile."""
+    return size >= WORTHWHILE and _blas() is not None
+
+
+def over_rows(function, *arrays, for_each=for_each):
+    """Call function(*rows) on matching pieces of the rows of some arrays.
 
     The function works in place and row by row; an array may be None. The pieces depend on the sizes
-    and the number of threads only.
+    and the number of threads only, and for_each(piece, numbers) computes them.
     """
     present = [array for array in arrays if array is not None]
-    n, threads = len(present[0]), thread_count()
-    if max(array.size for array in present) < WORTHWHILE or _blas() is None:
-        threads = 1
+    n = len(present[0])
+    threads = thread_count() if can_share_out(max(array.size for array in present)) else 1
     bounds = [n * k // threads for k in range(threads + 1)]
 
     def piece(k):

@@ -13,7 +13,6 @@ from .experiment import Experiment
 from .gradient import contrastive_gradient
 from .schedule import BiasSchedule, root_mean_square
 from .streams import generator
-from .threads import for_each, over_rows
 from .views import Views, make_augmentation
 from .workspace import Workspace
 
@@ -164,7 +163,7 @@ def _draw(state, stream, n, work):
         block = Sample(latents[rows], signal[rows], noise[rows])
         return augmentation.pair(rng, block, model, out=(anchors[rows], keys[rows])).masks
 
-    blocks = for_each(fill, range(0, n, BLOCK_ROWS))
+    blocks = work.for_each(fill, range(0, n, BLOCK_ROWS))
     masks = tuple(map(np.concatenate, zip(*blocks))) if keep_sample else ()
     return Views(anchors, keys, masks), Sample(latents, signal, noise) if keep_sample else None
 
@@ -231,7 +230,7 @@ def step(state, gradient=None, work=None):
                 some = slice(start, start + UPDATED_ROWS)
                 new[some] += keep * old[some]
 
-        over_rows(rows, weights, state.weights, gradient.weights)
+        work.over_rows(rows, weights, state.weights, gradient.weights)
         norms = _norms(weights)
     if not np.isfinite(norms).all():
         raise TrainingDiverged(state.step, "a weight", _HINT)

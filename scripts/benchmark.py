@@ -20,12 +20,11 @@ import time
 from functools import partial
 from pathlib import Path
 
-# featlearn goes first: it tells OpenBLAS how to idle before numpy loads it.
 from featlearn import Experiment
 from featlearn.errors import InvalidInput
 from featlearn.speed import growth, memory, peers, sparse, table
 from featlearn.speed.arena import Statistic, alone, compete
-from featlearn.speed.contestants import flops
+from featlearn.speed.contestants import flops, recording_cost
 from featlearn.threads import thread_count
 
 SIZES = ("64/1024/256/512", "32/1024/192/512", "128/4096/512/512")
@@ -99,7 +98,10 @@ def times(bench, size, threads):
     for name in ("floor", *peers.installed()):
         ratio = Statistic.of(whole / measured[name])
         bench.add("ratio", size, threads, f"featlearn / {name}", ratio, "", GOALS[name])
-    cost = Statistic.of(100 * (whole / measured["featlearn, not recording"] - 1))
+    cost = alone(
+        recording_cost, experiment, bench.directory() / "run", 20 * bench.rounds, threads=threads
+    )
+    cost = Statistic.of(100 * cost)
     bench.add("ratio", size, threads, "cost of recording", cost, "%", GOALS["recording"])
     for name, shares in parts.items():
         for part, statistic in shares.items():

@@ -44,6 +44,14 @@ def test_the_timed_loop_is_that_of_train(tiny, tmp_path):
         np.testing.assert_array_equal(recorded, run[name][:-1])
 
 
+def test_the_cost_of_recording_is_taken_from_pairs_of_steps(tiny, tmp_path):
+    cost = contestants.recording_cost(tiny, tmp_path / "run", pairs=5)
+    assert cost.shape == (5,) and np.all(cost > -1)
+    # Every second step was recorded.
+    steps = np.load(tmp_path / "run" / "trajectory" / "step.npy")
+    np.testing.assert_array_equal(steps, [0, 2, 4, 6, 8])
+
+
 def test_parts_add_up_and_each_is_found(tiny, tmp_path):
     split = parts.of(contestants.Featlearn(tiny, tmp_path / "parts"), 0)
     assert all(seconds > 0 for part, seconds in split.items() if part != "other")

@@ -4,11 +4,12 @@ Every contestant is made from an experiment and a directory to write in, and mak
 a call.
 """
 
+import contextlib
 import time
 
 import numpy as np
 
-from ..loop import measure
+from ..loop import measure, share_work
 from ..rundir import RunDirectory
 from ..streams import generator
 from ..threads import for_each, thread_count
@@ -94,33 +95,62 @@ class Featlearn(Contestant):
     Parameters
     ----------
     experiment : Experiment
+        As in `train`, steps that its `record_every` divides are measured and recorded.
     place : path
         An empty directory, for the run directory.
-    recorded : bool
-        Whether every step is measured and recorded, as `train` does.
     """
 
-    def __init__(self, experiment, place, recorded=True):
-        self._directory = RunDirectory(place, experiment).__enter__()
-        self.state = self._directory.start()
-        self.work = Workspace()
-        self.recorder = self._directory.recorder if recorded else None
+    def __init__(self, experiment, place):
+        self._open = contextlib.ExitStack()
+        directory = self._open.enter_context(RunDirectory(place, experiment))
+        self.state, self._recorder = directory.start(), directory.recorder
+        self.team = self._open.enter_context(share_work(experiment))
+        self.work = Workspace(self.team)
+        if self.team is not None:
+            self.team.start(self._help)
 
     def __call__(self):
+        self._step(self._recorder.append)
+
+    def _step(self, append):
         gradient = evaluate(self.state, work=self.work)
-        if self.recorder is not None:
-            self.recorder.append(measure(self.state, gradient))
+        if self.state.step % self.state.experiment.record_every == 0:
+            append(measure(self.state, gradient, self.work))
         self.state = step(self.state, gradient, self.work)
+
+    def _help(self):
+        while True:
+            self._step(lambda row: None)
 
     def finish(self):
         """Write the rows that still wait to be written."""
-        if self.recorder is not None:
-            self.recorder.flush()
+        self._recorder.flush()
+
+    def close(self):
+        """End the processes that shared the work, and let go of the directory."""
+        self._open.close()
 
 
 def unrecorded(experiment, place):
-    """featlearn's loop without measuring and recording."""
-    return Featlearn(experiment, place, recorded=False)
+    """featlearn's loop with no step after the first measured and recorded."""
+    return Featlearn(experiment.replace(record_every=1 << 30), place)
+
+
+def recording_cost(experiment, place, pairs):
+    """Return how much longer a recorded step takes than the next one, which is not; one number a pair.
+
+    Both are steps of one run, for two processes differ by more than this, whatever they do.
+    """
+    contestant = Featlearn(experiment.replace(record_every=2), place)
+    times = []
+    for _ in range(2 * pairs):
+        started = time.perf_counter()
+        contestant()
+        times.append(time.perf_counter() - started)
+    contestant.finish()
+    contestant.close()
+    recorded, unrecorded = np.reshape(times, (pairs, 2)).T
+    return recorded / unrecorded - 1
 
 
 def burst(contestant, seconds, fewest=3):

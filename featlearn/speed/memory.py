@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..threads import for_each, thread_count
-from .contestants import Featlearn
+from .contestants import Featlearn, unrecorded
 
 
 class Footprint(NamedTuple):
@@ -19,10 +19,11 @@ class Footprint(NamedTuple):
     Attributes
     ----------
     resident : int
-        Peak resident memory of a recorded run from its initialisation on, above what the process
-        held before: interpreter, modules, thread pools, and the buffers that BLAS keeps.
+        Resident memory of a recorded run from its initialisation on, above what the process held
+        before: interpreter, modules, thread pools, and the buffers that BLAS keeps. The peak of this
+        process, and what its helpers hold beyond that.
     arrays : int
-        Peak of what Python and NumPy had allocated in the same span.
+        Peak of what Python and NumPy had allocated in the same span, and the shared arrays.
     transient : int
         The most that one step, after the first ones, allocates beyond what it finds, not recording.
     recording : int
@@ -59,6 +60,18 @@ def resident_peak(reset=False):
     return peak if sys.platform == "darwin" else 1024 * peak
 
 
+def helpers_bytes(team):
+    """Resident bytes that the processes of a team, on Linux, hold beyond what this one does."""
+
+    def rollup(process):
+        lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()[1:]
+        return {line.split(":")[0]: 1024 * int(line.split()[1]) for line in lines}
+
+    # A page that several processes hold counts in each one's Pss with its share.
+    mine = rollup("self")
+    return mine["Pss"] - mine["Rss"] + sum(rollup(process)["Pss"] for process in team.processes)
+
+
 def footprint(experiment, place, steps=5):
     """Measure the `Footprint` of a run in this process, which should be a fresh one."""
     _settle(experiment.dtype)
@@ -67,15 +80,24 @@ def footprint(experiment, place, steps=5):
     for _ in range(steps):
         contestant()
     resident = resident_peak() - before
+    if contestant.team is not None:
+        resident += helpers_bytes(contestant.team)
+    contestant.close()
     del contestant
     tracemalloc.start()
     contestant = Featlearn(experiment, place / "arrays")
     for _ in range(steps):
         contestant()
     arrays = tracemalloc.get_traced_memory()[1]
+    if contestant.team is not None:
+        arrays += contestant.team.shared_bytes
     recording = _of_one_step(contestant, steps)
-    contestant.recorder = None
+    contestant.close()
+    contestant = unrecorded(experiment, place / "unrecorded")
+    for _ in range(steps):
+        contestant()
     transient = _of_one_step(contestant, steps)
+    contestant.close()
     tracemalloc.stop()
     B, m, d1 = experiment.batch_size, experiment.n_neurons, experiment.n_inputs
     smallest = min(B * m, B * B, m * d1) * np.dtype(experiment.dtype).itemsize

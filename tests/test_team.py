@@ -1,0 +1,163 @@
+"""A run made by several processes: the same bits, and no process left behind however it ends."""
+
+import os
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import featlearn
+from featlearn import loop, team, threads
+from featlearn.errors import ProcessLost
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="teams need Linux")
+
+
+@pytest.fixture(params=(2, 3))
+def shared(request, monkeypatch):
+    """Every array is worth sharing out among so many processes, and processors are to be had."""
+    monkeypatch.setattr(threads, "thread_count", lambda: request.param)
+    monkeypatch.setattr(threads, "WORTHWHILE", 1)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(request.param))
+    started, start = [], team.Team.start
+
+    def noted(self, work):
+        start(self, work)
+        started.extend(self.processes)
+
+    monkeypatch.setattr(team.Team, "start", noted)
+    yield started
+    assert not any(alive(process) for process in started)
+
+
+def alive(process):
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    with open(f"/proc/{process}/stat") as file:
+        return file.read().rsplit(")", 1)[1].split()[0] != "Z"
+
+
+def arrays(run):
+    return {"weights": run.weights, **{name: np.asarray(run[name]) for name in run.arrays}}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"augmentation": "none", "dtype": "float64"},
+        {"stop_gradient": False},
+        {"negatives": 30, "stop_gradient": False, "batch_size": 130},
+        {"negatives": 170, "augmentation": "correlated_noise", "record_every": 7},
+    ],
+)
+def test_a_team_makes_the_same_bits_as_threads(shared, small, changes, monkeypatch):
+    experiment = small.replace(n_steps=25, **changes)
+    together = arrays(featlearn.train(experiment))
+    assert len(shared) == threads.thread_count() - 1
+    monkeypatch.setattr(team, "LARGEST", 1)
+    alone = arrays(featlearn.train(experiment))
+    assert len(shared) == threads.thread_count() - 1
+    for name, values in alone.items():
+        np.testing.assert_array_equal(together[name], values, err_msg=name)
+
+
+def test_an_interrupted_team_goes_on_with_the_same_bits(shared, small, tmp_path, monkeypatch):
+    experiment = small.replace(n_steps=40)
+
+    def interrupt(row):
+        if row["step"] == 15:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        featlearn.train(experiment, tmp_path / "run", progress=interrupt)
+    assert shared and not any(map(alive, shared))
+    resumed = arrays(featlearn.train(experiment, tmp_path / "run", resume=True))
+    whole = arrays(featlearn.train(experiment, tmp_path / "whole"))
+    for name, values in whole.items():
+        np.testing.assert_array_equal(resumed[name], values, err_msg=name)
+
+
+def test_a_lost_helper_ends_the_run_which_can_be_resumed(shared, small, tmp_path):
+    experiment = small.replace(n_steps=30)
+
+    def kill(row):
+        if row["step"] == 10:
+            os.kill(shared[0], signal.SIGKILL)
+
+    with pytest.raises(ProcessLost, match=f"process {'[0-9]+'}"):
+        featlearn.train(experiment, tmp_path / "run", progress=kill)
+    resumed = featlearn.train(experiment, tmp_path / "run", resume=True)
+    np.testing.assert_array_equal(resumed.weights, featlearn.train(experiment).weights)
+
+
+def test_helpers_end_with_a_failing_run(shared, small, monkeypatch):
+    with pytest.raises(featlearn.TrainingDiverged):
+        featlearn.train(small.replace(learning_rate=1e6, initial_norm=10.0))
+
+    def fail(row):
+        raise RuntimeError("of the caller's own")
+
+    with pytest.raises(RuntimeError, match="own"):
+        featlearn.train(small, progress=fail)
+
+
+def test_helpers_notice_that_their_founder_was_killed(shared, small, tmp_path):
+    read, write = os.pipe()
+    founder = os.fork()
+    if founder == 0:
+        # Helpers close their copy of the pipe, so that only the founder tells of them.
+        def tell(row):
+            if row["step"] == 3:
+                os.write(write, " ".join(map(str, shared)).encode())
+                signal.pause()
+
+        try:
+            featlearn.train(small, tmp_path / "run", progress=tell)
+        finally:
+            os._exit(1)
+    os.close(write)
+    helpers = [int(word) for word in os.read(read, 100).split()]
+    os.close(read)
+    assert helpers and all(map(alive, helpers))
+    os.kill(founder, signal.SIGKILL)
+    os.waitpid(founder, 0)
+    deadline = time.monotonic() + 20
+    while any(map(alive, helpers)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not any(map(alive, helpers))
+    # Nobody holds the directory's lock any more.
+    featlearn.train(small, tmp_path / "run", resume=True)
+
+
+def test_no_team_where_a_thread_would_be_left_behind(shared, small):
+    done = threading.Event()
+    thread = threading.Thread(target=done.wait)
+    thread.start()
+    try:
+        featlearn.train(small.replace(n_steps=3))
+    finally:
+        done.set()
+        thread.join()
+    assert not shared
+    found = []
+    inside = threading.Thread(target=lambda: found.append(featlearn.train(small.replace(n_steps=3))))
+    inside.start()
+    inside.join()
+    assert not shared and len(found) == 1
+
+
+def test_no_team_without_processors_or_for_small_arrays(shared, small, monkeypatch):
+    with loop.share_work(small) as found:
+        assert found is not None
+    monkeypatch.setattr(threads, "WORTHWHILE", 1 << 30)
+    with loop.share_work(small) as found:
+        assert found is None
+    monkeypatch.setattr(threads, "WORTHWHILE", 1)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(1))
+    with loop.share_work(small) as found:
+        assert found is None
