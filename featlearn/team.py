@@ -139,6 +139,15 @@ class Team:
         self._helpers = {}
 
 
+def strangers():
+    """Return the threads alive beside the main one and featlearn's own idle ones."""
+    return [
+        thread
+        for thread in threading.enumerate()
+        if thread is not threading.main_thread() and not thread.name.startswith("featlearn")
+    ]
+
+
 @contextlib.contextmanager
 def team_for(largest, room):
     """Provide the `Team` of a run, or None where it is made by this process alone.
@@ -155,13 +164,12 @@ def team_for(largest, room):
         Bytes of its arrays.
     """
     size = threads.thread_count()
-    alive = [t for t in threading.enumerate() if not t.name.startswith("featlearn")]
     if (
         sys.platform != "linux"
         or not 2 <= size <= LARGEST
         or len(os.sched_getaffinity(0)) < size
         or not threads.can_share_out(largest)
-        or alive != [threading.main_thread()]
+        or strangers()
     ):
         yield None
         return

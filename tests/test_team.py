@@ -12,6 +12,7 @@ import featlearn
 from featlearn import loop, team, threads
 from featlearn.errors import ProcessLost
 
+STRANGERS = team.strangers
 pytestmark = pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="teams need Linux")
 
 
@@ -21,6 +22,8 @@ def shared(request, monkeypatch):
     monkeypatch.setattr(threads, "thread_count", lambda: request.param)
     monkeypatch.setattr(threads, "WORTHWHILE", 1)
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(request.param))
+    # Another test's threads may still be ending.
+    monkeypatch.setattr(team, "strangers", lambda: [])
     started, start = [], team.Team.start
 
     def noted(self, work):
@@ -134,7 +137,8 @@ def test_helpers_notice_that_their_founder_was_killed(shared, small, tmp_path):
     featlearn.train(small, tmp_path / "run", resume=True)
 
 
-def test_no_team_where_a_thread_would_be_left_behind(shared, small):
+def test_no_team_where_a_thread_would_be_left_behind(shared, small, monkeypatch):
+    monkeypatch.setattr(team, "strangers", STRANGERS)
     done = threading.Event()
     thread = threading.Thread(target=done.wait)
     thread.start()
