@@ -106,7 +106,9 @@ def residual_moments(sparse, dense, views, doubt):
     Derived in featlearn/theory/derivation.md, "Plateau of the linear phase".
     """
     s, root_a = views.density, math.sqrt(sparse)
-    anchor_noise, key_noise = (noise_variance(moment, s, sparse, dense) for moment in (views.anchor, views.key))
+    anchor_noise, key_noise = (
+        noise_variance(moment, s, sparse, dense) for moment in (views.anchor, views.key)
+    )
     spread = math.sqrt(anchor_noise)
     # For z = 0 and z = 1; -1 mirrors 1.
     law = np.array([1 - s, s])
