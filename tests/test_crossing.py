@@ -142,6 +142,17 @@ def test_growth_where_shared_noise_is_weak(rho):
     assert saturation_growth(experiment) > crossing(experiment).growth
 
 
+@pytest.mark.parametrize("augmentation", ("none", "independent_masks", "correlated_noise"))
+def test_every_decay_leaves_a_growth(augmentation):
+    for weight_decay in (0.0, 1e-4, 0.003, 0.01):
+        for negatives in ("in_batch", 5, 7, 300):
+            experiment = SMALL.replace(
+                augmentation=augmentation, noise_correlation=0.6, temperature=1.0, n_steps=300,
+                weight_decay=weight_decay, negatives=negatives,
+            )  # fmt: skip
+            assert 0 < saturation_growth(experiment) < np.inf
+
+
 def test_preconditions_name_the_unmet_one():
     matched = Experiment(
         n_features=32,

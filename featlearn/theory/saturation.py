@@ -67,7 +67,8 @@ def shares_noise(experiment):
 def _sparse_plateau_norm(experiment):
     """Return the ‖w‖ of the plateau, with no more shared noise than decay takes away."""
     exp, views = experiment, view_moments(experiment)
-    bearable = exp.weight_decay / attraction(exp)
+    # A little less, so that rounding does not make it more.
+    bearable = (1 - 1e-9) * exp.weight_decay / attraction(exp)
     if views.cross.dense > bearable:
         noise = views.anchor.dense
         exp = exp.replace(
