@@ -40,7 +40,8 @@ def fill_normal(rng, out, scale=1.0):
     flat = out.reshape(-1)
     half = (flat.size + 1) // 2
     bits = rng.bit_generator.random_raw(half).view(np.uint32)
-    r, rest, phi = flat[:half], flat[half:], np.empty(half, np.float32)
+    # Angles take the place of the integers they are made from.
+    r, rest, phi = flat[:half], flat[half:], bits[half:].view(np.float32)
     np.copyto(r, bits[:half], casting="unsafe")
     r += np.float32(0.5)
     r *= np.float32(2.0**-32)

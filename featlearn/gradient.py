@@ -18,7 +18,7 @@ import numpy as np
 from .errors import InvalidInput
 from .loss import Contrast, contrast
 from .network import Activations, forward
-from .workspace import Workspace
+from .workspace import Workspace, few_rows
 
 
 @dataclass(frozen=True)
@@ -154,14 +154,12 @@ def contrastive_gradient(
     result = contrast(h_anchor.features, h_key.features, temperature, separate, work)
     repulsion = result.repulsion
 
-    def term(name, inputs, activations, partners, repelled_by, probabilities):
-        """A = (strength · partners - probabilities @ repelled_by) · active."""
-        shape, dtype = activations.features.shape, weights.dtype
-        a = work(name + "coefficients", shape, dtype)
-        pull = None if partners is None else work("scratch", shape, dtype)
+    def term(inputs, activations, partners, repelled_by, probabilities, name):
+        """A = (strength · partners - probabilities @ repelled_by) · active, in that scratch array."""
+        a = work(name, activations.features.shape, weights.dtype)
         strength = None if partners is None else result.attraction
 
-        def rows(a, pull, active, partners, strength, probabilities):
+        def rows(a, active, partners, strength, probabilities):
             if probabilities is None:
                 a.fill(0)
             else:
@@ -169,31 +167,38 @@ def contrastive_gradient(
             if partners is None:
                 np.negative(a, out=a)
             else:
-                np.multiply(strength[:, None], partners, out=pull)
-                np.subtract(pull, a, out=a)
+                # The product needs memory of its own.
+                for some in few_rows(a):
+                    pull = strength[some, None] * partners[some]
+                    np.subtract(pull, a[some], out=a[some])
             a *= active
 
-        work.over_rows(rows, a, pull, activations.active, partners, strength, probabilities)
+        work.over_rows(rows, a, activations.active, partners, strength, probabilities)
         return Term(inputs, activations, partners, strength, a)
 
-    terms = [term("anchor ", anchors, h_anchor, h_key.features, h_negative.features, repulsion)]
+    # The loss no longer needs its scratch array.
+    terms = [
+        term(anchors, h_anchor, h_key.features, h_negative.features, repulsion, "scratch"),
+    ]
     if not stop_gradient:
-        from_anchors = repulsion.T
+        from_anchors, h = repulsion.T, h_anchor.features
         in_batch = None if negatives is not None else from_anchors
-        terms.append(term("key ", keys, h_key, h_anchor.features, h_anchor.features, in_batch))
+        terms.append(term(keys, h_key, h, h, in_batch, "key coefficients"))
         if negatives is not None:
             terms.append(
-                term("negative ", negatives, h_negative, None, h_anchor.features, from_anchors)
+                term(negatives, h_negative, None, h, from_anchors, "negative coefficients")
             )
     gradient = work("gradient", weights.shape, weights.dtype)
+    more = None if stop_gradient else work("more gradient", weights.shape, weights.dtype)
 
-    def rows(gradient, *coefficients):
+    def rows(gradient, more, *coefficients):
         np.matmul(coefficients[0], anchors, out=gradient)
         for later, term in zip(coefficients[1:], terms[1:]):
-            gradient += later @ term.inputs
+            np.matmul(later, term.inputs, out=more)
+            gradient += more
         gradient /= -len(anchors)
 
-    work.over_rows(rows, gradient, *(term.coefficients.T for term in terms))
+    work.over_rows(rows, gradient, more, *(term.coefficients.T for term in terms))
     return ContrastiveGradient(result.loss, gradient, result, tuple(terms))
 
 

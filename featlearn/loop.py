@@ -1,6 +1,7 @@
 """The training loop: a thin shell over `evaluate` and `step` that records every row."""
 
 import contextlib
+import dataclasses
 import signal
 import threading
 import time
@@ -132,19 +133,32 @@ def train_or_resume(experiment, directory, progress=None):
     return train(experiment, directory, resume=begun, progress=progress)
 
 
-def share_work(experiment):
-    """Provide, as a context manager, the `Team` that makes a run of an experiment, or None."""
+@contextlib.contextmanager
+def workplace(state, help):
+    """Provide a state and the `Workspace` that its run is made in, and helpers where they pay.
+
+    Parameters
+    ----------
+    state : TrainingState
+    help : callable
+        Makes, in a helper process, the same steps: help(state, work) with what is provided here.
+    """
+    exp = state.experiment
     # Twice the estimate: what is not used costs nothing.
-    return team_for(largest_array(experiment), 2 * memory_needed(experiment) + (1 << 20))
+    with team_for(largest_array(exp), 2 * memory_needed(exp) + (1 << 20)) as team:
+        work = Workspace(team)
+        weights = work("weights", state.weights.shape, state.weights.dtype)
+        weights[...] = state.weights
+        state = dataclasses.replace(state, weights=weights)
+        if team is not None:
+            team.start(lambda: help(state, work))
+        yield state, work
 
 
 def _loop(state, append, progress, between_steps):
     """Record and step until the last step is recorded; return the last state."""
-    with share_work(state.experiment) as team:
-        work = Workspace(team)
-        if team is not None:
-            # Helpers make every step too; what is done with it is the founder's business.
-            team.start(lambda: _steps(state, work, _ignore, None, _ignore))
+    # Helpers make every step too; what is done with it is the founder's business.
+    with workplace(state, lambda *there: _steps(*there, _ignore, None, _ignore)) as (state, work):
         return _steps(state, work, append, progress, between_steps)
 
 

@@ -104,16 +104,20 @@ def _memory(experiment, in_memory):
     e, item = experiment, np.dtype(experiment.dtype).itemsize
     d, d1, m, batch = e.n_features, e.n_inputs, e.n_neurons, e.batch_size
     separate = 0 if e.negatives == "in_batch" else e.negatives
-    # Preactivations, features, |u|, scaled features, coefficients and their pull; two masks.
-    activations = (8 if e.stop_gradient else 10) * item + 2
+    # Preactivations, features, those of the keys, coefficients; masks.
+    activations = (4 if e.stop_gradient else 6) * item + 2
+    # Start, state, gradient, a copy at the end.
+    weights = 4 if e.stop_gradient else 5
     parts = {
         ("n_inputs", "n_features"): d1 * d * (16 + item),  # drawn and factorised in float64
-        ("n_neurons", "n_inputs"): 5 * m * d1 * item,  # two states, gradient, start, product
-        ("batch_size", "n_inputs"): 3 * batch * d1 * item,  # signal and two views
+        ("n_neurons", "n_inputs"): weights * m * d1 * item,
+        ("n_neurons", "n_features"): 3 * m * d * item,  # alignments: as computed, the row, the last
+        ("batch_size", "n_inputs"): 2 * batch * d1 * item,  # two views
+        ("batch_size", "n_features"): batch * d * (12 + item),  # latents, drawn in float64
         ("batch_size", "n_neurons"): batch * m * activations,
         ("batch_size",): batch * batch * item if not separate else 0,
-        ("negatives", "n_inputs"): 3 * separate * d1 * item,
-        ("negatives", "n_neurons"): separate * m * activations,
+        ("negatives", "n_inputs"): 2 * separate * d1 * item,
+        ("negatives", "n_neurons"): separate * m * (3 * item + 1),
         ("negatives", "batch_size"): separate * batch * item,
     }
     if in_memory:

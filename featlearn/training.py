@@ -14,14 +14,11 @@ from .gradient import contrastive_gradient
 from .schedule import BiasSchedule, root_mean_square
 from .streams import generator
 from .views import Views, make_augmentation
-from .workspace import Workspace
+from .workspace import Workspace, few_rows
 
 # Rows of a batch that share one random stream. Part of what a seed means: the bits of every run
 # depend on it. 64 rows of 1024 float32 stay in a core's cache.
 BLOCK_ROWS = 64
-
-# Rows of the weights updated at a time: 32 of 1024 float32 stay in a core's cache.
-UPDATED_ROWS = 32
 
 # The set of samples a stream fills, as the last index of its latents' stream.
 _SETS = {"batch": 0, "negatives": 1}
@@ -109,7 +106,8 @@ def init(experiment):
     """
     rng = generator(experiment.seed, "weights")
     shape = (experiment.n_neurons, experiment.n_inputs)
-    weights = rng.standard_normal(shape, dtype=np.float32).astype(experiment.dtype)
+    weights = rng.standard_normal(shape, dtype=np.float32)
+    weights = weights.astype(experiment.dtype, copy=False)
     weights *= experiment.initial_norm / math.sqrt(experiment.n_inputs)
     norms = _norms(weights)
     return TrainingState(
@@ -161,7 +159,8 @@ def _draw(state, stream, n, work):
         model.signal(latents[rows], out=signal[rows])
         model.draw_noise(rng, n, out=noise[rows])
         block = Sample(latents[rows], signal[rows], noise[rows])
-        return augmentation.pair(rng, block, model, out=(anchors[rows], keys[rows])).masks
+        views = augmentation.pair(rng, block, model, out=(anchors[rows], keys[rows]))
+        return views.masks if keep_sample else ()
 
     blocks = work.for_each(fill, range(0, n, BLOCK_ROWS))
     masks = tuple(map(np.concatenate, zip(*blocks))) if keep_sample else ()
@@ -201,8 +200,8 @@ def step(state, gradient=None, work=None):
     gradient : ContrastiveGradient, optional
         That of `evaluate(state)`; computed here without.
     work : Workspace, optional
-        Without one the call is pure. With one, the new weights live in it, and are overwritten by
-        the next call but one.
+        Without one the call is pure. With one, the new weights take the place of the gradient, and
+        the next gradient takes that of this state's weights, if they live there too.
 
     Returns
     -------
@@ -218,19 +217,18 @@ def step(state, gradient=None, work=None):
         if gradient is None:
             gradient = evaluate(state, work=work)
         require_finite(state, gradient.loss)
-        name = f"weights {state.step % 2}"
         work = work or Workspace()
-        weights = work(name, state.weights.shape, state.weights.dtype)
+        weights = work("gradient", state.weights.shape, state.weights.dtype)
         keep = 1 - exp.learning_rate * exp.weight_decay
 
         def rows(new, old, gradient):
             np.multiply(gradient, -exp.learning_rate, out=new)
-            # A few rows at a time, as the product needs memory of its own.
-            for start in range(0, len(new), UPDATED_ROWS):
-                some = slice(start, start + UPDATED_ROWS)
+            # The product needs memory of its own.
+            for some in few_rows(new):
                 new[some] += keep * old[some]
 
         work.over_rows(rows, weights, state.weights, gradient.weights)
+        work.exchange("gradient", "weights")
         norms = _norms(weights)
     if not np.isfinite(norms).all():
         raise TrainingDiverged(state.step, "a weight", _HINT)

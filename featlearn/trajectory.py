@@ -12,6 +12,7 @@ from .errors import InvalidInput, RunDirectoryError
 from .experiment import Experiment
 
 FLUSH_SECONDS = 0.25
+FLUSH_BYTES = 1 << 18
 
 # Of every trajectory file, however many rows it has: a multiple of 64, as the format wants.
 HEADER_BYTES = 192
@@ -166,7 +167,7 @@ class _GrowingArray:
 
     def extend(self, block):
         self._file.seek(HEADER_BYTES + self.rows * self._row_bytes)
-        _write_all(self._file, np.ascontiguousarray(block, self._dtype).tobytes())
+        _write_all(self._file, np.ascontiguousarray(block, self._dtype).data.cast("B"))
         self.rows += len(block)
         self._write_header()
 
@@ -197,7 +198,8 @@ def _require_rows(folder, experiment, rows):
 class DirectoryRecorder:
     """Writes a trajectory to a run directory as it comes.
 
-    Rows are gathered for a quarter of a second at most before they are written.
+    Rows are gathered for a quarter of a second at most before they are written, and no more of them
+    than a few hundred kilobytes.
 
     Parameters
     ----------
@@ -220,9 +222,10 @@ class DirectoryRecorder:
         self._pending, self._flushed = [], time.monotonic()
 
     def append(self, row):
-        """Record one row, a dictionary with an entry for every quantity."""
-        self._pending.append({name: np.array(row[name]) for name in self._files})
-        if time.monotonic() - self._flushed > FLUSH_SECONDS:
+        """Record one row, a dictionary with an entry for every quantity, not to be changed later."""
+        self._pending.append({name: np.asarray(row[name]) for name in self._files})
+        gathered = len(self._pending) * row["alignment"].nbytes
+        if gathered > FLUSH_BYTES or time.monotonic() - self._flushed > FLUSH_SECONDS:
             self.flush()
 
     def flush(self):

@@ -129,6 +129,7 @@ def footprints(bench, size, threads):
     add("needed: x, x⁺, x⁺⁺, W, B × B", found.needed / 2**20, "MiB")
     add("peak resident, above the idle process", found.resident / 2**20, "MiB")
     add("peak of all arrays", found.arrays / 2**20, "MiB")
+    add("peak of all arrays / needed", found.arrays / found.needed, "", GOALS["memory"])
     add("peak resident / needed", found.resident / found.needed, "", GOALS["memory"])
     add("largest transient of a step", found.transient / 2**10, "KiB", found.smallest / 2**10)
     add("the same with recording", found.recording / 2**10, "KiB", found.smallest / 2**10)
@@ -208,8 +209,9 @@ def run(bench, sizes, only, reduced_size, factors=FACTORS, densities=DENSITIES):
     if "gradients" in only:
         gradients(bench, sizes[0])
     if "memory" in only:
-        for size in sizes:
-            footprints(bench, size, bench.threads)
+        for threads in thread_counts:
+            for size in sizes:
+                footprints(bench, size, threads)
     if "sparse" in only:
         sparsity(bench, sizes[0], densities)
     if "growth" in only:

@@ -156,12 +156,17 @@ def test_no_team_where_a_thread_would_be_left_behind(shared, small, monkeypatch)
 
 
 def test_no_team_without_processors_or_for_small_arrays(shared, small, monkeypatch):
-    with loop.share_work(small) as found:
-        assert found is not None
+    state = featlearn.init(small)
+
+    def helps(state, work):
+        pass
+
+    with loop.workplace(state, helps) as (_, work):
+        assert work.team is not None
     monkeypatch.setattr(threads, "WORTHWHILE", 1 << 30)
-    with loop.share_work(small) as found:
-        assert found is None
+    with loop.workplace(state, helps) as (_, work):
+        assert work.team is None
     monkeypatch.setattr(threads, "WORTHWHILE", 1)
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(1))
-    with loop.share_work(small) as found:
-        assert found is None
+    with loop.workplace(state, helps) as (_, work):
+        assert work.team is None

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import featlearn
-from featlearn import training
+from featlearn import training, trajectory, workspace
 from featlearn.workspace import Workspace
 
 
@@ -16,6 +16,53 @@ def test_a_workspace_changes_no_bit(small, seed):
     for _ in range(5):
         pure, kept = featlearn.step(pure), featlearn.step(kept, work=work)
         np.testing.assert_array_equal(pure.weights, kept.weights)
+
+
+def test_a_few_rows_at_a_time_change_no_bit(small, monkeypatch):
+    for changes in ({}, {"negatives": 30, "stop_gradient": False}):
+        state = featlearn.init(small.replace(**changes))
+        whole = featlearn.step(state).weights
+        with monkeypatch.context() as patch:
+            patch.setattr(workspace, "CACHED", 100)
+            np.testing.assert_array_equal(featlearn.step(state).weights, whole)
+
+
+def test_with_a_workspace_weights_and_gradient_take_turns_in_two_arrays(small):
+    work, state = Workspace(), featlearn.init(small)
+    places = []
+    for _ in range(5):
+        before = state.weights.copy()
+        gradient = featlearn.evaluate(state, work=work)
+        np.testing.assert_array_equal(state.weights, before)
+        state = featlearn.step(state, gradient, work)
+        assert state.weights is gradient.weights
+        places.append(state.weights)
+    assert places[0] is places[2] is places[4] and places[1] is places[3]
+    assert not np.shares_memory(places[0], places[1])
+
+
+def test_a_step_leaves_a_gradient_alone_that_is_not_of_its_workspace(small):
+    work, state = Workspace(), featlearn.init(small)
+    for _ in range(3):
+        gradient = featlearn.evaluate(state)
+        before = gradient.weights.copy()
+        expected = featlearn.step(state, gradient)
+        state = featlearn.step(state, gradient, work)
+        np.testing.assert_array_equal(gradient.weights, before)
+        np.testing.assert_array_equal(state.weights, expected.weights)
+
+
+def test_no_more_rows_are_gathered_than_a_few_hundred_kilobytes(small, tmp_path, monkeypatch):
+    monkeypatch.setattr(trajectory, "FLUSH_SECONDS", 1e9)
+    monkeypatch.setattr(trajectory, "FLUSH_BYTES", 3 * 24 * 8 * 4)
+    waiting = []
+
+    def progress(row):
+        written = np.load(tmp_path / "run/trajectory/loss.npy", mmap_mode="r")
+        waiting.append(row["step"] + 1 - len(written))
+
+    featlearn.train(small.replace(n_steps=20), tmp_path / "run", progress=progress)
+    assert max(waiting) == 3 and min(waiting) == 0
 
 
 def test_recording_changes_no_bit_and_reloads_as_it_was(small, seed, tmp_path):

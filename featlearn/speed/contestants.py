@@ -9,12 +9,11 @@ import time
 
 import numpy as np
 
-from ..loop import measure, share_work
+from ..loop import measure, workplace
 from ..rundir import RunDirectory
 from ..streams import generator
 from ..threads import for_each, thread_count
 from ..training import evaluate, step
-from ..workspace import Workspace
 
 # Arrays of B × d1 normals that the views of an augmentation need.
 DRAWS = {"random_mask": 1, "none": 1, "independent_masks": 1, "correlated_noise": 2}
@@ -103,24 +102,23 @@ class Featlearn(Contestant):
     def __init__(self, experiment, place):
         self._open = contextlib.ExitStack()
         directory = self._open.enter_context(RunDirectory(place, experiment))
-        self.state, self._recorder = directory.start(), directory.recorder
-        self.team = self._open.enter_context(share_work(experiment))
-        self.work = Workspace(self.team)
-        if self.team is not None:
-            self.team.start(self._help)
+        there = workplace(directory.start(), self._help)
+        self.state, self.work = self._open.enter_context(there)
+        self._recorder = directory.recorder
 
     def __call__(self):
-        self._step(self._recorder.append)
+        self.state = self._step(self.state, self.work, self._recorder.append)
 
-    def _step(self, append):
-        gradient = evaluate(self.state, work=self.work)
-        if self.state.step % self.state.experiment.record_every == 0:
-            append(measure(self.state, gradient, self.work))
-        self.state = step(self.state, gradient, self.work)
+    @staticmethod
+    def _step(state, work, append):
+        gradient = evaluate(state, work=work)
+        if state.step % state.experiment.record_every == 0:
+            append(measure(state, gradient, work))
+        return step(state, gradient, work)
 
-    def _help(self):
+    def _help(self, state, work):
         while True:
-            self._step(lambda row: None)
+            state = self._step(state, work, lambda row: None)
 
     def finish(self):
         """Write the rows that still wait to be written."""

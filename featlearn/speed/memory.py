@@ -1,6 +1,7 @@
 """Memory of a training run: resident, in arrays, and what a single step allocates."""
 
 import gc
+import mmap
 import resource
 import sys
 import tracemalloc
@@ -9,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..experiment import Experiment
 from ..threads import for_each, thread_count
 from .contestants import Featlearn, unrecorded
 
@@ -21,7 +23,7 @@ class Footprint(NamedTuple):
     resident : int
         Resident memory of a recorded run from its initialisation on, above what the process held
         before: interpreter, modules, thread pools, and the buffers that BLAS keeps. The peak of this
-        process, and what its helpers hold beyond that.
+        process, and what its helpers hold beyond that: about 5 MB each for an interpreter and BLAS.
     arrays : int
         Peak of what Python and NumPy had allocated in the same span, and the shared arrays.
     transient : int
@@ -61,36 +63,41 @@ def resident_peak(reset=False):
 
 
 def helpers_bytes(team):
-    """Resident bytes that the processes of a team, on Linux, hold beyond what this one does."""
+    """Resident bytes that the processes of a team, on Linux, hold beyond what this one does.
 
-    def rollup(process):
-        lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()[1:]
-        return {line.split(":")[0]: 1024 * int(line.split()[1]) for line in lines}
+    Of memory only, as all of them have the program's own files mapped.
+    """
+
+    def sizes(path, names):
+        lines = Path(path).read_text().splitlines()
+        return sum(1024 * int(line.split()[1]) for line in lines if line.startswith(names))
 
     # A page that several processes hold counts in each one's Pss with its share.
-    mine = rollup("self")
-    return mine["Pss"] - mine["Rss"] + sum(rollup(process)["Pss"] for process in team.processes)
+    processes = ["self", *team.processes]
+    names = ("Pss_Anon:", "Pss_Shmem:")
+    held = sum(sizes(f"/proc/{process}/smaps_rollup", names) for process in processes)
+    return held - sizes("/proc/self/status", ("RssAnon:", "RssShmem:"))
 
 
-def footprint(experiment, place, steps=5):
+def footprint(experiment, place, steps=25):
     """Measure the `Footprint` of a run in this process, which should be a fresh one."""
-    _settle(experiment.dtype)
+    _settle(experiment, place / "settle")
     before = resident_peak(reset=True)
     contestant = Featlearn(experiment, place / "resident")
     for _ in range(steps):
         contestant()
     resident = resident_peak() - before
-    if contestant.team is not None:
-        resident += helpers_bytes(contestant.team)
+    if contestant.work.team is not None:
+        resident += helpers_bytes(contestant.work.team)
     contestant.close()
     del contestant
     tracemalloc.start()
     contestant = Featlearn(experiment, place / "arrays")
+    arrays = [_allocated(contestant)]
+    tracemalloc.reset_peak()
     for _ in range(steps):
         contestant()
-    arrays = tracemalloc.get_traced_memory()[1]
-    if contestant.team is not None:
-        arrays += contestant.team.shared_bytes
+        arrays.append(_allocated(contestant))
     recording = _of_one_step(contestant, steps)
     contestant.close()
     contestant = unrecorded(experiment, place / "unrecorded")
@@ -101,7 +108,13 @@ def footprint(experiment, place, steps=5):
     tracemalloc.stop()
     B, m, d1 = experiment.batch_size, experiment.n_neurons, experiment.n_inputs
     smallest = min(B * m, B * B, m * d1) * np.dtype(experiment.dtype).itemsize
-    return Footprint(resident, arrays, transient, recording, needed_bytes(experiment), smallest)
+    return Footprint(resident, max(arrays), transient, recording, needed_bytes(experiment), smallest)
+
+
+def _allocated(contestant):
+    """The most that was allocated since the last reset, and the shared arrays there are by now."""
+    team = contestant.work.team
+    return tracemalloc.get_traced_memory()[1] + (0 if team is None else team.shared_bytes)
 
 
 def _of_one_step(contestant, steps):
@@ -116,9 +129,15 @@ def _of_one_step(contestant, steps):
     return most
 
 
-def _settle(dtype):
-    """Let BLAS, the thread pool and the allocator take what they keep for good."""
-    square = np.ones((1024, 1024), dtype)
-    square @ square
+def _settle(experiment, place):
+    """Let BLAS, the thread pool, the allocator and the code itself take what they keep for good."""
+    # In memory of its own, or the allocator would keep more from here on than it does in a run.
+    bytes_each = 1024**2 * np.dtype(experiment.dtype).itemsize
+    squares = np.frombuffer(mmap.mmap(-1, 2 * bytes_each), experiment.dtype).reshape(2, 1024, 1024)
+    np.matmul(squares[0], squares[0], out=squares[1])
     for_each(lambda _: np.ones(1 << 16).sum(), range(2 * thread_count()))
+    sizes = dict(n_features=16, n_inputs=16, n_neurons=2, batch_size=2)
+    contestant = Featlearn(Experiment(**sizes, dtype=experiment.dtype), place)
+    contestant()
+    contestant.close()
     gc.collect()
