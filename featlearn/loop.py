@@ -104,11 +104,13 @@ def train(experiment, directory=None, *, resume=False, progress=None):
         def between_steps(state):
             nonlocal saved, latest
             latest = state
-            if interrupted or time.monotonic() - saved > CHECKPOINT_SECONDS:
+            # Asked once: a signal that arrives from here on waits for the next step.
+            stop = bool(interrupted)
+            if stop or time.monotonic() - saved > CHECKPOINT_SECONDS:
                 place.checkpoint(state)
-                place.status("interrupted" if interrupted else "running", state)
+                place.status("interrupted" if stop else "running", state)
                 saved = time.monotonic()
-            if interrupted:
+            if stop:
                 raise KeyboardInterrupt
 
         try:
@@ -119,8 +121,6 @@ def train(experiment, directory=None, *, resume=False, progress=None):
             raise
         place.checkpoint(latest)
         place.status("complete", latest)
-        if interrupted:
-            raise KeyboardInterrupt
     return load_run(directory)
 
 
@@ -185,7 +185,10 @@ def _steps(state, work, append, progress, between_steps):
 
 @contextlib.contextmanager
 def _interrupts():
-    """Collect interrupt and termination signals in a list instead of dying of them mid-step."""
+    """Collect interrupt and termination signals in a list instead of dying of them mid-step.
+
+    Left without an exception, it raises the interrupt that nobody has seen to.
+    """
     received = []
     if threading.current_thread() is not threading.main_thread():
         yield received
@@ -204,3 +207,5 @@ def _interrupts():
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+    if received:
+        raise KeyboardInterrupt

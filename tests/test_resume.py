@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import time
+from types import SimpleNamespace
 
 import lives
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 import featlearn
 from featlearn import RunDirectoryError, checkpoint, loop, rundir, trajectory
 from featlearn.errors import WriteFailed
+from featlearn.rundir import RunDirectory, read_status
 from featlearn.trajectory import quantities
 
 
@@ -98,6 +100,43 @@ def test_a_signal_in_the_last_step_is_not_lost(experiment, tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         featlearn.train(experiment, tmp_path / "run", progress=at_the_end)
+    assert status(tmp_path / "run") == "complete"
+
+
+def test_a_signal_is_seen_to_wherever_it_falls_between_two_steps(
+    experiment, uninterrupted, tmp_path, monkeypatch
+):
+    """Here while the time is looked at, between the two questions whether to stop."""
+    looks = []
+
+    def clock():
+        looks.append(None)
+        if len(looks) == 40:
+            signal.raise_signal(signal.SIGINT)
+        return 0.0
+
+    directory = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "time", SimpleNamespace(monotonic=clock))
+        with pytest.raises(KeyboardInterrupt):
+            featlearn.train(experiment, directory)
+    assert status(directory) == "interrupted"
+    assert read_status(directory)["step"] > 30
+    featlearn.train(experiment, directory, resume=True)
+    assert contents(directory) == uninterrupted
+
+
+def test_a_signal_after_the_last_question_is_not_lost(experiment, tmp_path, monkeypatch):
+    write = RunDirectory.status
+
+    def status_then_signal(place, word, state, **more):
+        write(place, word, state, **more)
+        if word == "complete":
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(RunDirectory, "status", status_then_signal)
+    with pytest.raises(KeyboardInterrupt):
+        featlearn.train(experiment, tmp_path / "run")
     assert status(tmp_path / "run") == "complete"
 
 

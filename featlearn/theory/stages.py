@@ -26,6 +26,8 @@ from .stage_one import initial_split, sampling_noise
 
 # Steps beyond which no boundary is looked for, and how far beyond the end of the run.
 MOST_STEPS, BEYOND = 100_000, 10
+# Change of a part, relative to it, up to which its rates of growth are taken as they were.
+STEADY = 1e-3
 
 
 class Stages(NamedTuple):
@@ -121,7 +123,9 @@ def linear_phase(experiment):
     # Without stop-gradient the keys move in the same way, with the views exchanged.
     exchanged = dataclasses.replace(v, anchor=v.key, key=v.anchor)
     arguments = (v,) if exp.stop_gradient else (v, exchanged)
-    while True:
+
+    def rates(parts):
+        """The drift of the parts in a step, and the power of the noise along each."""
         (a, _), (e, other) = parts
         doubt = doubt_at(a, e, other)
         moments = [residual_moments(a, e, views, doubt) for views in arguments]
@@ -133,12 +137,19 @@ def linear_phase(experiment):
         # The sampling noise of a uniform softmax is in proportion to the power of a key.
         key = v.key.sparse * a + v.key.dense * e
         power = [moments[0].power / key if key > 0 else 0.0, doubt.mean_square]
-        added = noise @ (parts * power) / still
+        drift = 1 + eta * (np.array(pull) - exp.weight_decay)
+        return np.maximum(drift, 0.0) ** 2, np.array(power) / still
+
+    seen = np.full_like(parts, math.nan)
+    while True:
+        # Written so that what was never seen counts as changed.
+        if not (abs(parts - seen) <= STEADY * seen).all():
+            seen, (drift, power) = parts, rates(parts)
+        added = noise @ (parts * power)
         # W M has rank d: what noise adds to it in other directions turns the d ones instead.
         added[0] = [added[0] @ counts / filled, 0.0]
-        drift = 1 + eta * (np.array(pull) - exp.weight_decay)
-        parts = np.maximum(drift, 0.0) ** 2 * parts + added
-        sparse, both = float(parts[0] @ counts), float(np.sum(parts @ counts))
+        parts = drift * parts + added
+        sparse, both = float(parts[0] @ counts), float((parts @ counts).sum())
         yield math.sqrt(tau * both / m), sparse / both if both > 0 else 0.0
 
 
