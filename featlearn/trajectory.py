@@ -232,7 +232,9 @@ class DirectoryRecorder:
         """Write what was gathered."""
         if self._pending:
             for name, file in self._files.items():
-                file.extend(np.stack([row[name] for row in self._pending]))
+                rows = [row[name] for row in self._pending]
+                # A single row, which may be the largest array of all, is not copied.
+                file.extend(np.stack(rows) if len(rows) > 1 else rows[0][None])
             self._pending = []
         self._flushed = time.monotonic()
 
