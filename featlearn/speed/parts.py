@@ -4,6 +4,7 @@ import cProfile
 import pstats
 
 from .. import gradient, loop, loss, network, training, trajectory
+from . import contestants
 from .contestants import Floor, burst
 
 DIVISIBLE = ("floor", "featlearn")
@@ -57,5 +58,5 @@ def _split(stats):
         "weight product": whole - forward - contrast - coefficients - checks,
         "update": spent(training, "step"),
         "measuring": spent(loop, "measure"),
-        "recording": spent(trajectory, "append") + spent(trajectory, "flush"),
+        "recording": spent(trajectory, "append") + spent(contestants, "finish"),
     }
