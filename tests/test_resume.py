@@ -14,7 +14,7 @@ import pytest
 import featlearn
 from featlearn import RunDirectoryError, checkpoint, loop, rundir, trajectory
 from featlearn.errors import WriteFailed
-from featlearn.rundir import RunDirectory, read_status
+from featlearn.rundir import read_status
 from featlearn.trajectory import quantities
 
 
@@ -126,15 +126,18 @@ def test_a_signal_is_seen_to_wherever_it_falls_between_two_steps(
     assert contents(directory) == uninterrupted
 
 
-def test_a_signal_after_the_last_question_is_not_lost(experiment, tmp_path, monkeypatch):
-    write = RunDirectory.status
+def test_a_signal_after_the_last_step_is_not_lost(experiment, tmp_path, monkeypatch):
+    """Here while the handlers are put back, of which the first two calls have put ours."""
+    calls = []
 
-    def status_then_signal(place, word, state, **more):
-        write(place, word, state, **more)
-        if word == "complete":
+    def install(number, handler):
+        calls.append(number)
+        if len(calls) == 3:
             signal.raise_signal(signal.SIGTERM)
+        return signal.signal(number, handler)
 
-    monkeypatch.setattr(RunDirectory, "status", status_then_signal)
+    numbers = {name: getattr(signal, name) for name in ("SIGINT", "SIGTERM")}
+    monkeypatch.setattr(loop, "signal", SimpleNamespace(signal=install, **numbers))
     with pytest.raises(KeyboardInterrupt):
         featlearn.train(experiment, tmp_path / "run")
     assert status(tmp_path / "run") == "complete"
