@@ -85,21 +85,3 @@ def for_each(function, pieces):
 def can_share_out(size):
     """Return whether sharing out an array of so many elements is possible and worthwhile."""
     return size >= WORTHWHILE and _blas() is not None
-
-
-def over_rows(function, *arrays, for_each=for_each):
-    """Call function(*rows) on matching pieces of the rows of some arrays.
-
-    The function works in place and row by row; an array may be None. The pieces depend on the sizes
-    and the number of threads only, and for_each(piece, numbers) computes them.
-    """
-    present = [array for array in arrays if array is not None]
-    n = len(present[0])
-    threads = thread_count() if can_share_out(max(array.size for array in present)) else 1
-    bounds = [n * k // threads for k in range(threads + 1)]
-
-    def piece(k):
-        rows = slice(bounds[k], bounds[k + 1])
-        function(*(None if array is None else array[rows] for array in arrays))
-
-    for_each(piece, range(threads))

@@ -48,9 +48,19 @@ class Workspace:
     def over_rows(self, function, *arrays):
         """Call function(*rows) on matching pieces of the rows of some arrays of this workspace.
 
-        The function works in place and row by row; an array may be None.
+        The function works in place and row by row; an array may be None. The pieces depend on the
+        sizes and the number of threads only.
         """
-        threads.over_rows(function, *arrays, for_each=self.for_each)
+        present = [array for array in arrays if array is not None]
+        n, largest = len(present[0]), max(array.size for array in present)
+        shares = threads.thread_count() if threads.can_share_out(largest) else 1
+        bounds = [n * k // shares for k in range(shares + 1)]
+
+        def share(k):
+            rows = slice(bounds[k], bounds[k + 1])
+            function(*(None if array is None else array[rows] for array in arrays))
+
+        self.for_each(share, range(shares))
 
 
 def few_rows(array):

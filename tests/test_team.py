@@ -92,7 +92,7 @@ def test_a_lost_helper_ends_the_run_which_can_be_resumed(shared, small, tmp_path
         if row["step"] == 10:
             os.kill(shared[0], signal.SIGKILL)
 
-    with pytest.raises(ProcessLost, match=f"process {'[0-9]+'}"):
+    with pytest.raises(ProcessLost, match="process [0-9]+"):
         featlearn.train(experiment, tmp_path / "run", progress=kill)
     resumed = featlearn.train(experiment, tmp_path / "run", resume=True)
     np.testing.assert_array_equal(resumed.weights, featlearn.train(experiment).weights)

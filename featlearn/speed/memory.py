@@ -93,11 +93,11 @@ def footprint(experiment, place, steps=25):
     del contestant
     tracemalloc.start()
     contestant = Featlearn(experiment, place / "arrays")
-    arrays = [_allocated(contestant)]
+    opening = _allocated(contestant)
     tracemalloc.reset_peak()
     for _ in range(steps):
         contestant()
-        arrays.append(_allocated(contestant))
+    arrays = max(opening, _allocated(contestant))
     recording = _of_one_step(contestant, steps)
     contestant.close()
     contestant = unrecorded(experiment, place / "unrecorded")
@@ -108,7 +108,7 @@ def footprint(experiment, place, steps=25):
     tracemalloc.stop()
     B, m, d1 = experiment.batch_size, experiment.n_neurons, experiment.n_inputs
     smallest = min(B * m, B * B, m * d1) * np.dtype(experiment.dtype).itemsize
-    return Footprint(resident, max(arrays), transient, recording, needed_bytes(experiment), smallest)
+    return Footprint(resident, arrays, transient, recording, needed_bytes(experiment), smallest)
 
 
 def _allocated(contestant):
