@@ -3,7 +3,6 @@
 import numpy as np
 
 from .alignment import sparse_share
-from .summary import summarize
 from .theory.checking import check
 from .theory.crossing import crossing, noise_margin
 from .theory.saturation import saturation_growth
@@ -12,7 +11,7 @@ from .theory.verdict import FAILS, HOLDS
 CLAIMS = ("T1", "T2", "T3", "T4", "T5")
 
 
-def measures(run):
+def measures(observed):
     """Return the measures of a run: those of its `Summary`, and what these words name.
 
     ``stage_one_share``     the median sparse share at the last recorded row of stage I
@@ -25,12 +24,13 @@ def measures(run):
 
     Parameters
     ----------
-    run : Run
+    observed : Observed
 
     Returns
     -------
     dict of str to float
     """
+    run = observed.run
     one = np.flatnonzero(run["stage"] == 1)[-1]
     late = int(np.searchsorted(run.steps, 0.8 * run.steps[-1]))
     share = {
@@ -38,7 +38,7 @@ def measures(run):
         for row in (one, late, -1)
     }
     return {
-        **summarize(run).to_dict(),
+        **observed.summary.to_dict(),
         "stage_one_share": float(share[one]),
         "sparse_share_drift": float(share[-1] - share[late]),
         "noise_margin": noise_margin(run.experiment),
@@ -47,7 +47,7 @@ def measures(run):
     }
 
 
-def verdicts(run):
+def verdicts(observed):
     """Return how the theory's claims fare on a run.
 
     ``T1`` to ``T5``    fraction of the verdicts on that claim that hold; nan where none applies
@@ -55,13 +55,13 @@ def verdicts(run):
 
     Parameters
     ----------
-    run : Run
+    observed : Observed
 
     Returns
     -------
     dict of str to float
     """
-    found = [v for v in check(run) if v.outcome in (HOLDS, FAILS)]
+    found = [v for v in check(observed) if v.outcome in (HOLDS, FAILS)]
     values = {}
     for claim in CLAIMS:
         holds = [v.outcome == HOLDS for v in found if v.claim == claim]

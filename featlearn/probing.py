@@ -79,11 +79,12 @@ def probe(weights, biases, model, rng, n_train=4096, n_test=4096, n_draws=5):
         x_train, x_test = (np.asarray(of(s.inputs), np.float64) for s in (train, test))
         scale = np.sqrt(np.mean(x_train**2)) or 1.0
         x_train, x_test = x_train / scale, x_test / scale
-        predicted = _ridge(x_train, y_train, x_test)
+        # Both kinds of labels share the decomposition of x.
+        labels = np.hstack([y_train, np.sign(y_train)])
+        values, signs = np.hsplit(_ridge(x_train, labels, x_test), 2)
         variance = np.maximum(np.mean(y_test**2, axis=0), np.finfo(float).tiny)
-        regression[name] = np.mean((predicted - y_test) ** 2, axis=0) / variance
-        predicted = _ridge(x_train, np.sign(y_train), x_test)
-        wrong = (np.sign(predicted) != np.sign(y_test)) & (y_test != 0)
+        regression[name] = np.mean((values - y_test) ** 2, axis=0) / variance
+        wrong = (np.sign(signs) != np.sign(y_test)) & (y_test != 0)
         classification[name] = wrong.sum(axis=0) / np.maximum((y_test != 0).sum(axis=0), 1)
     return ProbeResult(regression, classification)
 

@@ -10,7 +10,6 @@ import shlex
 from .experiment import Experiment, preset
 from .files import read_json
 from .rundir import read_status, versions
-from .summary import summarize
 from .theory.crossing import crossing, noise_margin
 from .theory.verdict import FAILS, number
 from .theory.verdict import summary as count_outcomes
@@ -55,12 +54,12 @@ MEASURES = (
 )
 
 
-def make_report(runs, verdicts, figures):
+def make_report(observed, verdicts, figures):
     """Return the report as the text of an HTML file.
 
     Parameters
     ----------
-    runs : dict of str to Run
+    observed : dict of str to Observed
         By label.
     verdicts : sequence of (str, list of Verdict)
         What was checked, and what became of it.
@@ -72,6 +71,7 @@ def make_report(runs, verdicts, figures):
     str
         The same for the same runs: it holds no date.
     """
+    runs = {label: one.run for label, one in observed.items()}
     title = "Feature learning in contrastive learning: " + ", ".join(runs)
     pictures = list(figures)
     every = [verdict for _, several in verdicts for verdict in several]
@@ -86,9 +86,9 @@ def make_report(runs, verdicts, figures):
         "<h2>The experiment</h2>",
         _experiment_table(runs),
         "<h2>What the theory predicts</h2>",
-        _prediction_table(runs),
+        _prediction_table(observed),
         "<h2>What was measured</h2>",
-        _measured_table(runs),
+        _measured_table(observed),
         "<h2>Verdicts</h2>",
         *(_verdict_table(name, several) for name, several in verdicts),
         "<h2>Figures</h2>",
@@ -176,8 +176,8 @@ def _experiment_table(runs):
     return _table(["field", "meaning", *map(_text, runs)], rows, classes)
 
 
-def _prediction_table(runs):
-    experiments = [run.experiment for run in runs.values()]
+def _prediction_table(observed):
+    experiments = [one.experiment for one in observed.values()]
     rows = [
         ["density of the latents s", *(number(e.resolved_density) for e in experiments)],
         ["variance of the dense noise σ²",
@@ -186,23 +186,17 @@ def _prediction_table(runs):
          *(number(noise_margin(e)) for e in experiments)],
         ["g*, ln of the growth at which the sparse part overtakes the dense one",
          *(number(g) if math.isfinite(g := crossing(e).growth) else "never" for e in experiments)],
-        ["g, ln of the growth that was reached", *(number(_growth(run)) for run in runs.values())],
+        ["g, ln of the growth that was reached", *(number(one.growth) for one in observed.values())],
     ]  # fmt: skip
-    return _table(["quantity", *map(_text, runs)], rows)
+    return _table(["quantity", *map(_text, observed)], rows)
 
 
-def _growth(run):
-    from .theory.observed import Observed
-
-    return Observed(run).growth
-
-
-def _measured_table(runs):
-    measured = [summarize(run).to_dict() for run in runs.values()]
+def _measured_table(observed):
+    measured = [one.summary.to_dict() for one in observed.values()]
     rows = [
         [_text(said), *(number(values[name]) for values in measured)] for name, said in MEASURES
     ]
-    return _table(["measure", *map(_text, runs)], rows)
+    return _table(["measure", *map(_text, observed)], rows)
 
 
 def _verdict_table(title, verdicts):

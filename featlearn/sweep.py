@@ -26,6 +26,7 @@ from .files import read_json, write_aside, write_json
 from .loop import train, train_or_resume
 from .measures import measures, verdicts
 from .results import results_table
+from .theory.observed import Observed
 from .workers import OwnWorkers
 
 # How often a run is handed to the executor again after its worker died.
@@ -231,7 +232,8 @@ def run_point(fields, directory, check):
     try:
         experiment = Experiment.from_dict(fields)
         run = train(experiment) if directory is None else train_or_resume(experiment, directory)
-        found = {**measures(run), **(verdicts(run) if check else {})}
+        observed = Observed(run)
+        found = {**measures(observed), **(verdicts(observed) if check else {})}
         return {"status": "complete", "error": "", "measures": found}
     except TrainingDiverged as error:
         return {"status": "diverged", "error": str(error), "measures": {}}

@@ -33,9 +33,11 @@ def add_arguments(parser):
 def main(arguments):
     """Run it."""
     # The theory takes a while to import, which the other commands need not wait for.
+    from ..theory.observed import Observed
     from ..theory.verdict import FAILS, summary, table
 
-    reports = reports_on(_runs(arguments), quiet=arguments.quiet)
+    observed = [Observed(run) for run in _runs(arguments)]
+    reports = reports_on(observed, arguments.quiet)
     if arguments.json:
         print(json.dumps([report.to_dict() for report in reports], indent=2, allow_nan=False))
     else:
@@ -89,12 +91,12 @@ class Report:
         }
 
 
-def reports_on(runs, quiet=False):
-    """Check every experiment among the runs, then every pair of twins.
+def reports_on(observed, quiet=False):
+    """Check every experiment among some runs, then every pair of twins.
 
     Parameters
     ----------
-    runs : list of Run
+    observed : list of Observed
     quiet : bool
         No messages.
 
@@ -105,31 +107,34 @@ def reports_on(runs, quiet=False):
     from ..theory import check, check_pair
 
     groups = {}
-    for run in runs:
-        groups.setdefault(run.experiment.replace(seed=0), []).append(run)
+    for one in observed:
+        groups.setdefault(one.experiment.replace(seed=0), []).append(one)
     reports = []
     for group in groups.values():
-        group.sort(key=lambda run: run.experiment.seed)
+        group.sort(key=lambda one: one.experiment.seed)
         title = _title(group)
         message(f"checking {title}", quiet)
-        reports.append(Report(title, group, check(group)))
+        reports.append(Report(title, [one.run for one in group], check(group)))
     for experiment, plain in groups.items():
         if experiment.augmentation != "none":
             continue
         for other, augmented in groups.items():
             twins = other.replace(augmentation="none") == experiment and other != experiment
-            if twins and [r.experiment.seed for r in plain] == [
-                r.experiment.seed for r in augmented
-            ]:
+            if twins and _seeds(plain) == _seeds(augmented):
                 title = f"{_title(augmented)} against its twin without augmentation"
-                reports.append(Report(title, augmented + plain, check_pair(augmented, plain)))
+                both = [one.run for one in augmented + plain]
+                reports.append(Report(title, both, check_pair(augmented, plain)))
     return reports
 
 
-def _title(runs):
-    exp = runs[0].experiment
-    seeds = ", ".join(str(run.experiment.seed) for run in runs)
-    word = "seed" if len(runs) == 1 else "seeds"
+def _seeds(group):
+    return [one.experiment.seed for one in group]
+
+
+def _title(group):
+    exp = group[0].experiment
+    seeds = ", ".join(map(str, _seeds(group)))
+    word = "seed" if len(group) == 1 else "seeds"
     return f"{exp.augmentation}, d = {exp.n_features}, d1 = {exp.n_inputs}, {word} {seeds}"
 
 

@@ -30,15 +30,19 @@ def main(arguments):
     # Matplotlib and the checks take a while to import, which the other commands need not wait for.
     from ..plotting import GALLERY, draw_gallery, label_runs
     from ..report import MOST_IN_A_FIGURE, make_report
+    from ..theory.observed import Observed
     from .check import reports_on
 
-    runs = label_runs(loaded)
-    checked = [(one.title, one.verdicts) for one in reports_on(loaded, arguments.quiet)]
+    observed = {label: Observed(run) for label, run in label_runs(loaded).items()}
+    reports = reports_on(list(observed.values()), arguments.quiet)
     message("drawing", arguments.quiet)
     # More panels than this are too small to read: the first runs stand for the rest.
-    shown = dict(list(runs.items())[:MOST_IN_A_FIGURE])
-    figures = ((name, GALLERY[name][1], figure) for name, figure in draw_gallery(shown))
-    text = make_report(runs, checked, figures)
+    shown = dict(list(observed.items())[:MOST_IN_A_FIGURE])
+    runs = {label: one.run for label, one in shown.items()}
+    probes = {label: one.summary.probe for label, one in shown.items()}
+    drawn = draw_gallery(runs, probes=probes)
+    figures = ((name, GALLERY[name][1], figure) for name, figure in drawn)
+    text = make_report(observed, [(one.title, one.verdicts) for one in reports], figures)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         write_aside(out, text.encode())

@@ -51,13 +51,15 @@ def main(arguments):
 def _reproduce(experiment, out, executors, quiet):
     # Matplotlib and the theory take a while to import, which the other commands need not wait for.
     from ..plotting import draw_twins
+    from ..theory.observed import Observed
     from ..theory.verdict import FAILS, summary, table
 
     runs, summaries = train_twins(experiment, out, executors, TwinProgress(experiment, quiet))
     found = findings(summaries, experiment.n_features)
     print(findings_table(found), flush=True)
     drawn = draw_twins(runs, summaries, out / "figures", executors)
-    reports = reports_on(list(runs.values()), quiet)
+    observed = [Observed(run, summaries[label]) for label, run in runs.items()]
+    reports = reports_on(observed, quiet)
     for report in reports:
         print(f"\n{report.title}\n\n{table(report.verdicts, why=False)}\n")
         print(summary(report.verdicts), flush=True)

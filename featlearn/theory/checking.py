@@ -34,7 +34,7 @@ def check(runs):
 
     Parameters
     ----------
-    runs : Run or sequence of Run
+    runs : Run, Observed, or sequence of either
         With several, of different seeds, every verdict is on their mean and has a confidence
         interval.
 
@@ -56,7 +56,7 @@ def check_pair(augmented, plain):
 
     Parameters
     ----------
-    augmented, plain : Run or sequence of Run
+    augmented, plain : Run, Observed, or sequence of either
         With several of each, twins have the same place and the same seed.
 
     Returns
@@ -80,7 +80,7 @@ def check_pair(augmented, plain):
                 "twins with an augmentation and with none",
             )
         if a.experiment != b.experiment.replace(augmentation=a.experiment.augmentation):
-            raise InvalidInput("runs", _name(b), f"a twin of {_name(a)}")
+            raise InvalidInput("runs", _name(b.run), f"a twin of {_name(a.run)}")
     return claim_pair(first, second)
 
 
@@ -88,6 +88,8 @@ def _observe(runs):
     runs = [runs] if hasattr(runs, "experiment") else list(runs)
     if not runs:
         raise InvalidInput("runs", runs, "at least one run")
+    observed = [run if isinstance(run, Observed) else Observed(run) for run in runs]
+    runs = [one.run for one in observed]
     for run in runs:
         if len(run) == 0:
             raise InvalidInput("run", _name(run), "one with at least one recorded row")
@@ -96,9 +98,8 @@ def _observe(runs):
     seeds = [run.experiment.seed for run in runs]
     if len(set(seeds)) < len(seeds):
         raise InvalidInput("runs", f"seeds {seeds}", "a different seed for each run")
-    return [Observed(run) for run in runs]
+    return observed
 
 
 def _name(run):
-    run = getattr(run, "run", run)
     return str(run.directory or f"seed {run.experiment.seed}")

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..alignment import best_cosine_of_neurons, cosines, sparse_share, support
 from ..schedule import root_mean_square
-from ..summary import PURE, summarize
+from ..summary import PURE, Summary, summarize
 from ..trajectory import Run
 from ..training import make_model
 from ..views import make_augmentation
@@ -24,9 +24,12 @@ class Observed:
     Attributes
     ----------
     run : Run
+    known : Summary or None
+        Its `summary`, where it has been made already.
     """
 
     run: Run
+    known: Summary | None = None
 
     @property
     def experiment(self):
@@ -47,7 +50,7 @@ class Observed:
     @cached_property
     def summary(self):
         """The `Summary` of the last recorded step."""
-        return summarize(self.run)
+        return self.known or summarize(self.run)
 
     @cached_property
     def norms(self):
