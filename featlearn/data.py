@@ -4,9 +4,13 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from .errors import InvalidInput
 from .gaussian import fill_normal
+
+# From so many numbers in M on, and up to this density, z Mᵀ takes less time as a sparse product.
+SPARSE_SIZE, SPARSE_DENSITY = 1 << 17, 0.1
 
 
 @dataclass(frozen=True)
@@ -148,6 +152,11 @@ class SparseCodingModel:
             out[...] = noise
         return out
 
-    def signal(self, latents, out=None):
+    def signal(self, latents):
         """Return M z of shape (n, d1) for latents of shape (n, d)."""
-        return np.matmul(latents, self.dictionary.T, out=out)
+        atoms = self.dictionary.T
+        if atoms.size < SPARSE_SIZE or self.density > SPARSE_DENSITY:
+            return latents @ atoms
+        row, feature = np.nonzero(latents != 0)
+        ends = np.searchsorted(row, np.arange(len(latents) + 1))
+        return csr_array((latents[row, feature], feature, ends), latents.shape) @ atoms

@@ -39,19 +39,25 @@ def fill_normal(rng, out, scale=1.0):
         raise InvalidInput("out", f"an array of {out.dtype}", "a contiguous one of float32")
     flat = out.reshape(-1)
     half = (flat.size + 1) // 2
-    bits = rng.bit_generator.random_raw(half).view(np.uint32)
-    # Angles take the place of the integers they are made from.
-    r, rest, phi = flat[:half], flat[half:], bits[half:].view(np.float32)
-    np.copyto(r, bits[:half], casting="unsafe")
+    r, rest = flat[:half], flat[half:]
+    np.copyto(r, _integers(rng, half), casting="unsafe")
     r += np.float32(0.5)
     r *= np.float32(2.0**-32)
     np.log(r, out=r)
     r *= np.float32(-2)
     np.sqrt(r, out=r)
     r *= np.float32(scale)
-    np.copyto(phi, bits[half:].view(np.int32), casting="unsafe")
+    angles = _integers(rng, half).view(np.int32)
+    # Angles take the place of the integers they are made from.
+    phi = angles.view(np.float32)
+    np.copyto(phi, angles, casting="unsafe")
     phi *= np.float32(2 * math.pi / 2**32)
     np.sin(phi[: rest.size], out=rest)
     rest *= r[: rest.size]
     np.cos(phi, out=phi)
     r *= phi
+
+
+def _integers(rng, n):
+    """Draw n integers uniform on [0, 2³²), two from every word of the generator."""
+    return rng.bit_generator.random_raw((n + 1) // 2).view(np.uint32)[:n]

@@ -24,7 +24,11 @@ CHECKPOINT_SECONDS = 20.0
 
 def measure(state, gradient, work=None):
     """Return the row of the trajectory that describes a state on its batch; see `quantities`."""
-    alignments = alignment(state.weights, state.model.dictionary, work).copy()
+    if state.experiment.dictionary == "identity":
+        # W M is the first columns of W.
+        alignments = state.weights[:, : state.model.n_features].copy()
+    else:
+        alignments = alignment(state.weights, state.model.dictionary, work).copy()
     if state.model.n_features == state.model.n_inputs:
         dense = np.zeros_like(state.weight_norms)
     else:

@@ -103,6 +103,7 @@ def _memory(experiment, in_memory):
     """Bytes by the fields that they are the product of."""
     e, item = experiment, np.dtype(experiment.dtype).itemsize
     d, d1, m, batch = e.n_features, e.n_inputs, e.n_neurons, e.batch_size
+    views = 1 if e.augmentation == "none" else 2
     separate = 0 if e.negatives == "in_batch" else e.negatives
     # Preactivations, features, those of the keys, coefficients; masks.
     activations = (4 if e.stop_gradient else 6) * item + 2
@@ -112,7 +113,7 @@ def _memory(experiment, in_memory):
         ("n_inputs", "n_features"): d1 * d * (16 + item),  # drawn and factorised in float64
         ("n_neurons", "n_inputs"): weights * m * d1 * item,
         ("n_neurons", "n_features"): 3 * m * d * item,  # alignments: as computed, the row, the last
-        ("batch_size", "n_inputs"): 2 * batch * d1 * item,  # two views
+        ("batch_size", "n_inputs"): views * batch * d1 * item,
         ("batch_size", "n_features"): batch * d * (12 + item),  # latents, drawn in float64
         ("batch_size", "n_neurons"): batch * m * activations,
         ("batch_size",): batch * batch * item if not separate else 0,

@@ -81,7 +81,7 @@ def make_model(experiment):
         experiment.n_features,
         generator(experiment.seed, "dictionary"),
     )
-    # Column-major, so that Mᵀ is contiguous for the sparse product that composes samples.
+    # Column-major, so that Mᵀ is contiguous where samples are composed.
     matrix = np.asarray(matrix, dtype=experiment.dtype, order="F")
     return SparseCodingModel(
         matrix, experiment.resolved_density, experiment.resolved_noise_variance
@@ -147,24 +147,22 @@ def _draw(state, stream, n, work):
     shape, dtype = (n, exp.n_inputs), model.dictionary.dtype
     anchors = work(stream + " anchors", shape, dtype)
     keys = anchors if exp.augmentation == "none" else work(stream + " keys", shape, dtype)
+    # The views overwrite the noise they are made of, unless the samples are to be kept.
     noise = work(stream + " noise", shape, dtype) if keep_sample else anchors
     latents = model.draw_latents(generator(exp.seed, "latents", state.step, _SETS[stream]), n)
-    # The views overwrite what they are made of, unless the samples are to be kept.
-    shared = keys is anchors or keep_sample
-    signal = work(stream + " signal", shape, dtype) if shared else keys
 
     def fill(start):
         rng = generator(exp.seed, stream, state.step, start // BLOCK_ROWS)
         rows = slice(start, start + BLOCK_ROWS)
-        model.signal(latents[rows], out=signal[rows])
         model.draw_noise(rng, n, out=noise[rows])
-        block = Sample(latents[rows], signal[rows], noise[rows])
+        block = Sample(latents[rows], model.signal(latents[rows]), noise[rows])
         views = augmentation.pair(rng, block, model, out=(anchors[rows], keys[rows]))
         return views.masks if keep_sample else ()
 
     blocks = work.for_each(fill, range(0, n, BLOCK_ROWS))
     masks = tuple(map(np.concatenate, zip(*blocks))) if keep_sample else ()
-    return Views(anchors, keys, masks), Sample(latents, signal, noise) if keep_sample else None
+    sample = Sample(latents, model.signal(latents), noise) if keep_sample else None
+    return Views(anchors, keys, masks), sample
 
 
 def evaluate(state, batch=None, work=None):

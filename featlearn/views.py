@@ -92,8 +92,7 @@ class RandomMask:
     def pair(self, rng, sample, model, out=None):
         """Return the `Views` of a `Sample`.
 
-        `out` may hold two arrays for anchors and keys; the first may be the sample's own noise, and
-        the second, if it is another, its signal.
+        `out` may hold two arrays for anchors and keys; the first may be the sample's own noise.
         """
         anchors, keys = _output(out, sample)
         keep = self.keep_probability

@@ -100,7 +100,7 @@ CHANGES = {
         ("np.float32(scale)", "np.float32(scale * scale)"),
         ("2 * math.pi / 2**32", "math.pi / 2**32"),
         ("np.sin(phi[", "np.cos(phi["),
-        ("bits[half:].view(np.int32)", "bits[:half].view(np.int32)"),
+        (".view(np.uint32)[:n]", ".view(np.uint32)[:n] // 2"),
         ("    r *= phi\n", ""),
         ("    rest *= r[: rest.size]\n", ""),
     ],
@@ -136,6 +136,7 @@ CHANGES = {
     "data": [
         ("half = self.density / 2", "half = self.density"),
         ("latents -= (uniform", "latents += (uniform"),
+        ("(latents[row, feature], feature", "(np.abs(latents[row, feature]), feature"),
         ("math.sqrt(self.noise_variance)", "self.noise_variance"),
         ("np.where(np.diag(r) < 0, -1.0, 1.0)", "1.0"),
         ("np.where(columns == 0, np.sqrt(1 / n_inputs)", "np.where(columns < 0, np.sqrt(1 / n_inputs)"),

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 
-from featlearn import InvalidInput, draw_batch, init
+from featlearn import InvalidInput, data, draw_batch, init
 from featlearn.data import SparseCodingModel, make_dictionary
 
 KINDS = ("orthonormal", "flat", "identity")
@@ -94,6 +95,24 @@ def test_a_sample_is_what_it_is_made_of(seed):
     signal = [sum(z[j] * model.dictionary[:, j] for j in range(4)) for z in sample.latents]
     np.testing.assert_allclose(sample.signal, signal, atol=1e-14)
     np.testing.assert_array_equal(sample.inputs, sample.signal + sample.noise)
+
+
+@pytest.mark.parametrize("density", (0.0, 0.02, 0.1))
+@pytest.mark.parametrize("dtype", ("float32", "float64"))
+def test_the_sparse_product_is_the_dense_one(dtype, density, seed, monkeypatch):
+    rng = np.random.default_rng(seed)
+    dictionary = make_dictionary("orthonormal", 60, 40, rng).astype(dtype)
+    model = SparseCodingModel(dictionary, density, 0.2)
+    latents = model.draw_latents(rng, 50)
+    products = []
+    monkeypatch.setattr(data, "csr_array", lambda *a: products.append(csr_array(*a)) or products[0])
+    dense = model.signal(latents)
+    assert not products
+    monkeypatch.setattr(data, "SPARSE_SIZE", 0)
+    sparse = model.signal(latents)
+    assert len(products) == 1
+    assert sparse.dtype == dtype and sparse.flags.c_contiguous
+    np.testing.assert_allclose(sparse, dense, rtol=0, atol=4 * np.finfo(dtype).eps)
 
 
 def test_both_precisions_see_the_same_samples(small):

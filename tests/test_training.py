@@ -129,8 +129,12 @@ def test_initial_weights(small, seed):
     np.testing.assert_allclose(double.weights, state.weights, rtol=1e-6)
 
 
-def test_recorded_rows_describe_the_state_and_its_batch(small, seed):
-    exp = small.replace(seed=seed, n_steps=12, stage_one_growth=1.0, dtype="float64")
+@pytest.mark.parametrize(
+    "changes",
+    ({}, {"dictionary": "identity"}, {"dictionary": "identity", "n_inputs": 6, "n_features": 6}),
+)
+def test_recorded_rows_describe_the_state_and_its_batch(changes, small, seed):
+    exp = small.replace(seed=seed, n_steps=12, stage_one_growth=1.0, dtype="float64", **changes)
     run, state = featlearn.train(exp), featlearn.init(exp)
     for row in range(13):
         g = featlearn.evaluate(state)
