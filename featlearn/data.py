@@ -8,6 +8,7 @@ from scipy.sparse import csr_array
 
 from .errors import InvalidInput
 from .gaussian import fill_normal
+from .workspace import few_rows
 
 # From so many numbers in M on, and up to this density, z Mᵀ takes less time as a sparse product.
 SPARSE_SIZE, SPARSE_DENSITY = 1 << 17, 0.1
@@ -152,11 +153,17 @@ class SparseCodingModel:
             out[...] = noise
         return out
 
-    def signal(self, latents):
-        """Return M z of shape (n, d1) for latents of shape (n, d)."""
+    def signal(self, latents, out=None):
+        """Return M z of shape (n, d1) for latents of shape (n, d), in `out` where given."""
         atoms = self.dictionary.T
         if atoms.size < SPARSE_SIZE or self.density > SPARSE_DENSITY:
-            return latents @ atoms
-        row, feature = np.nonzero(latents != 0)
-        ends = np.searchsorted(row, np.arange(len(latents) + 1))
-        return csr_array((latents[row, feature], feature, ends), latents.shape) @ atoms
+            return np.matmul(latents, atoms, out=out)
+        if out is None:
+            out = np.empty((len(latents), self.n_inputs), latents.dtype)
+        # The product needs memory of its own.
+        for some in few_rows(out, SPARSE_SIZE):
+            z = latents[some]
+            row, feature = np.nonzero(z != 0)
+            ends = np.searchsorted(row, np.arange(len(z) + 1))
+            out[some] = csr_array((z[row, feature], feature, ends), z.shape) @ atoms
+        return out

@@ -147,15 +147,16 @@ def _draw(state, stream, n, work):
     shape, dtype = (n, exp.n_inputs), model.dictionary.dtype
     anchors = work(stream + " anchors", shape, dtype)
     keys = anchors if exp.augmentation == "none" else work(stream + " keys", shape, dtype)
-    # The views overwrite the noise they are made of, unless the samples are to be kept.
+    # The views take the place of what they are made of.
     noise = work(stream + " noise", shape, dtype) if keep_sample else anchors
     latents = model.draw_latents(generator(exp.seed, "latents", state.step, _SETS[stream]), n)
 
     def fill(start):
         rng = generator(exp.seed, stream, state.step, start // BLOCK_ROWS)
         rows = slice(start, start + BLOCK_ROWS)
+        signal = model.signal(latents[rows], out=None if keys is anchors else keys[rows])
         model.draw_noise(rng, n, out=noise[rows])
-        block = Sample(latents[rows], model.signal(latents[rows]), noise[rows])
+        block = Sample(latents[rows], signal, noise[rows])
         views = augmentation.pair(rng, block, model, out=(anchors[rows], keys[rows]))
         return views.masks if keep_sample else ()
 

@@ -92,7 +92,8 @@ class RandomMask:
     def pair(self, rng, sample, model, out=None):
         """Return the `Views` of a `Sample`.
 
-        `out` may hold two arrays for anchors and keys; the first may be the sample's own noise.
+        `out` may hold two arrays for anchors and keys; the first may be the sample's own noise, and
+        the second, if it is another, its signal.
         """
         anchors, keys = _output(out, sample)
         keep = self.keep_probability

@@ -63,8 +63,8 @@ class Workspace:
         self.for_each(share, range(shares))
 
 
-def few_rows(array):
-    """Yield slices of the rows of an array, each of few enough to stay in a core's cache."""
-    n = max(CACHED * len(array) // max(array.size, 1), 1)
+def few_rows(array, numbers=CACHED):
+    """Yield slices of the rows of an array, each of at most so many numbers or one row."""
+    n = max(numbers * len(array) // max(array.size, 1), 1)
     for start in range(0, len(array), n):
         yield slice(start, start + n)

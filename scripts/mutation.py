@@ -136,7 +136,7 @@ CHANGES = {
     "data": [
         ("half = self.density / 2", "half = self.density"),
         ("latents -= (uniform", "latents += (uniform"),
-        ("(latents[row, feature], feature", "(np.abs(latents[row, feature]), feature"),
+        ("(z[row, feature], feature", "(np.abs(z[row, feature]), feature"),
         ("math.sqrt(self.noise_variance)", "self.noise_variance"),
         ("np.where(np.diag(r) < 0, -1.0, 1.0)", "1.0"),
         ("np.where(columns == 0, np.sqrt(1 / n_inputs)", "np.where(columns < 0, np.sqrt(1 / n_inputs)"),

@@ -105,12 +105,12 @@ def test_the_sparse_product_is_the_dense_one(dtype, density, seed, monkeypatch):
     model = SparseCodingModel(dictionary, density, 0.2)
     latents = model.draw_latents(rng, 50)
     products = []
-    monkeypatch.setattr(data, "csr_array", lambda *a: products.append(csr_array(*a)) or products[0])
+    monkeypatch.setattr(data, "csr_array", lambda *a: products.append(csr_array(*a)) or products[-1])
     dense = model.signal(latents)
     assert not products
-    monkeypatch.setattr(data, "SPARSE_SIZE", 0)
+    monkeypatch.setattr(data, "SPARSE_SIZE", 7 * 60)
     sparse = model.signal(latents)
-    assert len(products) == 1
+    assert len(products) == 8
     assert sparse.dtype == dtype and sparse.flags.c_contiguous
     np.testing.assert_allclose(sparse, dense, rtol=0, atol=4 * np.finfo(dtype).eps)
 
