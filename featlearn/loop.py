@@ -23,12 +23,15 @@ CHECKPOINT_SECONDS = 20.0
 
 
 def measure(state, gradient, work=None):
-    """Return the row of the trajectory that describes a state on its batch; see `quantities`."""
+    """Return the row of the trajectory that describes a state on its batch; see `quantities`.
+
+    Its alignments live in the workspace or in the state.
+    """
     if state.experiment.dictionary == "identity":
         # W M is the first columns of W.
-        alignments = state.weights[:, : state.model.n_features].copy()
+        alignments = state.weights[:, : state.model.n_features]
     else:
-        alignments = alignment(state.weights, state.model.dictionary, work).copy()
+        alignments = alignment(state.weights, state.model.dictionary, work)
     if state.model.n_features == state.model.n_inputs:
         dense = np.zeros_like(state.weight_norms)
     else:
@@ -181,7 +184,8 @@ def _steps(state, work, append, progress, between_steps):
             row = measure(state, gradient, work)
             append(row)
             if progress is not None:
-                progress(row)
+                # Whoever watches may keep it.
+                progress({**row, "alignment": row["alignment"].copy()})
         if last:
             return state
         state = step(state, gradient, work)

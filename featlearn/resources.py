@@ -107,12 +107,12 @@ def _memory(experiment, in_memory):
     separate = 0 if e.negatives == "in_batch" else e.negatives
     # Preactivations, features, those of the keys, coefficients; masks.
     activations = (4 if e.stop_gradient else 6) * item + 2
-    # Start, state, gradient, a copy at the end.
-    weights = 4 if e.stop_gradient else 5
+    # Start, state, gradient.
+    weights = 3 if e.stop_gradient else 4
     parts = {
         ("n_inputs", "n_features"): d1 * d * (16 + item),  # drawn and factorised in float64
         ("n_neurons", "n_inputs"): weights * m * d1 * item,
-        ("n_neurons", "n_features"): 3 * m * d * item,  # alignments: as computed, the row, the last
+        ("n_neurons", "n_features"): 2 * m * d * item,  # alignments: as computed, and gathered
         ("batch_size", "n_inputs"): views * batch * d1 * item,
         ("batch_size", "n_features"): batch * d * (12 + item),  # latents, drawn in float64
         ("batch_size", "n_neurons"): batch * m * activations,

@@ -88,15 +88,19 @@ class Run:
         return len(self.steps)
 
 
+def _empty(experiment, n):
+    """Arrays for n rows of every quantity."""
+    return {
+        name: np.empty((n, *shape), dtype)
+        for name, (shape, dtype) in quantities(experiment).items()
+    }
+
+
 class MemoryRecorder:
     """Keeps a trajectory in memory."""
 
     def __init__(self, experiment):
-        n = rows_before(experiment, experiment.n_steps + 1)
-        self._arrays = {
-            name: np.empty((n, *shape), dtype)
-            for name, (shape, dtype) in quantities(experiment).items()
-        }
+        self._arrays = _empty(experiment, rows_before(experiment, experiment.n_steps + 1))
         self._rows = 0
 
     def append(self, row):
@@ -166,8 +170,9 @@ class _GrowingArray:
         _write_all(self._file, self._header(self.rows))
 
     def extend(self, block):
+        """Append rows, a contiguous array of the file's type."""
         self._file.seek(HEADER_BYTES + self.rows * self._row_bytes)
-        _write_all(self._file, np.ascontiguousarray(block, self._dtype).data.cast("B"))
+        _write_all(self._file, memoryview(block).cast("B"))
         self.rows += len(block)
         self._write_header()
 
@@ -199,7 +204,7 @@ class DirectoryRecorder:
     """Writes a trajectory to a run directory as it comes.
 
     Rows are gathered for a quarter of a second at most before they are written, and no more of them
-    than a few hundred kilobytes.
+    than a few hundred kilobytes, or one.
 
     Parameters
     ----------
@@ -219,24 +224,25 @@ class DirectoryRecorder:
             name: _GrowingArray(folder / f"{name}.npy", shape, dtype, rows)
             for name, (shape, dtype) in quantities(experiment).items()
         }
-        self._pending, self._flushed = [], time.monotonic()
+        row_bytes = sum(array.nbytes for array in _empty(experiment, 1).values())
+        self._room = max(FLUSH_BYTES // row_bytes, 1)
+        self._gathered, self._rows = _empty(experiment, self._room), 0
+        self._flushed = time.monotonic()
 
     def append(self, row):
-        """Record one row, a dictionary with an entry for every quantity, not to be changed later."""
-        self._pending.append({name: np.asarray(row[name]) for name in self._files})
-        gathered = len(self._pending) * row["alignment"].nbytes
-        if gathered > FLUSH_BYTES or time.monotonic() - self._flushed > FLUSH_SECONDS:
+        """Record one row, a dictionary with an entry for every quantity."""
+        for name, gathered in self._gathered.items():
+            gathered[self._rows] = row[name]
+        self._rows += 1
+        if self._rows == self._room or time.monotonic() - self._flushed > FLUSH_SECONDS:
             self.flush()
 
     def flush(self):
         """Write what was gathered."""
-        if self._pending:
+        if self._rows:
             for name, file in self._files.items():
-                rows = [row[name] for row in self._pending]
-                # A single row, which may be the largest array of all, is not copied.
-                file.extend(np.stack(rows) if len(rows) > 1 else rows[0][None])
-            self._pending = []
-        self._flushed = time.monotonic()
+                file.extend(self._gathered[name][: self._rows])
+        self._rows, self._flushed = 0, time.monotonic()
 
     def sync(self):
         """Write what was gathered, and return only when it is on the disk."""

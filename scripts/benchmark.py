@@ -98,9 +98,8 @@ def times(bench, size, threads):
     for name in ("floor", *peers.installed()):
         ratio = Statistic.of(whole / measured[name])
         bench.add("ratio", size, threads, f"featlearn / {name}", ratio, "", GOALS[name])
-    cost = alone(
-        recording_cost, experiment, bench.directory() / "run", 20 * bench.rounds, threads=threads
-    )
+    place = bench.directory() / "run"
+    cost = alone(recording_cost, experiment, place, bench.rounds, threads=threads)
     cost = Statistic.of(100 * cost)
     bench.add("ratio", size, threads, "cost of recording", cost, "%", GOALS["recording"])
     for name, shares in parts.items():

@@ -44,9 +44,16 @@ def test_the_timed_loop_is_that_of_train(tiny, tmp_path):
         np.testing.assert_array_equal(recorded, run[name][:-1])
 
 
-def test_the_cost_of_recording_is_taken_from_pairs_of_steps(tiny, tmp_path):
-    cost = contestants.recording_cost(tiny, tmp_path / "run", pairs=5)
-    assert cost.shape == (5,) and np.all(cost > -1)
+def test_the_cost_of_recording_is_that_of_every_second_step_and_of_writing(
+    tiny, tmp_path, monkeypatch
+):
+    def seconds(function):
+        function()
+        return 1.0 if isinstance(function, contestants.Featlearn) else 3.0
+
+    monkeypatch.setattr(contestants, "_seconds", seconds)
+    cost = contestants.recording_cost(tiny, tmp_path / "run", rounds=1, pairs=5)
+    np.testing.assert_allclose(cost, [(5 + 3) / 5 - 1])
     # Every second step was recorded.
     steps = np.load(tmp_path / "run" / "trajectory" / "step.npy")
     np.testing.assert_array_equal(steps, [0, 2, 4, 6, 8])

@@ -39,7 +39,9 @@ def speed(rows):
     if not times:
         raise InvalidInput("rows", f"{len(rows)} rows", "at least one of the section time")
     growth = [row for row in rows if row.section == "growth"]
-    figure, axes = new_figure(PAGE, 2.9, 1, 3 if growth else 2)
+    groups = {(row.size, row.threads) for row in times}
+    height = 0.9 + 0.5 * max(len(groups), 4)
+    figure, axes = new_figure(PAGE, height, 1, 3 if growth else 2)
     handles = _times(axes[0, 0], times)
     _parts(axes[0, 1], [row for row in rows if row.section == "part"])
     if growth:

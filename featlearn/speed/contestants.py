@@ -134,21 +134,26 @@ def unrecorded(experiment, place):
     return Featlearn(experiment.replace(record_every=1 << 30), place)
 
 
-def recording_cost(experiment, place, pairs):
-    """Return how much longer a recorded step takes than the next one, which is not; one number a pair.
+def recording_cost(experiment, place, rounds, pairs=20):
+    """Return how much longer recorded steps take than those in between, one number a round.
 
-    Both are steps of one run, for two processes differ by more than this, whatever they do.
+    All are steps of one run, for two processes differ by more than this, whatever they do. Writing
+    the rows of a round, whenever that is done, counts for its recorded steps.
     """
     contestant = Featlearn(experiment.replace(record_every=2), place)
-    times = []
-    for _ in range(2 * pairs):
-        started = time.perf_counter()
-        contestant()
-        times.append(time.perf_counter() - started)
-    contestant.finish()
+    costs = []
+    for _ in range(rounds):
+        times = np.array([_seconds(contestant) for _ in range(2 * pairs)])
+        recorded = times[::2].sum() + _seconds(contestant.finish)
+        costs.append(recorded / times[1::2].sum() - 1)
     contestant.close()
-    recorded, unrecorded = np.reshape(times, (pairs, 2)).T
-    return recorded / unrecorded - 1
+    return np.array(costs)
+
+
+def _seconds(function):
+    started = time.perf_counter()
+    function()
+    return time.perf_counter() - started
 
 
 def burst(contestant, seconds, fewest=3):
