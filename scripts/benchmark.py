@@ -1,7 +1,7 @@
 """Measure how fast featlearn trains: against the work no step can avoid, and against torch and JAX.
 
 The floor is five matrix products of the step's sizes, and its normals drawn on all threads. Every
-contestant runs in a process of its own; bursts of steps take turns, A B C A B C …, and a ratio is
+contestant runs in a process of its own; bursts of steps take turns, A B C C B A …, and a ratio is
 the median over rounds of the ratio within a round. featlearn's step is the whole one: data,
 gradient, update, bias schedule, and every quantity measured and written to a run directory at every
 step; the others record nothing. torch and JAX take part where they are installed:
@@ -225,7 +225,7 @@ def parser():
     made = argparse.ArgumentParser(
         description=summary, epilog=rest, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    made.add_argument("--quick", action="store_true", help="small sizes, in less than 20 seconds")
+    made.add_argument("--quick", action="store_true", help="small sizes, in about a minute")
     made.add_argument("--sizes", nargs="+", metavar="d/d1/m/B", help=" ".join(SIZES))
     made.add_argument("--only", nargs="+", choices=SECTIONS, default=SECTIONS, metavar="SECTION",
                       help="among " + ", ".join(SECTIONS))  # fmt: skip

@@ -1,8 +1,9 @@
 """Contestants side by side: a process each, and bursts of steps in turn.
 
-A framework's idle threads spin for a while on the cores that the next contestant needs, and a
-process keeps the number of threads it started with. So every contestant has a process of its own,
-sleeps while the others work, and is given a moment of silence before its own turn.
+Idle threads, those of BLAS above all, spin for a while on the cores that the next contestant needs,
+and a process keeps the number of threads it started with. So every contestant has a process of its
+own, sleeps while the others work, is given a moment of silence before its own turn, and follows on
+another one every second round.
 """
 
 import contextlib
@@ -18,7 +19,7 @@ from ..workers import BLAS_THREADS
 from . import contestants, memory, parts, sparse
 from .peers import PEERS, gradient_error
 
-SILENCE = 0.03
+SILENCE = 0.1
 
 MAKERS = {
     "floor": contestants.Floor,
@@ -97,7 +98,7 @@ def _parts(seconds):
 
 
 def compete(entries, place, threads, seconds, rounds):
-    """Time contestants in turn: A B C A B C ….
+    """Time contestants in turn, there and back: A B C C B A ….
 
     Parameters
     ----------
@@ -124,10 +125,12 @@ def compete(entries, place, threads, seconds, rounds):
             lanes[label](_enter, name, experiment, place / str(index))
         times = {label: [] for label in lanes}
         shares = {label: [] for label, (name, _) in entries.items() if name in parts.DIVISIBLE}
+        turns = list(lanes.items())
         for _ in range(rounds):
-            for label, lane in lanes.items():
+            for label, lane in turns:
                 time.sleep(SILENCE)
                 times[label].append(lane(_burst, seconds))
+            turns.reverse()
         for _ in range(max(rounds // 2, 2)):
             for label in shares:
                 time.sleep(SILENCE)
