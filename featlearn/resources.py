@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from .errors import InvalidInput
-from .trajectory import quantities, rows_before
+from .trajectory import row_bytes, rows_before
 
 
 def memory_needed(experiment, in_memory=False):
@@ -132,9 +132,5 @@ def _disk(experiment):
 
 
 def _trajectory(experiment):
-    row = sum(
-        int(np.prod(shape, dtype=object)) * dtype.itemsize
-        for shape, dtype in quantities(experiment).values()
-    )
     rows = rows_before(experiment, experiment.n_steps + 1)
-    return {("n_steps", "record_every", "n_neurons", "n_features"): rows * row}
+    return {("n_steps", "record_every", "n_neurons", "n_features"): rows * row_bytes(experiment)}

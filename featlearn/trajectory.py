@@ -1,5 +1,6 @@
 """The trajectory of a run: what is recorded, and where the rows go, to memory or to files."""
 
+import math
 import os
 import time
 from dataclasses import dataclass
@@ -43,6 +44,11 @@ def quantities(experiment):
         "bias": ((m,), dtype),
         "active_fraction": ((m,), dtype),
     }
+
+
+def row_bytes(experiment):
+    """Return the bytes of one row."""
+    return sum(math.prod(shape) * dtype.itemsize for shape, dtype in quantities(experiment).values())
 
 
 def rows_before(experiment, step):
@@ -224,8 +230,7 @@ class DirectoryRecorder:
             name: _GrowingArray(folder / f"{name}.npy", shape, dtype, rows)
             for name, (shape, dtype) in quantities(experiment).items()
         }
-        row_bytes = sum(array.nbytes for array in _empty(experiment, 1).values())
-        self._room = max(FLUSH_BYTES // row_bytes, 1)
+        self._room = max(FLUSH_BYTES // row_bytes(experiment), 1)
         self._gathered, self._rows = _empty(experiment, self._room), 0
         self._flushed = time.monotonic()
 
