@@ -112,7 +112,7 @@ def _memory(experiment, in_memory):
     parts = {
         ("n_inputs", "n_features"): d1 * d * (16 + item),  # drawn and factorised in float64
         ("n_neurons", "n_inputs"): weights * m * d1 * item,
-        ("n_neurons", "n_features"): 2 * m * d * item,  # alignments: as computed, and gathered
+        ("n_neurons", "n_features"): m * d * item,  # alignments
         ("batch_size", "n_inputs"): views * batch * d1 * item,
         ("batch_size", "n_features"): batch * d * (12 + item),  # latents, drawn in float64
         ("batch_size", "n_neurons"): batch * m * activations,

@@ -13,7 +13,9 @@ from .errors import InvalidInput, RunDirectoryError
 from .experiment import Experiment
 
 FLUSH_SECONDS = 0.25
-FLUSH_BYTES = 1 << 18
+FLUSH_BYTES = 1 << 17
+# Rows of so many bytes are not worth gathering.
+LARGE_BYTES = 1 << 14
 
 # Of every trajectory file, however many rows it has: a multiple of 64, as the format wants.
 HEADER_BYTES = 192
@@ -46,9 +48,13 @@ def quantities(experiment):
     }
 
 
+def _bytes(shape, dtype):
+    return math.prod(shape) * dtype.itemsize
+
+
 def row_bytes(experiment):
     """Return the bytes of one row."""
-    return sum(math.prod(shape) * dtype.itemsize for shape, dtype in quantities(experiment).values())
+    return sum(_bytes(*each) for each in quantities(experiment).values())
 
 
 def rows_before(experiment, step):
@@ -94,19 +100,17 @@ class Run:
         return len(self.steps)
 
 
-def _empty(experiment, n):
-    """Arrays for n rows of every quantity."""
-    return {
-        name: np.empty((n, *shape), dtype)
-        for name, (shape, dtype) in quantities(experiment).items()
-    }
+def _empty(quantities, n):
+    """Arrays for n rows of some quantities."""
+    return {name: np.empty((n, *shape), dtype) for name, (shape, dtype) in quantities.items()}
 
 
 class MemoryRecorder:
     """Keeps a trajectory in memory."""
 
     def __init__(self, experiment):
-        self._arrays = _empty(experiment, rows_before(experiment, experiment.n_steps + 1))
+        n = rows_before(experiment, experiment.n_steps + 1)
+        self._arrays = _empty(quantities(experiment), n)
         self._rows = 0
 
     def append(self, row):
@@ -153,17 +157,16 @@ def _one_line(error):
 class _GrowingArray:
     """An .npy file whose first axis grows.
 
-    The header is rewritten after its rows are in place, so that another process can open the file
-    with ``np.load(..., mmap_mode="r")`` at any moment and sees whole rows only. What lies behind
-    the rows that the header counts, a torn row or rows to be made again, is overwritten in time;
-    the file is never made shorter, for a reader may have it mapped.
+    The header counts rows after they are in place, so that another process can open the file with
+    ``np.load(..., mmap_mode="r")`` at any moment and sees whole rows only. What lies behind the
+    rows that it counts, a torn row or rows to be made again, is overwritten in time; the file is
+    never made shorter, for a reader may have it mapped.
     """
 
     def __init__(self, path, shape, dtype, rows=0):
         self._shape, self._dtype, self.rows = shape, dtype, rows
-        self._row_bytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
         self._file = open(path, "r+b" if path.exists() else "w+b", buffering=0)
-        self._write_header()
+        self.count()
 
     def _header(self, rows):
         # The version 1.0 header, padded so that its length does not depend on the number of rows.
@@ -171,16 +174,16 @@ class _GrowingArray:
         text = repr({**entries, "shape": (rows, *self._shape)}).ljust(HEADER_BYTES - 11) + "\n"
         return npy_format.magic(1, 0) + len(text).to_bytes(2, "little") + text.encode("latin1")
 
-    def _write_header(self):
-        self._file.seek(0)
-        _write_all(self._file, self._header(self.rows))
-
     def extend(self, block):
         """Append rows, a contiguous array of the file's type."""
-        self._file.seek(HEADER_BYTES + self.rows * self._row_bytes)
+        self._file.seek(HEADER_BYTES + self.rows * _bytes(self._shape, self._dtype))
         _write_all(self._file, memoryview(block).cast("B"))
         self.rows += len(block)
-        self._write_header()
+
+    def count(self):
+        """Let readers see the rows appended so far."""
+        self._file.seek(0)
+        _write_all(self._file, self._header(self.rows))
 
     def sync(self):
         os.fsync(self._file.fileno())
@@ -209,8 +212,9 @@ def _require_rows(folder, experiment, rows):
 class DirectoryRecorder:
     """Writes a trajectory to a run directory as it comes.
 
-    Rows are gathered for a quarter of a second at most before they are written, and no more of them
-    than a few hundred kilobytes, or one.
+    Large rows, those of the alignments as a rule, are written at once. The others are gathered for a
+    quarter of a second at most, and no more of them than a hundred kilobytes, or one; when they are
+    written, readers get to see all.
 
     Parameters
     ----------
@@ -230,14 +234,22 @@ class DirectoryRecorder:
             name: _GrowingArray(folder / f"{name}.npy", shape, dtype, rows)
             for name, (shape, dtype) in quantities(experiment).items()
         }
-        self._room = max(FLUSH_BYTES // row_bytes(experiment), 1)
-        self._gathered, self._rows = _empty(experiment, self._room), 0
+        small = {
+            name: each
+            for name, each in quantities(experiment).items()
+            if _bytes(*each) < LARGE_BYTES
+        }
+        self._room = max(FLUSH_BYTES // sum(_bytes(*each) for each in small.values()), 1)
+        self._gathered, self._rows = _empty(small, self._room), 0
         self._flushed = time.monotonic()
 
     def append(self, row):
         """Record one row, a dictionary with an entry for every quantity."""
-        for name, gathered in self._gathered.items():
-            gathered[self._rows] = row[name]
+        for name, file in self._files.items():
+            if name in self._gathered:
+                self._gathered[name][self._rows] = row[name]
+            else:
+                file.extend(np.ascontiguousarray(row[name])[None])
         self._rows += 1
         if self._rows == self._room or time.monotonic() - self._flushed > FLUSH_SECONDS:
             self.flush()
@@ -245,8 +257,10 @@ class DirectoryRecorder:
     def flush(self):
         """Write what was gathered."""
         if self._rows:
-            for name, file in self._files.items():
-                file.extend(self._gathered[name][: self._rows])
+            for name, gathered in self._gathered.items():
+                self._files[name].extend(gathered[: self._rows])
+            for file in self._files.values():
+                file.count()
         self._rows, self._flushed = 0, time.monotonic()
 
     def sync(self):

@@ -18,6 +18,8 @@ def _live(experiment, directory, options):
     # So often that a random moment is likely to be in the middle of a write.
     loop.CHECKPOINT_SECONDS = options.get("checkpoint", 0.004)
     trajectory.FLUSH_SECONDS = 0.0
+    # Some rows are written at once, others gathered.
+    trajectory.LARGE_BYTES = 64
     if "die_after" in options:
         # Seconds of its own work, whatever else the machine does. Nothing handles this signal: the
         # kernel ends the process between two instructions, as by kill -9.

@@ -196,13 +196,15 @@ class FullDisk:
         file.write(data)
 
 
+@pytest.mark.parametrize("large", (64, 1 << 14))
 @pytest.mark.parametrize("room", (0, 1000, 5000, 20000))
 def test_a_disk_full_in_the_middle_of_a_row(
-    experiment, uninterrupted, tmp_path, monkeypatch, room
+    experiment, uninterrupted, tmp_path, monkeypatch, room, large
 ):
     directory = tmp_path / "run"
     with monkeypatch.context() as patch:
         patch.setattr(trajectory, "FLUSH_SECONDS", 0.0)
+        patch.setattr(trajectory, "LARGE_BYTES", large)
         patch.setattr(trajectory, "_write_all", FullDisk(room).write_all)
         with pytest.raises((WriteFailed, RunDirectoryError), match="No space left on device"):
             featlearn.train(experiment, directory)

@@ -52,18 +52,40 @@ def test_a_step_leaves_a_gradient_alone_that_is_not_of_its_workspace(small):
         np.testing.assert_array_equal(state.weights, expected.weights)
 
 
-def test_no_more_rows_are_gathered_than_a_few_hundred_kilobytes(small, tmp_path, monkeypatch):
+def written_so_far(directory, name):
+    return np.load(directory / f"trajectory/{name}.npy", mmap_mode="r")
+
+
+@pytest.mark.parametrize("large", (64, 1 << 14))
+def test_no_more_rows_are_gathered_than_a_hundred_kilobytes(small, tmp_path, monkeypatch, large):
     monkeypatch.setattr(trajectory, "FLUSH_SECONDS", 1e9)
-    row = sum(array[0].nbytes for array in featlearn.train(small).arrays.values())
+    monkeypatch.setattr(trajectory, "LARGE_BYTES", large)
+    arrays = featlearn.train(small).arrays.values()
+    row = sum(array[0].nbytes for array in arrays if array[0].nbytes < large)
     monkeypatch.setattr(trajectory, "FLUSH_BYTES", 4 * row - 1)
-    waiting = []
+    waiting = {name: [] for name in ("loss", "alignment")}
 
     def progress(row):
-        written = np.load(tmp_path / "run/trajectory/loss.npy", mmap_mode="r")
-        waiting.append(row["step"] + 1 - len(written))
+        for name, counts in waiting.items():
+            counts.append(row["step"] + 1 - len(written_so_far(tmp_path / "run", name)))
 
     featlearn.train(small.replace(n_steps=20), tmp_path / "run", progress=progress)
-    assert max(waiting) == 2 and min(waiting) == 0
+    for counts in waiting.values():
+        assert max(counts) == 2 and min(counts) == 0
+
+
+def test_large_rows_wait_in_their_file(small, tmp_path, monkeypatch):
+    monkeypatch.setattr(trajectory, "FLUSH_SECONDS", 1e9)
+    monkeypatch.setattr(trajectory, "LARGE_BYTES", 64)
+    found = []
+
+    def progress(row):
+        file = tmp_path / "run/trajectory/alignment.npy"
+        rows = np.frombuffer(file.read_bytes()[trajectory.HEADER_BYTES :], row["alignment"].dtype)
+        found.append(np.array_equal(rows[-row["alignment"].size :], row["alignment"].ravel()))
+
+    featlearn.train(small.replace(n_steps=5), tmp_path / "run", progress=progress)
+    assert found == [True] * 6
 
 
 def test_rows_shown_while_a_run_goes_on_can_be_kept(small, tmp_path):
