@@ -4,7 +4,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from .errors import InvalidInput
 from .gaussian import fill_normal
@@ -108,6 +107,11 @@ class SparseCodingModel:
     density: float
     noise_variance: float
 
+    def __post_init__(self):
+        if self._composes_sparsely:
+            # For the processes that a run forks; smaller models start without it.
+            import scipy.sparse  # noqa: F401
+
     @property
     def n_inputs(self):
         return self.dictionary.shape[0]
@@ -115,6 +119,10 @@ class SparseCodingModel:
     @property
     def n_features(self):
         return self.dictionary.shape[1]
+
+    @property
+    def _composes_sparsely(self):
+        return self.dictionary.size >= SPARSE_SIZE and self.density <= SPARSE_DENSITY
 
     def sample(self, rng, n):
         """Draw n samples: first their latents, then their noise.
@@ -156,8 +164,10 @@ class SparseCodingModel:
     def signal(self, latents, out=None):
         """Return M z of shape (n, d1) for latents of shape (n, d), in `out` where given."""
         atoms = self.dictionary.T
-        if atoms.size < SPARSE_SIZE or self.density > SPARSE_DENSITY:
+        if not self._composes_sparsely:
             return np.matmul(latents, atoms, out=out)
+        from scipy.sparse import csr_array
+
         if out is None:
             out = np.empty((len(latents), self.n_inputs), latents.dtype)
         # The product needs memory of its own.

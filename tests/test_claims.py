@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from scipy import stats
 
 import featlearn
 from featlearn.errors import InvalidInput
@@ -216,3 +217,12 @@ def test_atoms_by_chance_are_those_of_random_directions():
         counts = (np.abs(rotations).max(axis=2) >= 0.9).sum(axis=1)
         assert np.mean(counts > most) <= 3e-3
         assert atoms_by_chance(d) == most
+
+
+@pytest.mark.parametrize("d", (2, 3, 17, 64, 1000))
+@pytest.mark.parametrize("cosine", (0.1, 0.5, 0.9))
+def test_atoms_by_chance_by_the_laws_of_a_library(d, cosine):
+    mean = d**2 * stats.beta.sf(cosine**2, 0.5, (d - 1) / 2)
+    for probability in (0.5, 1e-3, 1e-9):
+        most = min(d, stats.poisson.ppf(1 - probability, mean))
+        assert atoms_by_chance(d, cosine, probability) == most

@@ -105,7 +105,12 @@ def test_the_sparse_product_is_the_dense_one(dtype, density, seed, monkeypatch):
     model = SparseCodingModel(dictionary, density, 0.2)
     latents = model.draw_latents(rng, 50)
     products = []
-    monkeypatch.setattr(data, "csr_array", lambda *a: products.append(csr_array(*a)) or products[-1])
+    
+    def counted(*arguments):
+        products.append(csr_array(*arguments))
+        return products[-1]
+
+    monkeypatch.setattr("scipy.sparse.csr_array", counted)
     dense = model.signal(latents)
     assert not products
     monkeypatch.setattr(data, "SPARSE_SIZE", 7 * 60)

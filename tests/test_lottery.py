@@ -4,6 +4,8 @@ import dataclasses
 
 import numpy as np
 import pytest
+from scipy import stats
+from scipy.integrate import quad
 
 import featlearn
 from featlearn import Experiment
@@ -31,6 +33,24 @@ def test_expected_sizes_against_draws(d, constants):
     assert abs(potential - expected.potential) < 4 * np.sqrt(expected.potential / d)
     assert abs(sure - expected.sure) < 4 * np.sqrt(expected.sure / d) + 0.08 * expected.sure
     assert expected_sets(1, d).empty == pytest.approx(np.exp(-expected_sets(1, d).sure))
+
+
+@pytest.mark.parametrize("d", [3, 5, 32, 500])
+def test_expected_sizes_by_the_laws_of_a_library(d):
+    limit = min(1.5 * np.log(d) / d, 1 - 1e-9)
+    share, rest = stats.beta(0.5, (d - 1) / 2), stats.beta(0.5, (d - 2) / 2)
+
+    def lone(q):
+        return share.pdf(q) * rest.cdf(min(limit / (1 - q), 1.0)) ** (d - 1)
+
+    expected = expected_sets(7, d)
+    assert expected.potential == pytest.approx(7 * share.sf(limit), rel=1e-9)
+    assert expected.sure == pytest.approx(7 * quad(lone, limit, 1 - 1e-9, limit=200)[0], rel=1e-9)
+
+
+def test_no_sure_set_where_no_share_is_large_enough():
+    expected = expected_sets(100, 3, sure=3.0, potential=2.0)
+    assert expected.sure == 0.0 and expected.empty == 1.0
 
 
 def test_fewer_than_three_features_have_no_law():

@@ -20,7 +20,6 @@ import sys
 import time
 
 from ..errors import InvalidInput
-from ..sweep import grid, load_grid, sweep
 from .common import (
     add_experiment_arguments,
     experiment_from,
@@ -52,6 +51,8 @@ def add_arguments(parser):
 
 def main(arguments):
     """Run it."""
+    from ..sweep import sweep
+
     experiments = _experiments(arguments)
     progress = SweepProgress(arguments.quiet)
     try:
@@ -76,6 +77,8 @@ def main(arguments):
 
 
 def _experiments(arguments):
+    from ..sweep import grid, load_grid
+
     if arguments.file:
         for name in ("preset", "config", "set", "seed", "grid"):
             value = getattr(arguments, name)

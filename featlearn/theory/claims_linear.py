@@ -8,7 +8,7 @@ on a linear representation beats the best linear head on x.
 import math
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
 from ..streams import generator
 from .claims_representation import floors
@@ -61,8 +61,9 @@ def atoms_by_chance(d, cosine=0.9, probability=1e-3):
     """
     if d == 1:
         return 1
-    share = stats.beta.sf(cosine**2, 0.5, (d - 1) / 2)
-    return min(d, int(stats.poisson.ppf(1 - probability, d * d * share)))
+    share = special.betaincc(0.5, (d - 1) / 2, cosine**2)
+    at_most = special.pdtr(np.arange(d), d * d * share)
+    return int(np.searchsorted(at_most, 1 - probability))
 
 
 def claim_t4(observed):

@@ -12,8 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.integrate import quad
-from scipy.special import ndtr
-from scipy.stats import beta
+from scipy.special import betainc, betaincc, betaln, ndtr
 
 from ..errors import InvalidInput
 from .moments import Split
@@ -57,13 +56,16 @@ def expected_sets(n_neurons, n_features, sure=1.5, potential=1.5):
     if d < 3:
         raise InvalidInput("n_features", d, "at least 3 for the law of the shares")
     least_sure, least_potential = (min(c * math.log(d) / d, 1.0) for c in (sure, potential))
+    # A share is Beta(1/2, (d-1)/2) distributed, and one of what it leaves Beta(1/2, (d-2)/2).
+    a, b = 0.5, (d - 1) / 2
 
     def density(share):
-        others = beta.cdf(min(least_potential / (1 - share), 1.0), 0.5, (d - 2) / 2)
-        return beta.pdf(share, 0.5, (d - 1) / 2) * others ** (d - 1)
+        others = betainc(a, b - 0.5, min(least_potential / (1 - share), 1.0))
+        log_density = (a - 1) * math.log(share) + (b - 1) * math.log1p(-share) - betaln(a, b)
+        return math.exp(log_density) * others ** (d - 1)
 
-    certain = n_neurons * quad(density, least_sure, 1 - 1e-9, limit=200)[0]
-    candidates = n_neurons * beta.sf(least_potential, 0.5, (d - 1) / 2)
+    certain = n_neurons * max(quad(density, least_sure, 1 - 1e-9, limit=200)[0], 0.0)
+    candidates = n_neurons * betaincc(a, b, least_potential)
     return ExpectedSets(float(candidates), certain, math.exp(-certain))
 
 

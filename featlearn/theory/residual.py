@@ -18,7 +18,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import binom
+from scipy.special import betaln, xlog1py, xlogy
 
 from .moments import negative_count, view_moments
 
@@ -154,7 +154,7 @@ def doubt_of(experiment):
     empty = n_neurons - filled
     log_negatives = math.log(negative_count(experiment))
     n = np.arange(filled + 1)
-    chance = binom.pmf(n, filled, s)
+    chance = _binomial(n, filled, s)
     # P(n | z_j ≠ 0) is proportional to n P(n).
     matched = n * chance / max(filled * s, 1e-300)
 
@@ -174,6 +174,12 @@ def doubt_of(experiment):
         return Doubt(*map(float, averages))
 
     return doubt
+
+
+def _binomial(k, n, p):
+    """Probability of k successes in n trials."""
+    log_choices = -math.log(n + 1) - betaln(n - k + 1, k + 1)
+    return np.exp(log_choices + xlogy(k, p) + xlog1py(n - k, -p))
 
 
 def noise_variance(moment, density, sparse, dense):
