@@ -107,4 +107,5 @@ def _softmax(logits, positive, statistics):
     negative_weight = weights.sum(axis=1)
     total = negative_weight + np.exp(positive - largest)
     weights /= total[:, None]
-    statistics[:] = np.stack([largest, negative_weight, total], axis=1)
+    for column, values in enumerate((largest, negative_weight, total)):
+        statistics[:, column] = values

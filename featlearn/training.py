@@ -151,8 +151,12 @@ def _draw(state, stream, n, work):
     noise = work(stream + " noise", shape, dtype) if keep_sample else anchors
     latents = model.draw_latents(generator(exp.seed, "latents", state.step, _SETS[stream]), n)
 
-    def fill(start):
-        rng = generator(exp.seed, stream, state.step, start // BLOCK_ROWS)
+    starts = range(0, n, BLOCK_ROWS)
+    # One after the other they are made in half the time.
+    rngs = [generator(exp.seed, stream, state.step, start // BLOCK_ROWS) for start in starts]
+
+    def fill(piece):
+        start, rng = piece
         rows = slice(start, start + BLOCK_ROWS)
         signal = model.signal(latents[rows], out=None if keys is anchors else keys[rows])
         model.draw_noise(rng, n, out=noise[rows])
@@ -160,8 +164,8 @@ def _draw(state, stream, n, work):
         views = augmentation.pair(rng, block, model, out=(anchors[rows], keys[rows]))
         return views.masks if keep_sample else ()
 
-    blocks = work.for_each(fill, range(0, n, BLOCK_ROWS))
-    masks = tuple(map(np.concatenate, zip(*blocks))) if keep_sample else ()
+    masks = work.for_each(fill, zip(starts, rngs))
+    masks = tuple(map(np.concatenate, zip(*masks))) if keep_sample else ()
     sample = Sample(latents, model.signal(latents), noise) if keep_sample else None
     return Views(anchors, keys, masks), sample
 

@@ -99,10 +99,11 @@ class RandomMask:
         keep = self.keep_probability
         mask = _bernoulli(rng, sample.signal.shape, keep)
         x = np.add(sample.signal, sample.noise, out=keys)
+        x *= 1 / keep
         np.multiply(x, mask, out=anchors)
         np.subtract(x, anchors, out=keys)
-        anchors *= 1 / keep
-        keys *= 1 / (1 - keep)
+        if keep != 0.5:
+            keys *= keep / (1 - keep)
         return Views(anchors, keys, (mask,))
 
     def moments(self, density, noise_variance):

@@ -113,8 +113,8 @@ CHANGES = {
     ],
     "views": [
         ("< np.float32(probability)", "> np.float32(probability)"),
-        ("anchors *= 1 / keep\n", "anchors *= keep\n"),
-        ("keys *= 1 / (1 - keep)\n", "keys *= 1 / keep\n"),
+        ("x *= 1 / keep\n", "x *= keep\n"),
+        ("if keep != 0.5:\n", "if keep > 1:\n"),
         ("np.subtract(x, anchors, out=keys)", "np.copyto(keys, anchors)"),
         ("x = np.add(sample.signal, sample.noise, out=keys)", "x = np.add(sample.signal, 0, out=keys)"),
         ("np.multiply(x, mask, out=anchors)", "np.copyto(anchors, x)"),
