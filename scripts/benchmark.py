@@ -1,11 +1,11 @@
 """Measure how fast featlearn trains: against the work no step can avoid, and against torch and JAX.
 
 The floor is five matrix products of the step's sizes, and its normals drawn on all threads. Every
-contestant runs in a process of its own; bursts of steps take turns, A B C C B A …, and a ratio is
-the median over rounds of the ratio within a round. featlearn's step is the whole one: data,
-gradient, update, bias schedule, and every quantity measured and written to a run directory at every
-step; the others record nothing. torch and JAX take part where they are installed:
-python -m pip install ".[peers]".
+contestant runs in a process of its own, a new one every two rounds; bursts of steps take turns,
+A B C C B A …, and a ratio is the median over rounds of the ratio within a round. featlearn's step is
+the whole one: data, gradient, update, bias schedule, and every quantity measured and written to a
+run directory at every step; the others record nothing. torch and JAX take part where they are
+installed: python -m pip install ".[peers]".
 
 examples:
   python scripts/benchmark.py --quick

@@ -223,9 +223,11 @@ def test_the_arena_lets_all_contestants_run(tiny, tmp_path):
     from featlearn.speed.arena import compete
 
     entries = {"a": ("floor", tiny), "b": ("featlearn", tiny)}
-    times, shares = compete(entries, tmp_path, threads=1, seconds=0, rounds=2)
-    assert all(times[label].shape == (2,) and (times[label] > 0).all() for label in entries)
+    times, shares = compete(entries, tmp_path, threads=1, seconds=0, rounds=3)
+    assert all(times[label].shape == (3,) and (times[label] > 0).all() for label in entries)
     assert set(shares["a"]) < set(shares["b"])
+    # Two rounds in one process, the third in another.
+    assert len(list(tmp_path.glob("*/config.json"))) == 2
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,8 @@
 Idle threads, those of BLAS above all, spin for a while on the cores that the next contestant needs,
 and a process keeps the number of threads it started with. So every contestant has a process of its
 own, sleeps while the others work, is given a moment of silence before its own turn, and follows on
-another one every second round.
+another one every second round. Processes that do the same differ by a few per cent all their life,
+by where their memory happens to lie; so after every two rounds all are replaced.
 """
 
 import contextlib
@@ -98,7 +99,7 @@ def _parts(seconds):
 
 
 def compete(entries, place, threads, seconds, rounds):
-    """Time contestants in turn, there and back: A B C C B A ….
+    """Time contestants in turn, there and back, A B C C B A, and again with new processes.
 
     Parameters
     ----------
@@ -118,20 +119,18 @@ def compete(entries, place, threads, seconds, rounds):
     shares : dict of str to dict of str to Statistic
         Seconds a step of every part, for those contestants that can be taken apart.
     """
-    with contextlib.ExitStack() as stack:
-        lanes = {}
-        for index, (label, (name, experiment)) in enumerate(entries.items()):
-            lanes[label] = stack.enter_context(Lane(threads))
-            lanes[label](_enter, name, experiment, place / str(index))
-        times = {label: [] for label in lanes}
-        shares = {label: [] for label, (name, _) in entries.items() if name in parts.DIVISIBLE}
-        turns = list(lanes.items())
-        for _ in range(rounds):
-            for label, lane in turns:
-                time.sleep(SILENCE)
-                times[label].append(lane(_burst, seconds))
-            turns.reverse()
-        for _ in range(max(rounds // 2, 2)):
+    times = {label: [] for label in entries}
+    shares = {label: [] for label, (name, _) in entries.items() if name in parts.DIVISIBLE}
+    for first in range(0, rounds, 2):
+        with contextlib.ExitStack() as stack:
+            lanes = {label: stack.enter_context(Lane(threads)) for label in entries}
+            for index, (label, (name, experiment)) in enumerate(entries.items()):
+                lanes[label](_enter, name, experiment, place / f"{first}-{index}")
+            there = list(lanes.items())
+            for turns in (there, there[::-1])[: rounds - first]:
+                for label, lane in turns:
+                    time.sleep(SILENCE)
+                    times[label].append(lane(_burst, seconds))
             for label in shares:
                 time.sleep(SILENCE)
                 shares[label].append(lanes[label](_parts, seconds))
