@@ -61,7 +61,7 @@ def atoms_by_chance(d, cosine=0.9, probability=1e-3):
     """
     if d == 1:
         return 1
-    share = special.betaincc(0.5, (d - 1) / 2, cosine**2)
+    share = special.betainc((d - 1) / 2, 0.5, 1 - cosine**2)
     at_most = special.pdtr(np.arange(d), d * d * share)
     return int(np.searchsorted(at_most, 1 - probability))
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.integrate import quad
-from scipy.special import betainc, betaincc, betaln, ndtr
+from scipy.special import betainc, betaln, ndtr
 
 from ..errors import InvalidInput
 from .moments import Split
@@ -65,7 +65,7 @@ def expected_sets(n_neurons, n_features, sure=1.5, potential=1.5):
         return math.exp(log_density) * others ** (d - 1)
 
     certain = n_neurons * max(quad(density, least_sure, 1 - 1e-9, limit=200)[0], 0.0)
-    candidates = n_neurons * betaincc(a, b, least_potential)
+    candidates = n_neurons * betainc(b, a, 1 - least_potential)
     return ExpectedSets(float(candidates), certain, math.exp(-certain))
 
 
