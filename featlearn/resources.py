@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from .errors import InvalidInput
-from .trajectory import row_bytes, rows_before
+from .trajectory import quantities, row_bytes, rows_before
 
 
 def memory_needed(experiment, in_memory=False):
@@ -133,4 +133,5 @@ def _disk(experiment):
 
 def _trajectory(experiment):
     rows = rows_before(experiment, experiment.n_steps + 1)
-    return {("n_steps", "record_every", "n_neurons", "n_features"): rows * row_bytes(experiment)}
+    row = row_bytes(quantities(experiment))
+    return {("n_steps", "record_every", "n_neurons", "n_features"): rows * row}

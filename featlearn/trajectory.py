@@ -52,9 +52,9 @@ def _bytes(shape, dtype):
     return math.prod(shape) * dtype.itemsize
 
 
-def row_bytes(experiment):
-    """Return the bytes of one row."""
-    return sum(_bytes(*each) for each in quantities(experiment).values())
+def row_bytes(quantities):
+    """Return the bytes of one row of some quantities."""
+    return sum(_bytes(*each) for each in quantities.values())
 
 
 def rows_before(experiment, step):
@@ -239,7 +239,7 @@ class DirectoryRecorder:
             for name, each in quantities(experiment).items()
             if _bytes(*each) < LARGE_BYTES
         }
-        self._room = max(FLUSH_BYTES // sum(_bytes(*each) for each in small.values()), 1)
+        self._room = max(FLUSH_BYTES // row_bytes(small), 1)
         self._gathered, self._rows = _empty(small, self._room), 0
         self._flushed = time.monotonic()
 

@@ -105,7 +105,7 @@ def test_the_sparse_product_is_the_dense_one(dtype, density, seed, monkeypatch):
     model = SparseCodingModel(dictionary, density, 0.2)
     latents = model.draw_latents(rng, 50)
     products = []
-    
+
     def counted(*arguments):
         products.append(csr_array(*arguments))
         return products[-1]
