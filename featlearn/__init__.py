@@ -1,5 +1,8 @@
 """featlearn: a theory simulator of feature learning in contrastive self-supervised learning."""
 
+import importlib
+
+from . import moved
 from .alignment import cosines, lottery_sets, neurons_per_atom, sparse_share, support
 from .data import Sample, SparseCodingModel, make_dictionary
 from .errors import (
@@ -11,15 +14,15 @@ from .errors import (
     WriteFailed,
 )
 from .experiment import PRESETS, Experiment, preset
-from .explain import SMALL_WORLD, ExplainedStep, explain_step
+from .explain.update import SMALL_WORLD, ExplainedStep, explain_step
 from .gradient import ContrastiveGradient, contrastive_gradient
 from .loop import train
 from .network import features, forward
 from .probing import shared_cosines
-from .rundir import load_run
+from .recording.rundir import load_run
+from .recording.trajectory import Run
 from .summary import Summary, summarize
 from .training import TrainingState, draw_batch, evaluate, init, step
-from .trajectory import Run
 from .views import (
     CorrelatedNoise,
     IndependentMasks,
@@ -29,3 +32,22 @@ from .views import (
 )
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name):
+    """Load a subpackage where it is first used: ``featlearn.theory``, ``featlearn.sweep``, …"""
+    if name in _SUBPACKAGES or f"{__name__}.{name}" in moved.MOVED:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+_SUBPACKAGES = (
+    "compute",
+    "explain",
+    "plotting",
+    "recording",
+    "reports",
+    "speed",
+    "sweeps",
+    "theory",
+)

@@ -10,8 +10,8 @@ import warnings
 
 import numpy as np
 
+from .compute.workspace import Workspace
 from .errors import InvalidInput
-from .workspace import Workspace
 
 
 def alignment(weights, dictionary, work=None):

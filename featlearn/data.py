@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .compute.gaussian import fill_normal
+from .compute.workspace import few_rows
 from .errors import InvalidInput
-from .gaussian import fill_normal
-from .workspace import few_rows
 
 # From so many numbers in M on, and up to this density, z Mᵀ takes less time as a sparse product.
 SPARSE_SIZE, SPARSE_DENSITY = 1 << 17, 0.1

@@ -15,10 +15,10 @@ from functools import cached_property
 
 import numpy as np
 
+from .compute.workspace import Workspace, few_rows
 from .errors import InvalidInput
 from .loss import Contrast, contrast
 from .network import Activations, forward
-from .workspace import Workspace, few_rows
 
 
 @dataclass(frozen=True)

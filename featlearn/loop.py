@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 
 from .alignment import alignment, dense_norm
+from .compute.processes import team_for
+from .compute.workspace import Workspace
 from .errors import InvalidInput, RunDirectoryError, TrainingDiverged
 from .experiment import Experiment
-from .resources import check_memory, largest_array, memory_needed
-from .rundir import RunDirectory, load_run, read_status
-from .team import team_for
-from .trajectory import MemoryRecorder, Run
+from .recording.resources import check_memory, largest_array, memory_needed
+from .recording.rundir import RunDirectory, load_run, read_status
+from .recording.trajectory import MemoryRecorder, Run
 from .training import evaluate, init, require_finite, step
-from .workspace import Workspace
 
 CHECKPOINT_SECONDS = 20.0
 

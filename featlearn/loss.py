@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .workspace import Workspace
+from .compute.workspace import Workspace
 
 
 class Contrast(NamedTuple):

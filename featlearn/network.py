@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .workspace import Workspace
+from .compute.workspace import Workspace
 
 
 class Activations(NamedTuple):

@@ -12,9 +12,9 @@ from .alignment import (
     neurons_per_atom,
     sparse_share,
 )
+from .compute.streams import generator
 from .probing import ProbeResult, SharedCosines, probe, shared_cosines
 from .schedule import root_mean_square
-from .streams import generator
 from .training import make_model
 
 # A neuron is pure, and an atom learned, from this cosine on.

@@ -7,14 +7,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .compute.streams import generator
+from .compute.workspace import Workspace, few_rows
 from .data import Sample, SparseCodingModel, make_dictionary
-from .errors import InvalidInput, TrainingDiverged
+from .errors import TrainingDiverged
 from .experiment import Experiment
 from .gradient import contrastive_gradient
 from .schedule import BiasSchedule, root_mean_square
-from .streams import generator
 from .views import Views, make_augmentation
-from .workspace import Workspace, few_rows
 
 # Rows of a batch that share one random stream. Part of what a seed means: the bits of every run
 # depend on it. 64 rows of 1024 float32 stay in a core's cache.
@@ -139,9 +139,7 @@ def draw_batch(state, work=None):
 def _draw(state, stream, n, work):
     """Draw n samples and their views; noise and masks block by block on the threads of a pool."""
     exp, model = state.experiment, state.model
-    augmentation = make_augmentation(
-        exp.augmentation, exp.keep_probability, exp.noise_correlation
-    )
+    augmentation = make_augmentation(exp.augmentation, exp.keep_probability, exp.noise_correlation)
     keep_sample = work is None
     work = work or Workspace()
     shape, dtype = (n, exp.n_inputs), model.dictionary.dtype

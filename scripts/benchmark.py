@@ -21,11 +21,11 @@ from functools import partial
 from pathlib import Path
 
 from featlearn import Experiment
+from featlearn.compute.threads import thread_count
 from featlearn.errors import InvalidInput
 from featlearn.speed import growth, memory, peers, sparse, table
-from featlearn.speed.arena import Statistic, alone, compete
-from featlearn.speed.contestants import flops, recording_cost
-from featlearn.threads import thread_count
+from featlearn.speed.subjects import flops, recording_cost
+from featlearn.speed.timing import Statistic, alone, compete
 
 SIZES = ("64/1024/256/512", "32/1024/192/512", "128/4096/512/512")
 GOALS = {

@@ -18,14 +18,14 @@ from pathlib import Path
 from featlearn import Experiment, plotting, preset
 from featlearn.commands.common import Progress
 from featlearn.commands.reproduce import TwinProgress
+from featlearn.compute.workers import OwnWorkers
 from featlearn.errors import FeatlearnError, InvalidInput
 from featlearn.loop import train_or_resume
 from featlearn.plotting.gallery import GALLERY
-from featlearn.reproduction import train_twins
-from featlearn.results import load_results
+from featlearn.reports.reproduction import train_twins
 from featlearn.speed.table import read as read_speed
-from featlearn.theory.exponents import scaling_panels
-from featlearn.workers import OwnWorkers
+from featlearn.sweeps.results import load_results
+from featlearn.theory.predictions.exponents import scaling_panels
 
 # Small enough to train while one waits; large enough that d1 ≫ d and every neuron has rivals.
 STUDY = Experiment(

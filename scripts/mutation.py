@@ -94,7 +94,7 @@ CHANGES = {
         ("if not (biases >= 0).all():", "if not (biases > 0).all():"),
         ("if not (biases >= 0).all():", "if (biases < -1).any():"),
     ],
-    "gaussian": [
+    "compute/gaussian": [
         ("r += np.float32(0.5)", "r += np.float32(0.0)", "Makes a draw infinite once in 2³² draws; nothing draws as many."),
         ("r *= np.float32(-2)", "r *= np.float32(-1)"),
         ("np.float32(scale)", "np.float32(scale * scale)"),
@@ -194,7 +194,7 @@ CHANGES = {
         ("state.weight_norms, norms, state.initial_norm", "norms, norms, state.initial_norm"),
         ("step=state.step + 1", "step=state.step + 2"),
         ("weights, weights, dtype=np.float64)", "weights, weights)"),
-        ("        exp.augmentation, exp.keep_probability, exp.noise", "        exp.augmentation, 0.5, exp.noise"),
+        ("(exp.augmentation, exp.keep_probability, exp.noise", "(exp.augmentation, 0.5, exp.noise"),
         ("            exp.stop_gradient,\n", "            True,\n"),
         ("            exp.temperature,\n", "            1.0,\n"),
         ("            batch.negatives,\n", "            None,\n"),
@@ -212,9 +212,12 @@ def caught(mutation, place):
         path = tree / "featlearn" / f"{mutation.file}.py"
         source = path.read_text(encoding="utf-8")
         if source.count(mutation.old) != 1:
-            raise SystemExit(f"{mutation.file}: {mutation.old!r} occurs {source.count(mutation.old)} times")
+            raise SystemExit(
+                f"{mutation.file}: {mutation.old!r} occurs {source.count(mutation.old)} times"
+            )
         path.write_text(source.replace(mutation.old, mutation.new), encoding="utf-8")
-    first = [mutation.file] if mutation is not None and mutation.file in TESTS else []
+    name = Path(mutation.file).name if mutation is not None else ""
+    first = [name] if name in TESTS else []
     order = first + [name for name in TESTS if name not in first]
     environment = {**os.environ, "PYTHONPATH": str(tree), "OPENBLAS_NUM_THREADS": "1"}
     environment["PYTHONDONTWRITEBYTECODE"] = "1"

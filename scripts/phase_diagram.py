@@ -22,10 +22,10 @@ from featlearn.commands.common import interruptible
 from featlearn.commands.sweep import SweepProgress
 from featlearn.errors import FeatlearnError
 from featlearn.plotting import decoupling_diagram, save
-from featlearn.results import load_results
-from featlearn.sweep import grid, sweep
-from featlearn.theory.crossing import crossing, noise_margin
-from featlearn.theory.saturation import saturation_growth
+from featlearn.sweeps.results import load_results
+from featlearn.sweeps.sweep import grid, sweep
+from featlearn.theory.predictions.crossing import crossing, noise_margin
+from featlearn.theory.predictions.saturation import saturation_growth
 
 SEEDS = (0, 1, 2)
 # Long enough for the norms to saturate and the biases to reach their cap at every point.
@@ -108,9 +108,7 @@ def panels(quick=False):
         "temperature": grid(
             SHARED, {"initial_norm": [0.08, 0.24], "temperature": temperature, **seed}
         ),
-        "large": [
-            LARGE.replace(noise_factor=level, noise_correlation=rho) for level, rho in large
-        ],
+        "large": [LARGE.replace(noise_factor=level, noise_correlation=rho) for level, rho in large],
     }
     if quick:
         found = {name: [_shrunk(e, name) for e in group] for name, group in found.items()}

@@ -44,7 +44,9 @@ def report(single, double):
     lines.append(f"{f'difference at step {last}':45} {difference[-1]:.2e}")
     loss = np.abs(single["loss"] - double["loss"]) / np.maximum(np.abs(double["loss"]), 1e-300)
     lines.append(f"{'largest relative difference of the loss':45} {loss.max():.2e}")
-    winners = [cosines(r["alignment"][-1], r["weight_norm"][-1]).argmax(axis=1) for r in (single, double)]
+    winners = [
+        cosines(r["alignment"][-1], r["weight_norm"][-1]).argmax(axis=1) for r in (single, double)
+    ]
     same = np.mean(winners[0] == winners[1])
     lines.append(f"{'neurons whose best atom is the same':45} {same:.1%}")
     lines.append(f"\n{'learned':25} {'float32':>10} {'float64':>10}")

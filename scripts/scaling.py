@@ -31,10 +31,10 @@ from featlearn.alignment import best_cosine_of_atoms, cosines
 from featlearn.commands.common import Progress
 from featlearn.errors import FeatlearnError
 from featlearn.plotting import save, scaling_fits
-from featlearn.results import load_results, results_table
-from featlearn.theory.exponents import scaling_exponents, scaling_panels
-from featlearn.theory.softmax_plateau import softmax_plateau
-from featlearn.theory.stages import predict_stages
+from featlearn.sweeps.results import load_results, results_table
+from featlearn.theory.predictions.exponents import scaling_exponents, scaling_panels
+from featlearn.theory.predictions.softmax_plateau import softmax_plateau
+from featlearn.theory.predictions.stages import predict_stages
 
 SIZES, LONG, QUICK = (16, 32, 64, 128), (256,), (8, 12, 16)
 RATE, STAGE_ONE = 1.0, 4.0

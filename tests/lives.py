@@ -6,7 +6,8 @@ import resource
 import signal
 
 import featlearn
-from featlearn import loop, trajectory
+from featlearn import loop
+from featlearn.recording import trajectory
 
 _server = multiprocessing.get_context("forkserver")
 _server.set_forkserver_preload(["featlearn.commands", "lives"])

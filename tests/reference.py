@@ -41,8 +41,7 @@ def loss(weights, biases, anchors, keys, temperature, negatives=None, second=Non
     for p, anchor in enumerate(anchors):
         h = embed(weights, biases, anchor)
         similarities = [
-            math.fsum(a * c for a, c in zip(h, embed(other_weights, other_biases, x)))
-            / temperature
+            math.fsum(a * c for a, c in zip(h, embed(other_weights, other_biases, x))) / temperature
             for x in candidates(p, keys, negatives)
         ]
         _, log_total = softmax(similarities)

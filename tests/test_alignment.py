@@ -74,17 +74,13 @@ def test_the_support_of_a_neuron():
 
 def test_lottery_sets_by_hand():
     # log d / d = 0.3466 at d = 4, so a winner has q ≥ 0.52 at 1.5, and ≥ 0.17 at 0.5.
-    squares = np.array(
-        [[0.55, 0.45, 0, 0], [0.51, 0.49, 0, 0], [0.1, 0.2, 0.7, 0], [0, 0, 0, 0]]
-    )
+    squares = np.array([[0.55, 0.45, 0, 0], [0.51, 0.49, 0, 0], [0.1, 0.2, 0.7, 0], [0, 0, 0, 0]])
     alpha = np.sqrt(squares) * [1, -1, 1, -1] * 7.0
     potential, sure = lottery_sets(alpha)
     np.testing.assert_array_equal(potential, [[1, 0, 0, 0], [0] * 4, [0, 0, 1, 0], [0] * 4])
     np.testing.assert_array_equal(sure, potential)
     potential, sure = lottery_sets(alpha, sure=1.5, potential=0.5)
-    np.testing.assert_array_equal(
-        potential, [[1, 1, 0, 0], [1, 1, 0, 0], [0, 1, 1, 0], [0] * 4]
-    )
+    np.testing.assert_array_equal(potential, [[1, 1, 0, 0], [1, 1, 0, 0], [0, 1, 1, 0], [0] * 4])
     assert not sure.any(), "each has a rival"
     potential, sure = lottery_sets(alpha, sure=1.0, potential=1.45)
     np.testing.assert_array_equal(potential[:2], [[1, 0, 0, 0], [1, 0, 0, 0]])

@@ -9,11 +9,11 @@ import zipfile
 
 import numpy as np
 import pytest
+from test_experiment import BAD_FILES
 
 import featlearn
 from featlearn.commands import main
-from featlearn.trajectory import HEADER_BYTES
-from test_experiment import BAD_FILES
+from featlearn.recording.trajectory import HEADER_BYTES
 
 SMALL = featlearn.Experiment(
     n_features=4, n_inputs=16, n_neurons=6, batch_size=8, n_steps=20, bias_cap=0.7, seed=4
@@ -123,7 +123,9 @@ TOO_LARGE = {
 
 
 @pytest.mark.parametrize("settings", TOO_LARGE, ids="-".join)
-def test_sizes_that_do_not_fit_are_refused_before_anything_is_allocated(refused, tmp_path, settings):
+def test_sizes_that_do_not_fit_are_refused_before_anything_is_allocated(
+    refused, tmp_path, settings
+):
     SMALL.save(tmp_path / "small.json")
     arguments = [word for setting in settings for word in ("--set", setting)]
     said = refused("run", "--config", "small.json", *arguments, "--out", "large")
@@ -200,7 +202,6 @@ def recorded(tmp_path_factory):
     with pytest.raises(KeyboardInterrupt):
         featlearn.train(SMALL, folder / "stopped", progress=stop)
     # Stopped without a last checkpoint, as by kill -9; then once more in the usual way.
-    import signal
 
     with pytest.raises(KeyboardInterrupt):
         featlearn.train(
@@ -364,7 +365,9 @@ DAMAGES = {
         "loss.npy: is damaged",
     ),
     "loss: endless": (
-        write(LOSS, header("{'descr': '<f8', 'fortran_order': False, 'shape': (9" + "9" * 25 + ",)}")),
+        write(
+            LOSS, header("{'descr': '<f8', 'fortran_order': False, 'shape': (9" + "9" * 25 + ",)}")
+        ),
         "loss.npy: is damaged",
     ),
     "loss: unclosed": (write(LOSS, header("{'descr': (((")), "loss.npy: is damaged"),

@@ -7,9 +7,9 @@ import pytest
 
 import featlearn
 from featlearn import Experiment
-from featlearn.theory.balance import forces_of, measured_balance, pure_balance
-from featlearn.theory.claims_stage_three import claim_stage_three
-from featlearn.theory.observed import Observed
+from featlearn.theory.claims.observed import Observed
+from featlearn.theory.claims.stage_three import claim_stage_three
+from featlearn.theory.predictions.balance import forces_of, measured_balance, pure_balance
 from featlearn.training import evaluate, init, make_model, step
 
 SMALL = Experiment(
@@ -31,7 +31,7 @@ def pure_network(experiment, strength, threshold):
         own = atoms == j
         norms[own] *= np.sqrt(strength * experiment.temperature / np.square(norms[own]).sum())
     signs = rng.choice([-1.0, 1.0], experiment.n_neurons)
-    weights = ((signs * norms)[:, None] * make_model(experiment).dictionary.T[atoms])
+    weights = (signs * norms)[:, None] * make_model(experiment).dictionary.T[atoms]
     return weights, threshold * norms
 
 

@@ -10,8 +10,9 @@ import pytest
 import featlearn
 from featlearn import plotting
 from featlearn.errors import InvalidInput
-from featlearn.speed import contestants, growth, memory, parts, peers, sparse, table
-from featlearn.speed.arena import Statistic
+from featlearn.speed import growth, memory, parts, peers, sparse, table
+from featlearn.speed import subjects as contestants
+from featlearn.speed.timing import Statistic
 
 SCRIPT = Path(__file__).parent.parent / "scripts" / "benchmark.py"
 
@@ -220,7 +221,7 @@ def test_the_script_measures_in_processes_of_their_own(script, tmp_path, capsys,
 
 
 def test_the_arena_lets_all_contestants_run(tiny, tmp_path):
-    from featlearn.speed.arena import compete
+    from featlearn.speed.timing import compete
 
     entries = {"a": ("floor", tiny), "b": ("featlearn", tiny)}
     times, shares = compete(entries, tmp_path, threads=1, seconds=0, rounds=3)

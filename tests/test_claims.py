@@ -7,16 +7,16 @@ import pytest
 from scipy import stats
 
 import featlearn
+from featlearn.compute.streams import generator
 from featlearn.errors import InvalidInput
-from featlearn.streams import generator
 from featlearn.theory import check, check_pair
-from featlearn.theory.boundaries import find_boundaries
-from featlearn.theory.claims_decoupling import correlation
-from featlearn.theory.claims_linear import atoms_by_chance, random_best_cosine
-from featlearn.theory.claims_representation import claim_t1, claim_t2, claim_t3, crowd_bound
-from featlearn.theory.crossing import crossing, noise_margin
-from featlearn.theory.floors import bayes_floor, linear_floor
-from featlearn.theory.observed import Observed
+from featlearn.theory.claims.boundaries import find_boundaries
+from featlearn.theory.claims.decoupling import correlation
+from featlearn.theory.claims.linear import atoms_by_chance, random_best_cosine
+from featlearn.theory.claims.observed import Observed
+from featlearn.theory.claims.representation import claim_t1, claim_t2, claim_t3, crowd_bound
+from featlearn.theory.predictions.crossing import crossing, noise_margin
+from featlearn.theory.predictions.floors import bayes_floor, linear_floor
 
 EXPERIMENT = featlearn.Experiment(
     n_features=16,

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import featlearn
-from featlearn.theory.claims_stage_one import claim_plateau, claim_stage_one, linear_rows
-from featlearn.theory.observed import Observed
+from featlearn.theory.claims.observed import Observed
+from featlearn.theory.claims.stage_one import claim_plateau, claim_stage_one, linear_rows
 
 LINEAR = featlearn.Experiment(
     n_features=8,

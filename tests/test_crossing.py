@@ -11,12 +11,12 @@ from featlearn.theory import (
     initial_split,
     limiting_ratio,
     noise_margin,
-    predict_stage_one,
     preconditions,
+    predict_stage_one,
     saturation_growth,
     unmet,
 )
-from featlearn.theory.crossing import stage_one_growth, stage_one_steps
+from featlearn.theory.predictions.crossing import stage_one_growth, stage_one_steps
 
 FULL = os.environ.get("FEATLEARN_FULL") == "1"
 SMALL = Experiment(

@@ -12,7 +12,7 @@ from scipy.special import ndtr
 
 import featlearn
 from featlearn.network import forward
-from featlearn.theory.stage_one import predict_stage_one, stage_one_matrix
+from featlearn.theory.predictions.stage_one import predict_stage_one, stage_one_matrix
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = Path(featlearn.__file__).parent

@@ -79,9 +79,7 @@ def test_runs_at_the_edges_stay_finite(name, stop_gradient, dtype):
     if name == "all inactive":
         silent = run["stage"] > 1
         assert silent.any() and not run["active_fraction"][silent].any()
-        np.testing.assert_allclose(
-            run["loss"][silent], e.temperature * math.log(16), rtol=1e-12
-        )
+        np.testing.assert_allclose(run["loss"][silent], e.temperature * math.log(16), rtol=1e-12)
         # What is left is the decay.
         norms = run["weight_norm"][silent].astype(float)
         shrinking = (1 - e.learning_rate * e.weight_decay) ** np.arange(len(norms))

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import featlearn
-from featlearn.explain import SMALL_WORLD
-from featlearn.explain_check import check_gradient, held_loss
+from featlearn.explain.gradient_check import check_gradient, held_loss
+from featlearn.explain.update import SMALL_WORLD
 from featlearn.training import draw_batch, evaluate, init, step
 
 VARIANTS = [

@@ -5,8 +5,8 @@ import pytest
 from scipy import stats
 
 import featlearn
-from featlearn.gaussian import fill_normal
-from featlearn.streams import generator
+from featlearn.compute.gaussian import fill_normal
+from featlearn.compute.streams import generator
 
 
 def drawn(shape, scale=1.0, seed=0):

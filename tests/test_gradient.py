@@ -8,9 +8,9 @@ import reference
 
 import featlearn
 from featlearn import InvalidInput, contrastive_gradient
+from featlearn.compute.workspace import Workspace
 from featlearn.data import SparseCodingModel, make_dictionary
 from featlearn.views import AUGMENTATIONS, make_augmentation
-from featlearn.workspace import Workspace
 
 D, D1, M, B, K = 3, 7, 4, 5, 3
 TAU = 0.7

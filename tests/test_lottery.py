@@ -10,11 +10,11 @@ from scipy.integrate import quad
 import featlearn
 from featlearn import Experiment
 from featlearn.alignment import lottery_sets
-from featlearn.theory.claims_lottery import claim_lottery
-from featlearn.theory.lottery import expected_sets, leading_probability, memory
-from featlearn.theory.moments import attraction, view_moments
-from featlearn.theory.observed import Observed
-from featlearn.theory.stage_one import initial_split, predict_stage_one
+from featlearn.theory.claims.lottery import claim_lottery
+from featlearn.theory.claims.observed import Observed
+from featlearn.theory.predictions.lottery import expected_sets, leading_probability, memory
+from featlearn.theory.predictions.moments import attraction, view_moments
+from featlearn.theory.predictions.stage_one import initial_split, predict_stage_one
 
 SMALL = Experiment(
     n_features=16, n_inputs=256, n_neurons=64, batch_size=256, n_steps=130, learning_rate=0.5,

@@ -9,14 +9,14 @@ from scipy import integrate as quadrature
 
 import featlearn
 from featlearn import Experiment
-from featlearn.theory import mean_field
-from featlearn.theory.claims_stage_two import claim_stage_two
-from featlearn.theory.drift import MeanFieldLaw
-from featlearn.theory.neuron_moments import moments, response
-from featlearn.theory.observed import Observed
-from featlearn.theory.plateau import view_noise
-from featlearn.theory.starting_point import starting_point, starting_point_of_state
-from featlearn.theory.winners import compare_winners
+from featlearn.theory.claims.observed import Observed
+from featlearn.theory.claims.stage_two import claim_stage_two
+from featlearn.theory.predictions import mean_field
+from featlearn.theory.predictions.drift import MeanFieldLaw
+from featlearn.theory.predictions.neuron_moments import moments, response
+from featlearn.theory.predictions.plateau import view_noise
+from featlearn.theory.predictions.starting_point import starting_point, starting_point_of_state
+from featlearn.theory.predictions.winners import compare_winners
 from featlearn.training import make_model
 from featlearn.views import make_augmentation
 
@@ -288,7 +288,9 @@ def test_a_long_leap_agrees_with_single_steps(run, monkeypatch):
     leaps = mean_field.integrate(SMALL, start, steps)
     monkeypatch.setattr(mean_field, "_LONGEST_LEAP", 1)
     single = mean_field.integrate(SMALL, start, steps)
-    np.testing.assert_allclose(leaps.alignment, single.alignment, atol=2e-3 * single.alignment.max())
+    np.testing.assert_allclose(
+        leaps.alignment, single.alignment, atol=2e-3 * single.alignment.max()
+    )
     np.testing.assert_allclose(leaps.bias, single.bias, rtol=2e-3)
     np.testing.assert_allclose(leaps.dense_norm, single.dense_norm, rtol=2e-3)
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from featlearn import features, forward, threads
+from featlearn import features, forward
+from featlearn.compute import threads
 
 
 def relu(x):
@@ -27,7 +28,9 @@ def test_features_are_two_relus(dtype, seed):
 
 def test_at_the_threshold_a_neuron_is_active_and_silent():
     """|u| = b takes the ≥ convention; the output is 0 there from both sides."""
-    a = forward(np.array([[1.0]]), np.array([0.5]), np.array([[0.5], [-0.5], [0.75], [-0.75], [0.25]]))
+    a = forward(
+        np.array([[1.0]]), np.array([0.5]), np.array([[0.5], [-0.5], [0.75], [-0.75], [0.25]])
+    )
     np.testing.assert_array_equal(a.active.ravel(), [1, 1, 1, 1, 0])
     np.testing.assert_array_equal(a.features.ravel(), [0, 0, 0.25, -0.25, 0])
 

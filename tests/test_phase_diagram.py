@@ -8,7 +8,7 @@ import pytest
 
 from featlearn import InvalidInput
 from featlearn.plotting import decoupling_diagram
-from featlearn.results import load_results
+from featlearn.sweeps.results import load_results
 
 SCRIPT = Path(__file__).parent.parent / "scripts" / "phase_diagram.py"
 

@@ -7,13 +7,13 @@ import pytest
 
 from featlearn import preset
 from featlearn.commands import main
+from featlearn.compute.workspace import Workspace
 from featlearn.theory import plan, preconditions, suggest
-from featlearn.theory.plateau import plateau
-from featlearn.theory.stage_one import initial_split, predict_stage_one
-from featlearn.theory.stages import linear_phase, predict_stages
-from featlearn.theory.plan import TARGET_MARGIN
+from featlearn.theory.predictions.plan import TARGET_MARGIN
+from featlearn.theory.predictions.plateau import plateau
+from featlearn.theory.predictions.stage_one import initial_split, predict_stage_one
+from featlearn.theory.predictions.stages import linear_phase, predict_stages
 from featlearn.training import init, step
-from featlearn.workspace import Workspace
 
 
 @pytest.mark.parametrize(

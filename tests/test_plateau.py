@@ -7,13 +7,13 @@ import pytest
 
 import featlearn
 from featlearn import Experiment
-from featlearn.theory.linear_network import rotation_test, spectrum_spread
-from featlearn.theory.moments import view_moments
-from featlearn.theory.plateau import plateau
-from featlearn.theory.residual import Doubt, doubt_of, residual_moments, tilted_key
-from featlearn.theory.softmax_plateau import softmax_plateau
-from featlearn.theory.stages import linear_phase
-from featlearn.workspace import Workspace
+from featlearn.compute.workspace import Workspace
+from featlearn.theory.predictions.linear_network import rotation_test, spectrum_spread
+from featlearn.theory.predictions.moments import view_moments
+from featlearn.theory.predictions.plateau import plateau
+from featlearn.theory.predictions.residual import Doubt, doubt_of, residual_moments, tilted_key
+from featlearn.theory.predictions.softmax_plateau import softmax_plateau
+from featlearn.theory.predictions.stages import linear_phase
 
 SMALL = Experiment(
     n_features=16,
@@ -197,9 +197,7 @@ def test_views_that_share_dense_noise_are_refused(augmentation):
 def test_a_linear_network_singles_out_no_feature(small):
     rng = np.random.default_rng(1)
     linear = featlearn.train(
-        small.replace(
-            stage_one_growth=None, initial_norm=1.0, learning_rate=0.3, batch_size=300
-        )
+        small.replace(stage_one_growth=None, initial_norm=1.0, learning_rate=0.3, batch_size=300)
     )
     result = rotation_test(linear["alignment"][-1], rng)
     assert result.p_value > 0.01

@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from figure_checks import assert_sound
 from matplotlib.figure import Figure
 
 import featlearn
@@ -13,8 +14,6 @@ from featlearn import plotting
 from featlearn.commands import main
 from featlearn.errors import InvalidInput
 from featlearn.plotting.canvas import stage_starts, thinned
-
-from figure_checks import assert_sound
 
 
 @pytest.fixture(scope="session")

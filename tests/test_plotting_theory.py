@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from figure_checks import assert_sound
 from scipy.integrate import trapezoid
 
 import featlearn
@@ -12,8 +13,6 @@ from featlearn.plotting.animation import atom_positions, neuron_positions
 from featlearn.plotting.lottery import initial_ranks
 from featlearn.plotting.spectrum import semicircle
 from featlearn.plotting.tables import cell_edges, grid_means
-
-from figure_checks import assert_sound
 
 
 @pytest.fixture(scope="session")
@@ -67,7 +66,7 @@ def test_the_spectrum_has_its_predicted_lines(small):
     run = featlearn.train(small.replace(stage_one_growth=None, n_steps=60))
     figure = plotting.spectrum_and_plateau(run)
     assert_sound(figure)
-    from featlearn.theory.softmax_plateau import softmax_plateau
+    from featlearn.theory.predictions.softmax_plateau import softmax_plateau
 
     lines = [line.get_ydata()[0] for line in figure.axes[0].lines if line.get_linestyle() == "--"]
     expected = softmax_plateau(run.experiment)

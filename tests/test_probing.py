@@ -75,7 +75,9 @@ def test_what_a_representation_is_a_function_of(seed):
     model = a_model(0.5)
     rng = np.random.default_rng(seed)
     sparse = model.dictionary.T.copy()
-    shared = shared_cosines(sparse, np.zeros(D), SparseCodingModel(model.dictionary, 0.9, 1e-6), rng)
+    shared = shared_cosines(
+        sparse, np.zeros(D), SparseCodingModel(model.dictionary, 0.9, 1e-6), rng
+    )
     assert shared.same_latents > 0.999 and abs(shared.same_noise) < 0.1
     dense = rng.standard_normal((40, D1))
     dense -= dense @ model.dictionary @ model.dictionary.T

@@ -10,7 +10,7 @@ import featlearn
 from featlearn import plotting
 from featlearn.commands import build_parser, main
 from featlearn.commands.common import experiment_from
-from featlearn.report import commands
+from featlearn.reports.html import commands
 
 
 @pytest.fixture

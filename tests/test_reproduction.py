@@ -12,11 +12,11 @@ import pytest
 
 from featlearn import InvalidInput, RunDirectoryError, TrainingDiverged, WriteFailed
 from featlearn.commands.reproduce import TwinProgress
-from featlearn.files import read_json
-from featlearn.reproduction import TWINS, train_twins
-from featlearn.rundir import last_row, load_run, read_status
+from featlearn.compute.workers import OwnWorkers
+from featlearn.recording.files import read_json
+from featlearn.recording.rundir import last_row, load_run, read_status
+from featlearn.reports.reproduction import TWINS, train_twins
 from featlearn.summary import summarize
-from featlearn.workers import OwnWorkers
 
 
 @pytest.fixture
@@ -102,7 +102,9 @@ def test_an_interrupted_reproduction_goes_on(base, tmp_path):
     places = [tmp_path / name for name in TWINS.values()]
     steps = [0, 0]
     for _ in range(2):
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
         deadline = time.monotonic() + 60
         rows = [None, None]
         while not all(row and row["step"] > step for row, step in zip(rows, steps)):

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import featlearn
-from featlearn import resources, team
+from featlearn.compute import processes as team
+from featlearn.recording import resources
 
 BASE = featlearn.Experiment(
     n_features=16, n_inputs=256, n_neurons=64, batch_size=256, n_steps=40, bias_cap=0.6

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 import featlearn
-from featlearn import RunDirectoryError, checkpoint, loop, rundir, trajectory
+from featlearn import RunDirectoryError, loop
 from featlearn.errors import WriteFailed
-from featlearn.rundir import read_status
-from featlearn.trajectory import quantities
-
+from featlearn.recording import checkpoint, rundir, trajectory
+from featlearn.recording.rundir import read_status
+from featlearn.recording.trajectory import quantities
 
 ROWS = 51
 

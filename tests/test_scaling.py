@@ -8,8 +8,13 @@ import pytest
 
 from featlearn import InvalidInput
 from featlearn.plotting import scaling_fits
-from featlearn.results import load_results
-from featlearn.theory.exponents import QUANTITIES, fit_exponent, scaling_exponents, scaling_panels
+from featlearn.sweeps.results import load_results
+from featlearn.theory.predictions.exponents import (
+    QUANTITIES,
+    fit_exponent,
+    scaling_exponents,
+    scaling_panels,
+)
 
 SCRIPT = runpy.run_path(Path(__file__).parent.parent / "scripts" / "scaling.py")
 
@@ -55,7 +60,10 @@ def test_the_script_writes_its_table_and_figure_and_goes_on(tmp_path, capsys):
     table = load_results(written[0])
     for d in np.unique(table["n_features"]):
         of_size = table[table["n_features"] == d]
-        measured, predicted = of_size["stage_one_steps"].mean(), of_size["stage_one_predicted"].mean()
+        measured, predicted = (
+            of_size["stage_one_steps"].mean(),
+            of_size["stage_one_predicted"].mean(),
+        )
         assert measured == pytest.approx(predicted, rel=0.1)
     panels = scaling_panels(table)
     assert len(scaling_fits(panels).axes) == len(panels) >= 3

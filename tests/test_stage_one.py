@@ -14,7 +14,7 @@ from featlearn.theory import (
     stage_one_matrix,
     view_moments,
 )
-from featlearn.theory.moments import Split
+from featlearn.theory.predictions.moments import Split
 
 FULL = os.environ.get("FEATLEARN_FULL") == "1"
 VARIANTS = [
@@ -90,8 +90,10 @@ def test_sampling_noise_of_one_step(variant, negatives, stop_gradient):
     weights = np.concatenate(starts)
     arguments = 1 if stop_gradient else 2
     cross = view_moments(experiment).cross
-    mean = arguments * attraction(experiment) * np.concatenate(
-        [part * w for part, w in zip(cross, starts)]
+    mean = (
+        arguments
+        * attraction(experiment)
+        * np.concatenate([part * w for part, w in zip(cross, starts)])
     )
     measured = np.empty((n_batches, 2, 2))
     for step in range(n_batches):
@@ -146,8 +148,15 @@ def test_recursion_follows_the_whole_of_stage_one(setting):
     standard errors that are themselves estimated from ten values, and the Haar-random dictionary.
     """
     experiment = Experiment(
-        n_neurons=16, temperature=1e9, stage_one_growth=None, dtype="float64", n_steps=0,
-        weight_decay=0.0055, density_factor=1.0, noise_factor=1.0, **setting
+        n_neurons=16,
+        temperature=1e9,
+        stage_one_growth=None,
+        dtype="float64",
+        n_steps=0,
+        weight_decay=0.0055,
+        density_factor=1.0,
+        noise_factor=1.0,
+        **setting,
     )
     expected = predict_stage_one(experiment, 1.0, experiment.n_inputs / experiment.n_features, 3000)
     n_steps = int(np.searchsorted(expected.growth, 6.0 if FULL else 1.5))

@@ -11,10 +11,10 @@ import pytest
 
 from featlearn import explain_step, init, step
 from featlearn.commands import main
-from featlearn.explain import SMALL_WORLD
-from featlearn.explain_check import check_gradient
-from featlearn.explain_text import render, state_lines
-from featlearn.text_tables import bar, cell, matrix, spark
+from featlearn.explain.gradient_check import check_gradient
+from featlearn.explain.tables import bar, cell, matrix, spark
+from featlearn.explain.text import render, state_lines
+from featlearn.explain.update import SMALL_WORLD
 
 NUMBER = re.compile(r"-?\d+\.\d+|·")
 OPTIONS = [

@@ -15,11 +15,11 @@ import pytest
 
 from featlearn import Experiment, InvalidInput, RunDirectoryError, load_run, train
 from featlearn.commands import main
-from featlearn.files import read_json
-from featlearn.results import load_results
-from featlearn.rundir import read_status
-from featlearn.sweep import grid, load_grid, sweep
-from featlearn.theory.crossing import noise_margin
+from featlearn.recording.files import read_json
+from featlearn.recording.rundir import read_status
+from featlearn.sweeps.results import load_results
+from featlearn.sweeps.sweep import grid, load_grid, sweep
+from featlearn.theory.predictions.crossing import noise_margin
 
 
 class Inline:
@@ -233,9 +233,10 @@ def test_an_interrupted_command_keeps_its_rows_and_goes_on(base, tmp_path):
     command += ["--grid", "n_steps=20,100000", "--workers", "2", "--out", tmp_path]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
-    while not list((tmp_path / "rows").glob("*.json")) or len(
-        list((tmp_path / "runs").glob("*/checkpoint.npz"))
-    ) < 2:
+    while (
+        not list((tmp_path / "rows").glob("*.json"))
+        or len(list((tmp_path / "runs").glob("*/checkpoint.npz"))) < 2
+    ):
         assert time.monotonic() < deadline and process.poll() is None
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)

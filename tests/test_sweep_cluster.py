@@ -9,8 +9,8 @@ import time
 import pytest
 
 from featlearn.commands import main
-from featlearn.files import read_json
-from featlearn.results import load_results
+from featlearn.recording.files import read_json
+from featlearn.sweeps.results import load_results
 
 pytest.importorskip("distributed", reason="the extra 'distributed' is not installed")
 
@@ -35,7 +35,9 @@ def cluster(tmp_path):
     _wait((place / "file").exists)
     address = read_json(place / "file")["address"]
     workers = [
-        start("worker", address, *local, "--no-nanny", "--nthreads", "1", "--local-directory", place)
+        start(
+            "worker", address, *local, "--no-nanny", "--nthreads", "1", "--local-directory", place
+        )
         for _ in range(2)
     ]
     yield address, workers

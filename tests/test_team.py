@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 import featlearn
-from featlearn import loop, team, threads
+from featlearn import loop
+from featlearn.compute import processes as team
+from featlearn.compute import threads
 from featlearn.errors import ProcessLost
 
 STRANGERS = team.strangers
@@ -149,7 +151,9 @@ def test_no_team_where_a_thread_would_be_left_behind(shared, small, monkeypatch)
         thread.join()
     assert not shared
     found = []
-    inside = threading.Thread(target=lambda: found.append(featlearn.train(small.replace(n_steps=3))))
+    inside = threading.Thread(
+        target=lambda: found.append(featlearn.train(small.replace(n_steps=3)))
+    )
     inside.start()
     inside.join()
     assert not shared and len(found) == 1

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 import featlearn
-from featlearn import training, trajectory, workspace
-from featlearn.workspace import Workspace
+from featlearn import training
+from featlearn.compute import workspace
+from featlearn.compute.workspace import Workspace
+from featlearn.recording import trajectory
 
 
 def test_a_workspace_changes_no_bit(small, seed):
@@ -194,9 +196,7 @@ def test_recorded_rows_describe_the_state_and_its_batch(changes, small, seed):
 
 def test_separate_negatives_are_keys_of_fresh_samples(small):
     """Under a mask that keeps a fifth for the anchor, a key has four fifths of the coordinates."""
-    batch = featlearn.draw_batch(
-        featlearn.init(small.replace(negatives=200, keep_probability=0.2))
-    )
+    batch = featlearn.draw_batch(featlearn.init(small.replace(negatives=200, keep_probability=0.2)))
     assert batch.negatives.shape == (200, small.n_inputs)
     assert abs(np.mean(batch.negatives != 0) - 0.8) < 0.02
     assert abs(np.mean(batch.views.anchors != 0) - 0.2) < 0.02

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from featlearn.theory import at_least, at_most, does_not_apply, table, within
-from featlearn.theory.verdict import summary
+from featlearn.theory.claims.verdict import summary
 
 
 def test_the_mean_over_seeds_decides_and_the_interval_is_reported():

@@ -9,7 +9,7 @@ examples:
 """
 
 from ..errors import InvalidInput
-from ..rundir import load_run
+from ..recording.rundir import load_run
 
 
 def add_arguments(parser):

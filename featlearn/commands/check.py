@@ -14,8 +14,8 @@ import json
 
 from ..errors import InvalidInput, RunDirectoryError
 from ..loop import train
-from ..files import write_json
-from ..rundir import load_run
+from ..recording.files import write_json
+from ..recording.rundir import load_run
 from .common import Progress, add_experiment_arguments, experiment_from, message
 
 
@@ -33,8 +33,8 @@ def add_arguments(parser):
 def main(arguments):
     """Run it."""
     # The theory takes a while to import, which the other commands need not wait for.
-    from ..theory.observed import Observed
-    from ..theory.verdict import FAILS, summary, table
+    from ..theory.claims.observed import Observed
+    from ..theory.claims.verdict import FAILS, summary, table
 
     observed = [Observed(run) for run in _runs(arguments)]
     reports = reports_on(observed, arguments.quiet)

@@ -14,7 +14,7 @@ import json
 import math
 
 from ..errors import InvalidInput
-from ..resources import disk_needed, memory_needed
+from ..recording.resources import disk_needed, memory_needed
 from .common import add_experiment_arguments, experiment_from, message
 
 SUGGESTED = ("batch_size", "learning_rate", "n_steps")
@@ -34,7 +34,7 @@ def add_arguments(parser):
 def main(arguments):
     """Run it."""
     # The theory takes a while to import, which the other commands need not wait for.
-    from ..theory.plan import plan, seconds_per_step, suggest
+    from ..theory.predictions.plan import plan, seconds_per_step, suggest
 
     experiment = experiment_from(arguments)
     predicted = plan(experiment)

@@ -12,7 +12,7 @@ examples:
 from pathlib import Path
 
 from ..errors import InvalidInput
-from ..rundir import load_run
+from ..recording.rundir import load_run
 from .common import message
 
 

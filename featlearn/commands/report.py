@@ -9,8 +9,8 @@ examples:
 from pathlib import Path
 
 from ..errors import InvalidInput, RunDirectoryError
-from ..files import write_aside
-from ..rundir import load_run
+from ..recording.files import write_aside
+from ..recording.rundir import load_run
 from .common import message
 
 
@@ -29,8 +29,8 @@ def main(arguments):
     loaded = [load_run(directory) for directory in arguments.runs]
     # Matplotlib and the checks take a while to import, which the other commands need not wait for.
     from ..plotting import GALLERY, draw_gallery, label_runs
-    from ..report import MOST_IN_A_FIGURE, make_report
-    from ..theory.observed import Observed
+    from ..reports.html import MOST_IN_A_FIGURE, make_report
+    from ..theory.claims.observed import Observed
     from .check import reports_on
 
     observed = {label: Observed(run) for label, run in label_runs(loaded).items()}

@@ -15,9 +15,9 @@ import sys
 from concurrent.futures import BrokenExecutor
 from pathlib import Path
 
+from ..compute.workers import OwnWorkers
 from ..errors import FeatlearnError
-from ..reproduction import TWINS, findings, findings_table, train_twins
-from ..workers import OwnWorkers
+from ..reports.reproduction import TWINS, findings, findings_table, train_twins
 from .check import reports_on, write_reports
 from .common import Progress, add_experiment_arguments, experiment_from, interruptible, message
 
@@ -51,8 +51,8 @@ def main(arguments):
 def _reproduce(experiment, out, executors, quiet):
     # Matplotlib and the theory take a while to import, which the other commands need not wait for.
     from ..plotting import draw_twins
-    from ..theory.observed import Observed
-    from ..theory.verdict import FAILS, summary, table
+    from ..theory.claims.observed import Observed
+    from ..theory.claims.verdict import FAILS, summary, table
 
     runs, summaries = train_twins(experiment, out, executors, TwinProgress(experiment, quiet))
     found = findings(summaries, experiment.n_features)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ..errors import InvalidInput
 from ..loop import train
-from ..rundir import read_config
+from ..recording.rundir import read_config
 from .common import Progress, add_experiment_arguments, experiment_from, field_table, message
 from .watching import Watcher
 

@@ -18,12 +18,12 @@ keys of --interactive:
 import sys
 from pathlib import Path
 
+from ..compute.workspace import Workspace
 from ..errors import InvalidInput
-from ..explain import SMALL_WORLD, explain_step
-from ..explain_check import check_gradient
-from ..explain_text import render, state_lines
+from ..explain.gradient_check import check_gradient
+from ..explain.text import render, state_lines
+from ..explain.update import SMALL_WORLD, explain_step
 from ..training import evaluate, init, step
-from ..workspace import Workspace
 from .common import add_experiment_arguments, experiment_from, message
 from .keys import read_keys
 

@@ -51,7 +51,7 @@ def add_arguments(parser):
 
 def main(arguments):
     """Run it."""
-    from ..sweep import sweep
+    from ..sweeps.sweep import sweep
 
     experiments = _experiments(arguments)
     progress = SweepProgress(arguments.quiet)
@@ -77,7 +77,7 @@ def main(arguments):
 
 
 def _experiments(arguments):
-    from ..sweep import grid, load_grid
+    from ..sweeps.sweep import grid, load_grid
 
     if arguments.file:
         for name in ("preset", "config", "set", "seed", "grid"):

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from ..errors import InvalidInput, RunDirectoryError
-from ..rundir import load_run, read_status
+from ..recording.rundir import load_run, read_status
 
 SECONDS = 5.0
 

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ..errors import InvalidInput, RunDirectoryError
-from ..trajectory import Run
+from ..recording.trajectory import Run
 
 STYLE = str(Path(__file__).parent.parent / "featlearn.mplstyle")
 COLUMN, PAGE = 3.3, 6.8
@@ -159,6 +159,4 @@ def mark_stages(axes, steps, stages):
 def legend_above(figure, handles, labels=None, columns=None):
     """Put one legend above all panels, where it cannot cover data."""
     labels = labels or [handle.get_label() for handle in handles]
-    return figure.legend(
-        handles, labels, loc="outside upper center", ncols=columns or len(labels)
-    )
+    return figure.legend(handles, labels, loc="outside upper center", ncols=columns or len(labels))

@@ -3,9 +3,20 @@
 import numpy as np
 from matplotlib.lines import Line2D
 
-from ..theory.mean_field import predict
+from ..theory.predictions.mean_field import predict
 from .atoms import final_cosines
-from .canvas import BLUE, COLUMN, GREY, ORANGE, PAGE, as_runs, legend_above, new_figure, styled, thinned
+from .canvas import (
+    BLUE,
+    COLUMN,
+    GREY,
+    ORANGE,
+    PAGE,
+    as_runs,
+    legend_above,
+    new_figure,
+    styled,
+    thinned,
+)
 
 
 @styled
@@ -55,7 +66,9 @@ def _draw(ax, run, neuron):
     ordered = sorted(range(measured.shape[1]), key=lambda j: j in colors)
     for j in ordered:
         width = 2.2 if j in colors else 0.6
-        ax.plot(run.steps[rows], measured[:, j], color=colors.get(j, GREY), linewidth=width, alpha=0.55)
+        ax.plot(
+            run.steps[rows], measured[:, j], color=colors.get(j, GREY), linewidth=width, alpha=0.55
+        )
     # Losers fall through 0, which a logarithmic scale has no room for.
     top = max(float(measured.max()), 1e-12)
     ax.set(xlabel="step", yscale="log", ylim=(1e-3 * top, 1.5 * top))
@@ -64,5 +77,7 @@ def _draw(ax, run, neuron):
     _, prediction = predict(run, first)
     valid = prediction.valid
     for j in ordered:
-        style = dict(color=colors.get(j, GREY), linewidth=1.0 if j in colors else 0.5, linestyle="--")
+        style = dict(
+            color=colors.get(j, GREY), linewidth=1.0 if j in colors else 0.5, linestyle="--"
+        )
         ax.plot(prediction.steps[valid], np.abs(prediction.alignment[valid, neuron, j]), **style)

@@ -4,9 +4,9 @@ import numpy as np
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from ..compute.streams import generator
 from ..errors import InvalidInput
-from ..streams import generator
-from ..theory.moments import view_moments
+from ..theory.predictions.moments import view_moments
 from ..training import draw_batch, init
 from .canvas import AUGMENTATION_NAMES, COLUMN, GREEN, VERMILLION, legend_above, new_figure, styled
 

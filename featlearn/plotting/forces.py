@@ -3,10 +3,10 @@
 import numpy as np
 
 from ..alignment import alignment
+from ..compute.workspace import Workspace
 from ..errors import InvalidInput
-from ..theory.balance import forces_of
+from ..theory.predictions.balance import forces_of
 from ..training import evaluate, init, step
-from ..workspace import Workspace
 from .canvas import BLUE, COLUMN, GREY, VERMILLION, legend_above, mark_stages, new_figure, styled
 
 

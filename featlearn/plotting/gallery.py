@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from ..compute.streams import generator
 from ..probing import probe
-from ..rundir import load_run
-from ..streams import generator
+from ..recording.rundir import load_run
 from ..training import make_model
 from .atoms import cosine_heatmaps, neurons_per_atom
 from .canvas import as_runs, save
@@ -129,7 +129,7 @@ def draw_twins(runs, summaries, directory, executors):
     runs, summaries, directory
         As for `save_twin_figures`; the runs from run directories.
     executors : list
-        Of `featlearn.workers.OwnWorkers`.
+        Of `featlearn.compute.workers.OwnWorkers`.
 
     Returns
     -------

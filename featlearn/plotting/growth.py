@@ -3,9 +3,18 @@
 import numpy as np
 from matplotlib.lines import Line2D
 
-from ..theory.stage_one import predict_stage_one
-from .canvas import COLUMN, GREEN, PAGE, VERMILLION
-from .canvas import as_runs, legend_above, new_figure, styled, thinned
+from ..theory.predictions.stage_one import predict_stage_one
+from .canvas import (
+    COLUMN,
+    GREEN,
+    PAGE,
+    VERMILLION,
+    as_runs,
+    legend_above,
+    new_figure,
+    styled,
+    thinned,
+)
 
 
 @styled

@@ -5,8 +5,18 @@ from matplotlib import patheffects
 from matplotlib.lines import Line2D
 
 from ..errors import InvalidInput
-from .canvas import BLUE, GREEN, GREY, ORANGE, PAGE, PINK, VERMILLION, legend_above
-from .canvas import new_figure, styled
+from .canvas import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PAGE,
+    PINK,
+    VERMILLION,
+    legend_above,
+    new_figure,
+    styled,
+)
 from .tables import cell_edges, grid_means
 
 PANELS = ("noise", "keep", "inputs", "temperature", "large")
@@ -108,9 +118,7 @@ def _collapse(ax, grid, large):
     for table, marker, color, size, alpha in sizes:
         # A crossing that never comes is drawn at the left edge.
         beyond = np.maximum(table["growth"] - table["crossing_growth"], -4)
-        ax.plot(
-            beyond, table["sparse_share"], marker, color=color, markersize=size, alpha=alpha
-        )
+        ax.plot(beyond, table["sparse_share"], marker, color=color, markersize=size, alpha=alpha)
     ax.axvline(0, **_CROSSING)
     ax.axhline(0.5, color=GREY, linewidth=0.8)
     ax.set(

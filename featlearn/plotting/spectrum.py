@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.lines import Line2D
 
-from ..theory.softmax_plateau import softmax_plateau
+from ..theory.predictions.softmax_plateau import softmax_plateau
 from .canvas import GREEN, PAGE, VERMILLION, as_runs, legend_above, new_figure, styled, thinned
 
 

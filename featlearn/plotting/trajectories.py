@@ -25,7 +25,6 @@ from .canvas import (
     thinned,
 )
 
-
 # Not the colours of the sparse and the dense part, which stand in the same figure.
 _SHARE_STYLES = ((BLUE, "-"), (PINK, "-."), ("black", ":"), (SKY, "-"))
 
@@ -180,9 +179,7 @@ def losses(runs):
         mean = np.convolve(loss, np.ones(window), "same") / count
         ax.plot(steps[rows], loss[rows], color=f"C{k}", alpha=0.25, linewidth=0.5)
         linestyle = "-" if k % 2 == 0 else "-."
-        handles += ax.plot(
-            steps[rows], mean[rows], color=f"C{k}", linestyle=linestyle, label=name
-        )
+        handles += ax.plot(steps[rows], mean[rows], color=f"C{k}", linestyle=linestyle, label=name)
         for start in list(stage_starts(steps, run["stage"]).values())[1:]:
             row = np.searchsorted(steps, start)
             ax.plot(start, mean[row], "o", color=f"C{k}", markeredgecolor="white", zorder=3)
@@ -191,9 +188,7 @@ def losses(runs):
     line.set_label("constant representation")
     handles.append(line)
     if any(run["stage"][-1] > run["stage"][0] for run in runs.values()):
-        handles.append(
-            Line2D([], [], color=GREY, marker="o", linestyle="", label="a stage begins")
-        )
+        handles.append(Line2D([], [], color=GREY, marker="o", linestyle="", label="a stage begins"))
     ax.set(xlabel="step", ylabel="loss $L$")
     ax.margins(x=0)
     legend_above(figure, handles, columns=2)

@@ -128,9 +128,7 @@ def _heat(ax, title, values, largest, letter, anchor, mark_column=None, centre=0
             if np.isfinite(value):
                 dark = abs(value - centre) > 0.6 * largest
                 text = f"{value + 0.0:.0f}" if whole else f"{round(value, 2) + 0.0:.2f}"
-                ax.text(
-                    c, p, text, ha="center", va="center", size=6.5, color="w" if dark else "k"
-                )
+                ax.text(c, p, text, ha="center", va="center", size=6.5, color="w" if dark else "k")
     return image
 
 

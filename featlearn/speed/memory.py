@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..compute.threads import for_each, thread_count
 from ..experiment import Experiment
-from ..threads import for_each, thread_count
-from .contestants import Featlearn, unrecorded
+from .subjects import Featlearn, unrecorded
 
 
 class Footprint(NamedTuple):

@@ -3,9 +3,10 @@
 import cProfile
 import pstats
 
-from .. import gradient, loop, loss, network, training, trajectory
-from . import contestants
-from .contestants import Floor, burst
+from .. import gradient, loop, loss, network, training
+from ..recording import trajectory
+from . import subjects as contestants
+from .subjects import Floor, burst
 
 DIVISIBLE = ("floor", "featlearn")
 

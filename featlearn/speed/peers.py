@@ -10,10 +10,11 @@ import os
 
 import numpy as np
 
+from ..compute.threads import thread_count
 from ..gradient import contrastive_gradient
-from ..threads import thread_count
 from ..training import draw_batch, init
-from .contestants import Contestant
+from .subjects import Contestant
+
 
 class TorchStep(Contestant):
     """A training step of RandomMask with in-batch negatives, by torch autograd."""
@@ -76,6 +77,7 @@ class TorchStep(Contestant):
             self.weights -= exp.learning_rate * self.weights.grad
             self.biases = exp.bias_jump * self.weights.norm(dim=1)
 
+
 class JaxStep(Contestant):
     """A training step of RandomMask with in-batch negatives, by JAX's grad under one jit."""
 
@@ -136,6 +138,7 @@ class JaxStep(Contestant):
     def __call__(self):
         self.state = self.step(*self.state)
         self.state[0].block_until_ready()
+
 
 PEERS = {"torch": TorchStep, "jax": JaxStep}
 

@@ -10,7 +10,7 @@ import time
 import numpy as np
 from scipy.sparse import csr_array
 
-from ..streams import generator
+from ..compute.streams import generator
 
 
 def ways(experiment, density):

@@ -1,16 +1,19 @@
 """What the theory predicts, and whether a run bears it out."""
 
-from .checking import check, check_pair
-from .crossing import Crossing, crossing, limiting_ratio, noise_margin
-from .moments import Split, ViewMoments, attraction, mean_diagonal, view_moments
-from .plan import Plan, plan, suggest
-from .preconditions import Precondition, preconditions, unmet
-from .saturation import saturation_growth
-from .stage_one import (
+from ..moved import alias_loaded
+from .claims.checking import check, check_pair
+from .claims.verdict import Verdict, at_least, at_most, does_not_apply, summary, table, within
+from .predictions.crossing import Crossing, crossing, limiting_ratio, noise_margin
+from .predictions.moments import Split, ViewMoments, attraction, mean_diagonal, view_moments
+from .predictions.plan import Plan, plan, suggest
+from .predictions.preconditions import Precondition, preconditions, unmet
+from .predictions.saturation import saturation_growth
+from .predictions.stage_one import (
     StageOne,
     initial_split,
     predict_stage_one,
     sampling_noise,
     stage_one_matrix,
 )
-from .verdict import Verdict, at_least, at_most, does_not_apply, summary, table, within
+
+alias_loaded()

@@ -1,0 +1,66 @@
+"""The checkpoint of a run: the state that it goes on from, with a checksum."""
+
+import hashlib
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import RunDirectoryError
+from ..training import TrainingState, make_model
+from .files import write_aside
+
+
+def _digest(arrays):
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        digest.update(f"{name} {arrays[name].dtype} {arrays[name].shape}".encode())
+        digest.update(np.ascontiguousarray(arrays[name]).tobytes())
+    return np.frombuffer(digest.digest(), np.uint8)
+
+
+def _text(experiment):
+    """The experiment as an array, so that a checkpoint knows which one it belongs to."""
+    return np.frombuffer(json.dumps(experiment.to_dict(), sort_keys=True).encode(), np.uint8)
+
+
+def write_checkpoint(directory, state):
+    """Write checkpoint.npz; the previous one stays until the new one is whole."""
+    arrays = {
+        "step": np.int64(state.step),
+        "stage": np.int64(state.stage),
+        "initial_norm": np.float64(state.initial_norm),
+        "weights": state.weights,
+        "biases": state.biases,
+        "weight_norms": state.weight_norms,
+        "experiment": _text(state.experiment),
+    }
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays, checksum=_digest(arrays))
+    write_aside(Path(directory) / "checkpoint.npz", buffer.getvalue())
+
+
+def read_checkpoint(directory, experiment):
+    """Return the `TrainingState` of a run directory's checkpoint."""
+    path = Path(directory) / "checkpoint.npz"
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        checksum = arrays.pop("checksum")
+    except FileNotFoundError:
+        raise RunDirectoryError(f"{path}: is missing") from None
+    except Exception as error:  # zipfile meets damaged bytes with errors of many kinds
+        raise RunDirectoryError(f"{path}: is damaged ({type(error).__name__})") from None
+    if not np.array_equal(checksum, _digest(arrays)):
+        raise RunDirectoryError(f"{path}: is damaged (its checksum does not match)")
+    if not np.array_equal(arrays.get("experiment"), _text(experiment)):
+        raise RunDirectoryError(f"{path}: belongs to another experiment than config.json describes")
+    return TrainingState(
+        experiment,
+        make_model(experiment),
+        step=int(arrays["step"]),
+        stage=int(arrays["stage"]),
+        initial_norm=float(arrays["initial_norm"]),
+        **{name: arrays[name] for name in ("weights", "biases", "weight_norms")},
+    )

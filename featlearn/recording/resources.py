@@ -1,0 +1,137 @@
+"""What a run needs in memory and on the disk, known before anything is allocated or written."""
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import InvalidInput
+from .trajectory import quantities, row_bytes, rows_before
+
+
+def memory_needed(experiment, in_memory=False):
+    """Estimate the bytes of memory that a run holds at its peak.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    in_memory : bool
+        Whether the trajectory is kept in memory too, not written to a directory.
+
+    Returns
+    -------
+    int
+        The arrays of featlearn; the interpreter and its libraries, about 100 MB, come on top.
+    """
+    return sum(_memory(experiment, in_memory).values())
+
+
+def largest_array(experiment):
+    """Return the number of elements of the largest array of a step."""
+    e = experiment
+    negatives = 0 if e.negatives == "in_batch" else e.negatives
+    rows, columns = max(e.batch_size, negatives), max(e.n_inputs, e.n_neurons)
+    return max(rows * columns, e.n_neurons * e.n_inputs, e.batch_size * rows)
+
+
+def disk_needed(experiment):
+    """Return the bytes that a run directory takes at most: its trajectory and two checkpoints.
+
+    Two, because the previous checkpoint stays until the new one is whole.
+    """
+    return sum(_disk(experiment).values())
+
+
+def check_memory(experiment, in_memory=False):
+    """Refuse a run that does not fit in memory.
+
+    Raises
+    ------
+    InvalidInput
+        Naming the fields that need the most, the bytes needed and the bytes available.
+    """
+    parts = _memory(experiment, in_memory)
+    _check(experiment, parts, available_memory(), "of memory")
+
+
+def check_disk(experiment, directory):
+    """Refuse a run that does not fit on the disk of its directory, which need not exist yet.
+
+    What an earlier part of the run has written there counts as room.
+
+    Raises
+    ------
+    InvalidInput
+        Naming the fields that need the most, the bytes needed and the bytes available.
+    """
+    place = Path(directory).absolute()
+    found = [*place.glob("trajectory/*.npy"), *place.glob("checkpoint.npz")]
+    written = sum(path.stat().st_size for path in found)
+    while not place.exists():
+        place = place.parent
+    disk = shutil.disk_usage(place)
+    if disk.total:  # a file system that is no disk has no room to speak of
+        _check(experiment, _disk(experiment), disk.free + written, "on the disk")
+
+
+def available_memory():
+    """Bytes of memory that this process may still take, as far as the system tells."""
+    found = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        found += [1024 * int(x.split()[1]) for x in lines if x.startswith("MemAvailable")]
+        found.append(int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    except (OSError, ValueError):
+        pass
+    return min(found)
+
+
+def _check(experiment, parts, available, where):
+    needed = sum(parts.values())
+    if needed <= available:
+        return
+    fields = max(parts, key=parts.get)
+    raise InvalidInput(
+        ", ".join(fields),
+        tuple(getattr(experiment, name) for name in fields),
+        f"sizes that fit: the run needs {needed} bytes {where}, {available} are available",
+    )
+
+
+def _memory(experiment, in_memory):
+    """Bytes by the fields that they are the product of."""
+    e, item = experiment, np.dtype(experiment.dtype).itemsize
+    d, d1, m, batch = e.n_features, e.n_inputs, e.n_neurons, e.batch_size
+    views = 1 if e.augmentation == "none" else 2
+    separate = 0 if e.negatives == "in_batch" else e.negatives
+    # Preactivations, features, those of the keys, coefficients; masks.
+    activations = (4 if e.stop_gradient else 6) * item + 2
+    # Start, state, gradient.
+    weights = 3 if e.stop_gradient else 4
+    parts = {
+        ("n_inputs", "n_features"): d1 * d * (16 + item),  # drawn and factorised in float64
+        ("n_neurons", "n_inputs"): weights * m * d1 * item,
+        ("n_neurons", "n_features"): m * d * item,  # alignments
+        ("batch_size", "n_inputs"): views * batch * d1 * item,
+        ("batch_size", "n_features"): batch * d * (12 + item),  # latents, drawn in float64
+        ("batch_size", "n_neurons"): batch * m * activations,
+        ("batch_size",): batch * batch * item if not separate else 0,
+        ("negatives", "n_inputs"): 2 * separate * d1 * item,
+        ("negatives", "n_neurons"): separate * m * (3 * item + 1),
+        ("negatives", "batch_size"): separate * batch * item,
+    }
+    if in_memory:
+        parts |= _trajectory(e)
+    return parts
+
+
+def _disk(experiment):
+    e, item = experiment, np.dtype(experiment.dtype).itemsize
+    return _trajectory(e) | {("n_neurons", "n_inputs"): 2 * e.n_neurons * (e.n_inputs + 2) * item}
+
+
+def _trajectory(experiment):
+    rows = rows_before(experiment, experiment.n_steps + 1)
+    row = row_bytes(quantities(experiment))
+    return {("n_steps", "record_every", "n_neurons", "n_features"): rows * row}

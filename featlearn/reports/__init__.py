@@ -1,0 +1,1 @@
+"""What is shown of runs: the twin experiments of the paper, and a run as one HTML file."""

@@ -1,0 +1,244 @@
+"""A report to send: one HTML file with the figures inside, readable without network or script."""
+
+import base64
+import dataclasses
+import html
+import io
+import math
+import shlex
+
+from ..experiment import Experiment, preset
+from ..recording.files import read_json
+from ..recording.rundir import read_status, versions
+from ..theory.claims.verdict import FAILS, number
+from ..theory.claims.verdict import summary as count_outcomes
+from ..theory.predictions.crossing import crossing, noise_margin
+
+MOST_IN_A_FIGURE = 3
+
+STYLE = """
+:root { color-scheme: light; }
+body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff;
+       max-width: 62rem; margin: 0 auto; padding: 1rem; }
+h1 { font-size: 1.6rem; line-height: 1.25; } h2 { margin-top: 2.2rem; font-size: 1.25rem; }
+h3 { font-size: 1rem; margin-bottom: .3rem; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; font-size: .875rem; }
+th, td { text-align: left; vertical-align: top; padding: .3rem .8rem .3rem 0;
+         border-bottom: 1px solid #ddd; }
+td:first-child { min-width: 7rem; } .why { display: block; min-width: 15rem; color: #555; }
+.differs td { font-weight: 600; }
+.holds { color: #00694d; } .fails { color: #a33c00; font-weight: 700; } .none { color: #666; }
+figure { margin: 1.2rem 0; } figure img { width: 100%; }
+figcaption { color: #333; max-width: 46rem; }
+pre { overflow-x: auto; background: #f4f4f4; padding: .7rem; font-size: .8125rem; }
+"""
+
+# What is shown of a `Summary`, and how it is said.
+MEASURES = (
+    ("loss", "loss at the end"),
+    ("growth", "ln of the growth of the norms, g"),
+    ("sparse_share", "median sparse share ‖α_i‖²/‖w_i‖²"),
+    ("atoms_learned", "atoms with a neuron of cosine ≥ 0.9"),
+    ("weakest_atom", "best cosine of the weakest atom"),
+    ("best_cosine", "largest cosine of any neuron"),
+    ("pure_fraction", "fraction of neurons with a cosine ≥ 0.9"),
+    ("largest_crowd", "largest fraction of neurons on one atom"),
+    ("same_latents", "cosine of f under the same latents z"),
+    ("same_noise", "cosine of f under the same noise ξ"),
+    ("regression_features", "regression error on f / variance"),
+    ("regression_inputs", "regression error on x / variance"),
+    ("regression_oracle", "regression error on the oracle / variance"),
+    ("classification_features", "classification error on f"),
+    ("classification_inputs", "classification error on x"),
+)
+
+
+def make_report(observed, verdicts, figures):
+    """Return the report as the text of an HTML file.
+
+    Parameters
+    ----------
+    observed : dict of str to Observed
+        By label.
+    verdicts : sequence of (str, list of Verdict)
+        What was checked, and what became of it.
+    figures : iterable of (str, str, matplotlib.figure.Figure)
+        Name, sentence and picture.
+
+    Returns
+    -------
+    str
+        The same for the same runs: it holds no date.
+    """
+    runs = {label: one.run for label, one in observed.items()}
+    title = "Feature learning in contrastive learning: " + ", ".join(runs)
+    pictures = list(figures)
+    every = [verdict for _, several in verdicts for verdict in several]
+    sections = [
+        f"<h1>{_text(title)}</h1>",
+        "<p>Simulated with featlearn after Wen &amp; Li, <cite>Toward Understanding the Feature"
+        " Learning Process of Self-supervised Contrastive Learning</cite>, ICML 2021.</p>",
+        f"<p><strong>{_text(count_outcomes(every))}</strong> of {len(every)} checks.</p>",
+        _failures(verdicts),
+        _progress(runs),
+        *(_figure(*entry) for entry in pictures[:1]),
+        "<h2>The experiment</h2>",
+        _experiment_table(runs),
+        "<h2>What the theory predicts</h2>",
+        _prediction_table(observed),
+        "<h2>What was measured</h2>",
+        _measured_table(observed),
+        "<h2>Verdicts</h2>",
+        *(_verdict_table(name, several) for name, several in verdicts),
+        "<h2>Figures</h2>",
+        *(_figure(*entry) for entry in pictures[1:]),
+        "<h2>How to make this again</h2>",
+        f"<pre>{_text(commands(runs))}</pre>",
+        _origin(runs),
+    ]
+    body = "\n".join(section for section in sections if section)
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{_text(title)}</title>\n<style>{STYLE}</style>\n</head>\n"
+        f"<body>\n{body}\n</body>\n</html>\n"
+    )
+
+
+def commands(runs):
+    """Return the commands that train these runs again and report on them."""
+    lines, places = [], []
+    base = preset("default").to_dict()
+    for k, run in enumerate(runs.values()):
+        place = run.directory.name if run.directory else f"run-{k}"
+        place = place if f"runs/{place}" not in places else f"{place}-{k}"
+        places.append(f"runs/{place}")
+        words = ["featlearn", "run", "--preset", "default"]
+        for name, value in run.experiment.to_dict().items():
+            if value != base[name]:
+                words += ["--set", f"{name}={_plain(value)}"]
+        lines.append(shlex.join([*words, "--out", places[-1]]))
+    lines.append(shlex.join(["featlearn", "report", *places, "-o", "report.html"]))
+    return "\n".join(lines)
+
+
+def _text(value):
+    return html.escape(str(value))
+
+
+def _plain(value):
+    """A field's value as --set reads it."""
+    if value is None:
+        return "none"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _table(head, rows, classes=None):
+    """An HTML table in a box that scrolls by itself on a narrow screen; cells are HTML."""
+    lines = ['<div class="wide"><table>', "<tr>" + "".join(f"<th>{h}</th>" for h in head) + "</tr>"]
+    for k, row in enumerate(rows):
+        name = f' class="{classes[k]}"' if classes and classes[k] else ""
+        lines.append(f"<tr{name}>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>")
+    return "\n".join([*lines, "</table></div>"])
+
+
+def _failures(verdicts):
+    """A list of the checks that fail, so that nobody has to look for them."""
+    lines = [
+        f"<li>{_text(title)}: {_text(v.claim)}, {_text(v.quantity)}: {_text(number(v.measured))},"
+        f" wanted {_text(v.tolerance)}</li>"
+        for title, several in verdicts
+        for v in several
+        if v.outcome == FAILS
+    ]
+    return "\n".join(['<p class="fails">What fails:</p>', "<ul>", *lines, "</ul>"]) if lines else ""
+
+
+def _progress(runs):
+    """A warning for every run that has not reached its end."""
+    lines = []
+    for name, run in runs.items():
+        done, planned = int(run.steps[-1]), run.experiment.n_steps
+        if done < planned:
+            word = read_status(run.directory).get("status", "") if run.directory else ""
+            lines.append(f"<p>{_text(name)}: step {done} of {planned} {_text(word)}.</p>")
+    return "\n".join(lines)
+
+
+def _experiment_table(runs):
+    rows, classes = [], []
+    for field in dataclasses.fields(Experiment):
+        values = [_plain(getattr(run.experiment, field.name)) for run in runs.values()]
+        said = _text(field.metadata["doc"])
+        rows.append([f"<code>{field.name}</code>", said, *map(_text, values)])
+        classes.append("differs" if len(set(values)) > 1 else "")
+    return _table(["field", "meaning", *map(_text, runs)], rows, classes)
+
+
+def _prediction_table(observed):
+    experiments = [one.experiment for one in observed.values()]
+    rows = [
+        ["density of the latents s", *(number(e.resolved_density) for e in experiments)],
+        ["variance of the dense noise σ²",
+         *(number(e.resolved_noise_variance) for e in experiments)],
+        ["noise margin κ n²/s: sparse features can be learned below 1",
+         *(number(noise_margin(e)) for e in experiments)],
+        ["g*, ln of the growth at which the sparse part overtakes the dense one",
+         *(number(g) if math.isfinite(g := crossing(e).growth) else "never" for e in experiments)],
+        ["g, ln of the growth that was reached", *(number(one.growth) for one in observed.values())],
+    ]  # fmt: skip
+    return _table(["quantity", *map(_text, observed)], rows)
+
+
+def _measured_table(observed):
+    measured = [one.summary.to_dict() for one in observed.values()]
+    rows = [
+        [_text(said), *(number(values[name]) for values in measured)] for name, said in MEASURES
+    ]
+    return _table(["measure", *map(_text, observed)], rows)
+
+
+def _verdict_table(title, verdicts):
+    rows = []
+    for v in verdicts:
+        spread = "" if v.spread is None else f" ± {v.spread:.2g}"
+        why = "; ".join(part for part in (v.why, v.reason) if part)
+        style = {"holds": "holds", "fails": "fails"}.get(v.outcome, "none")
+        rows.append([
+            _text(v.claim), _text(v.quantity), _text(number(v.predicted)),
+            _text(number(v.measured) + spread), _text(v.tolerance),
+            f'<span class="{style}">{_text(v.outcome)}</span>',
+            f'<span class="why">{_text(why)}</span>',
+        ])  # fmt: skip
+    head = ["claim", "quantity", "predicted", "measured", "tolerance", "verdict", "why this far"]
+    table = _table(head, rows)
+    return f"<h3>{_text(title)}</h3>\n<p>{_text(count_outcomes(verdicts))}</p>\n{table}"
+
+
+def _figure(name, sentence, figure):
+    from ..plotting.canvas import write
+
+    buffer = io.BytesIO()
+    write(figure, buffer, "png")
+    # As wide on a screen as its letters ask for; a narrow screen scrolls the picture, not the page.
+    inches = figure.get_size_inches()[0]
+    size = f"min-width: {5 * inches:.1f}rem; max-width: {7.6 * inches:.1f}rem"
+    data = base64.b64encode(buffer.getvalue()).decode("ascii")
+    return (
+        f'<figure id="{_text(name)}">\n<div class="wide">'
+        f'<img style="{size}" src="data:image/png;base64,{data}" alt="{_text(sentence)}"></div>\n'
+        f"<figcaption>{_text(sentence)}</figcaption>\n</figure>"
+    )
+
+
+def _origin(runs):
+    """Versions, threads and seeds of the runs."""
+    rows = []
+    for name, run in runs.items():
+        config = read_json(run.directory / "config.json") if run.directory else {}
+        used = config.get("versions", versions())
+        said = ", ".join(f"{what} {version}" for what, version in used.items())
+        threads = config.get("blas_threads", "")
+        rows.append([_text(name), run.experiment.seed, _text(said), _text(threads)])
+    return _table(["run", "seed", "versions", "threads"], rows)

@@ -1,0 +1,174 @@
+"""What is timed: the unavoidable work of one step, and featlearn's own whole step.
+
+Every contestant is made from an experiment and a directory to write in, and makes one training step
+a call.
+"""
+
+import contextlib
+import time
+
+import numpy as np
+
+from ..compute.streams import generator
+from ..compute.threads import for_each, thread_count
+from ..loop import measure, workplace
+from ..recording.rundir import RunDirectory
+from ..training import evaluate, step
+
+# Arrays of B × d1 normals that the views of an augmentation need.
+DRAWS = {"random_mask": 1, "none": 1, "independent_masks": 1, "correlated_noise": 2}
+
+
+def flops(experiment):
+    """Floating-point operations of the matrix products of a step, recorded or not.
+
+    2 B m d1 for each of the two forward products and the weight product, 2 B² m for similarities
+    and for repulsion (derived: featlearn/theory/derivation.md, "The gradient by hand").
+    """
+    B, m, d1 = experiment.batch_size, experiment.n_neurons, experiment.n_inputs
+    return 2 * B * m * (3 * d1 + 2 * B)
+
+
+class Contestant:
+    """One training step a call."""
+
+    def finish(self):
+        """Write what still waits to be written after the last step; by default nothing does."""
+
+
+class Floor(Contestant):
+    """The five matrix products of a step, and its normals drawn on all threads.
+
+    Attributes
+    ----------
+    seconds : dict of str to float
+        Total so far of every part.
+    """
+
+    def __init__(self, experiment, place=None):
+        B, m, d1 = experiment.batch_size, experiment.n_neurons, experiment.n_inputs
+        dtype = np.dtype(experiment.dtype)
+        rng = generator(experiment.seed, "theory")
+
+        def normal(*shape):
+            return rng.standard_normal(shape, dtype=np.float32).astype(dtype)
+
+        W, X, X2 = normal(m, d1), normal(B, d1), normal(B, d1)
+        U, U2, R = normal(B, m), normal(B, m), normal(B, m)
+        S, G = normal(B, B), normal(m, d1)
+        noise = [np.empty((B, d1), np.float32) for _ in range(DRAWS[experiment.augmentation])]
+        threads = thread_count()
+        bounds = [B * k // threads for k in range(threads + 1)]
+        pieces = [
+            (generator(experiment.seed, "theory", index, k), array[bounds[k] : bounds[k + 1]])
+            for index, array in enumerate(noise)
+            for k in range(threads)
+        ]
+
+        def draw():
+            for_each(lambda piece: piece[0].standard_normal(dtype=np.float32, out=piece[1]), pieces)
+
+        def forward():
+            np.matmul(X, W.T, out=U)
+            np.matmul(X2, W.T, out=U2)
+
+        self._parts = {
+            "draw batch": draw,
+            "forward": forward,
+            "contrast": lambda: np.matmul(U, U2.T, out=S),
+            "coefficients": lambda: np.matmul(S, U2, out=R),
+            "weight product": lambda: np.matmul(U.T, X, out=G),
+        }
+        self.seconds = dict.fromkeys(self._parts, 0.0)
+
+    def __call__(self):
+        for name, part in self._parts.items():
+            started = time.perf_counter()
+            part()
+            self.seconds[name] += time.perf_counter() - started
+
+
+class Featlearn(Contestant):
+    """featlearn's training loop, a step a call: data, gradient, update, schedule, and recording.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        As in `train`, steps that its `record_every` divides are measured and recorded.
+    place : path
+        An empty directory, for the run directory.
+    """
+
+    def __init__(self, experiment, place):
+        self._open = contextlib.ExitStack()
+        directory = self._open.enter_context(RunDirectory(place, experiment))
+        there = workplace(directory.start(), self._help)
+        self.state, self.work = self._open.enter_context(there)
+        self._recorder = directory.recorder
+
+    def __call__(self):
+        self.state = self._step(self.state, self.work, self._recorder.append)
+
+    @staticmethod
+    def _step(state, work, append):
+        gradient = evaluate(state, work=work)
+        if state.step % state.experiment.record_every == 0:
+            append(measure(state, gradient, work))
+        return step(state, gradient, work)
+
+    def _help(self, state, work):
+        while True:
+            state = self._step(state, work, lambda row: None)
+
+    def finish(self):
+        """Write the rows that still wait to be written."""
+        self._recorder.flush()
+
+    def close(self):
+        """End the processes that shared the work, and let go of the directory."""
+        self._open.close()
+
+
+def unrecorded(experiment, place):
+    """featlearn's loop with no step after the first measured and recorded."""
+    return Featlearn(experiment.replace(record_every=1 << 30), place)
+
+
+def recording_cost(experiment, place, rounds, pairs=20):
+    """Return how much longer recorded steps take than those in between, one number a round.
+
+    All are steps of one run, for two processes differ by more than this, whatever they do. Writing
+    the rows of a round, whenever that is done, counts for its recorded steps.
+    """
+    contestant = Featlearn(experiment.replace(record_every=2), place)
+    costs = []
+    for _ in range(rounds):
+        times = np.array([_seconds(contestant) for _ in range(2 * pairs)])
+        recorded = times[::2].sum() + _seconds(contestant.finish)
+        costs.append(recorded / times[1::2].sum() - 1)
+    contestant.close()
+    return np.array(costs)
+
+
+def _seconds(function):
+    started = time.perf_counter()
+    function()
+    return time.perf_counter() - started
+
+
+def burst(contestant, seconds, fewest=3):
+    """Make steps for some time, and write whatever they leave to be written.
+
+    Returns
+    -------
+    n : int
+        Steps made.
+    each : float
+        Seconds a step.
+    """
+    started, n = time.perf_counter(), 0
+    while n < fewest or time.perf_counter() - started < seconds:
+        contestant()
+        n += 1
+    contestant.finish()
+    return n, (time.perf_counter() - started) / n

@@ -1,0 +1,71 @@
+"""The measures of a finished run that go into its row of a sweep, and its verdicts."""
+
+import numpy as np
+
+from ..alignment import sparse_share
+from ..theory.claims.checking import check
+from ..theory.predictions.crossing import crossing, noise_margin
+from ..theory.predictions.saturation import saturation_growth
+from ..theory.claims.verdict import FAILS, HOLDS
+
+CLAIMS = ("T1", "T2", "T3", "T4", "T5")
+
+
+def measures(observed):
+    """Return the measures of a run: those of its `Summary`, and what these words name.
+
+    ``stage_one_share``     the median sparse share at the last recorded row of stage I
+    ``sparse_share_drift``  change of that median over the last fifth of the steps, near 0 in a run
+                            that has saturated
+    ``noise_margin``        predicted: sampling noise against signal, features are learned below 1
+    ``crossing_growth``     predicted g*: ln of the growth at which the sparse part takes the lead
+    ``available_growth``    predicted g: ln of the growth until saturation; `growth` is the measured
+                            one
+
+    Parameters
+    ----------
+    observed : Observed
+
+    Returns
+    -------
+    dict of str to float
+    """
+    run = observed.run
+    one = np.flatnonzero(run["stage"] == 1)[-1]
+    late = int(np.searchsorted(run.steps, 0.8 * run.steps[-1]))
+    share = {
+        row: np.median(sparse_share(run["alignment"][row], run["weight_norm"][row]))
+        for row in (one, late, -1)
+    }
+    return {
+        **observed.summary.to_dict(),
+        "stage_one_share": float(share[one]),
+        "sparse_share_drift": float(share[-1] - share[late]),
+        "noise_margin": noise_margin(run.experiment),
+        "crossing_growth": crossing(run.experiment).growth,
+        "available_growth": saturation_growth(run.experiment),
+    }
+
+
+def verdicts(observed):
+    """Return how the theory's claims fare on a run.
+
+    ``T1`` to ``T5``    fraction of the verdicts on that claim that hold; nan where none applies
+    ``verdicts_hold``, ``verdicts_fail``    how many do, of all claims and predictions
+
+    Parameters
+    ----------
+    observed : Observed
+
+    Returns
+    -------
+    dict of str to float
+    """
+    found = [v for v in check(observed) if v.outcome in (HOLDS, FAILS)]
+    values = {}
+    for claim in CLAIMS:
+        holds = [v.outcome == HOLDS for v in found if v.claim == claim]
+        values[claim] = float(np.mean(holds)) if holds else float("nan")
+    values["verdicts_hold"] = sum(v.outcome == HOLDS for v in found)
+    values["verdicts_fail"] = sum(v.outcome == FAILS for v in found)
+    return values

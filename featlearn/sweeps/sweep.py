@@ -1,0 +1,338 @@
+"""A sweep: many experiments over any executor, a row each.
+
+    results.csv        all rows in one table, for a spreadsheet or `featlearn.sweeps.results.load_results`
+    rows/<run>.json    the row of one run: its experiment, status, error and measures
+    runs/<run>/        its run directory, unless trajectories are off
+
+A run is known by its whole experiment: its name ends in a hash of that. So the same sweep again
+computes nothing that is complete, resumes what is not, and adds only what is new.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import itertools
+import json
+import math
+import queue
+import threading
+import time
+import tomllib
+from pathlib import Path
+
+from ..errors import InvalidInput, RunDirectoryError, TrainingDiverged
+from ..experiment import Experiment, parse_none, preset
+from ..recording.files import read_json, write_aside, write_json
+from ..loop import train, train_or_resume
+from .measures import measures, verdicts
+from .results import results_table
+from ..theory.claims.observed import Observed
+from ..compute.workers import OwnWorkers
+
+# How often a run is handed to the executor again after its worker died.
+ATTEMPTS = 3
+# Runs in flight at a time on an executor whose size is not known.
+IN_FLIGHT = 64
+# How often the table is written while a sweep goes on.
+TABLE_SECONDS = 5.0
+# How often a waiting sweep looks for an interrupt that did not wake it.
+WAKE_SECONDS = 0.5
+
+
+def grid(base, axes):
+    """Return the experiments of a grid, the last axis fastest.
+
+    Parameters
+    ----------
+    base : Experiment
+    axes : dict of str to list
+        Values of each swept field; "seed" is a field like any other.
+    """
+    for name, values in axes.items():
+        if not isinstance(values, (list, tuple)) or len(values) == 0:
+            raise InvalidInput(f"grid {name}", values, "a list of at least one value")
+    points = itertools.product(*axes.values())
+    return [base.replace(**dict(zip(axes, point))) for point in points]
+
+
+def load_grid(path):
+    """Read a grid from a TOML file.
+
+    Its table ``[grid]`` holds a list of values for each swept field; the optional table ``[base]``
+    holds the other fields, and may name a ``preset`` to start from.
+
+    Returns
+    -------
+    base : Experiment
+    axes : dict of str to list
+    """
+    try:
+        tables = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InvalidInput("grid file", str(path), f"readable TOML ({error})") from None
+    wanted = "the tables [grid] and, optionally, [base]"
+    if not set(tables) <= {"grid", "base"} or "grid" not in tables:
+        raise InvalidInput("grid file", ", ".join(tables), wanted)
+    if not all(isinstance(table, dict) for table in tables.values()):
+        raise InvalidInput("grid file", str(path), wanted)
+    fields = dict(tables.get("base", {}))
+    base = preset(fields.pop("preset")) if "preset" in fields else Experiment()
+    base = base.replace(**{name: parse_none(name, value) for name, value in fields.items()})
+    axes = tables["grid"]
+    for name, values in axes.items():
+        if isinstance(values, list):
+            axes[name] = [parse_none(name, value) for value in values]
+    return base, axes
+
+
+def sweep(
+    experiments,
+    directory,
+    executor=None,
+    *,
+    workers=None,
+    trajectories=True,
+    check=True,
+    progress=None,
+):
+    """Train every experiment that has no complete row yet, and write the table.
+
+    Parameters
+    ----------
+    experiments : iterable of Experiment
+    directory : path
+        Of the sweep; rows of earlier calls are kept and stay in its table.
+    executor : object, optional
+        Anything with ``submit(function, *arguments)`` that returns futures with ``result()``; nothing
+        else is asked of it. By default as many processes as `workers`, one BLAS thread each.
+    workers : int, optional
+        Runs in flight at a time: the processors, or 64 where an executor is given.
+    trajectories : bool
+        Record each run in a run directory, which needs a path that the workers share. Without, a
+        worker keeps its run in memory and returns the row alone; what is interrupted starts anew.
+    check : bool
+        Put the verdicts on the theory's claims into the rows, see `measures.verdicts`.
+    progress : callable, optional
+        Called with the counts (done, failed, left) at the start and after every run.
+
+    Returns
+    -------
+    list of dict
+        The row of every experiment, in their order. "status" is "complete", "diverged", which is
+        final too, or "failed", which the next call tries again.
+
+    Raises
+    ------
+    RunDirectoryError
+        If the directory cannot be written, or another sweep is writing it.
+    KeyboardInterrupt
+        With the rows that were finished kept.
+    """
+    experiments = list(dict.fromkeys(experiments))
+    if workers is not None and workers < 1:
+        raise InvalidInput("workers", workers, "a whole number ≥ 1")
+    place = Path(directory).resolve()
+    lock = _open(place)
+    try:
+        names = _names(experiments, place)
+        kept = _read_rows(place)
+        todo = [name for name in names if not _is_final(kept.get(name), place, trajectories)]
+        book = _Book(place, names, kept, len(todo), progress)
+        points = [(name, names[name].to_dict()) for name in todo]
+        folder = str(place / "runs") if trajectories else None
+        try:
+            if executor is None:
+                with OwnWorkers(min(workers or OwnWorkers.default(), len(todo))) as own:
+                    _collect(points, folder, check, own.executors, book)
+            else:
+                slots = min(workers or IN_FLIGHT, len(todo))
+                _collect(points, folder, check, [executor] * slots, book)
+        finally:
+            book.write_table()
+    except OSError as error:
+        raise RunDirectoryError(f"{place}: cannot be written ({error.strerror})") from None
+    finally:
+        lock.close()
+    return [book.rows[name] for name in names]
+
+
+def _open(place):
+    """Make the directory and return its lock, held until it is closed."""
+    try:
+        (place / "rows").mkdir(parents=True, exist_ok=True)
+        lock = open(place / "lock", "a")
+    except OSError as error:
+        raise RunDirectoryError(f"{place}: cannot be written ({error.strerror})") from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise RunDirectoryError(f"{place}: another sweep is writing here") from None
+    return lock
+
+
+def run_name(experiment, varied):
+    """Return a name: the varied fields to read, and a hash of the whole experiment to be known by."""
+    fields = experiment.to_dict()
+    text = json.dumps(fields, sort_keys=True)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:12]
+    shown = [
+        f"{name}={value:.6g}" if isinstance(value := fields[name], float) else f"{name}={value}"
+        for name in varied
+    ]
+    return "-".join(["-".join(shown)[:120] or "run", digest])
+
+
+def _names(experiments, place):
+    """Return {name: experiment}; a run keeps the name it had in an earlier, smaller sweep."""
+    tables = [experiment.to_dict() for experiment in experiments]
+    varied = [name for name in tables[0] if len({t[name] for t in tables}) > 1] if tables else []
+    old = {path.stem.rpartition("-")[2]: path.stem for path in (place / "rows").glob("*.json")}
+    if (place / "runs").is_dir():
+        old |= {p.name.rpartition("-")[2]: p.name for p in (place / "runs").iterdir()}
+    names = {}
+    for experiment in experiments:
+        name = run_name(experiment, varied)
+        names[old.get(name.rpartition("-")[2], name)] = experiment
+    return names
+
+
+def _read_rows(place):
+    rows = {}
+    for path in sorted((place / "rows").glob("*.json")):
+        row = rows[path.stem] = read_json(path)
+        row["measures"] = {name: float(value) for name, value in row["measures"].items()}
+    return rows
+
+
+def _is_final(row, place, trajectories):
+    if row is None or row["status"] not in ("complete", "diverged"):
+        return False
+    return not trajectories or (place / "runs" / row["run"]).is_dir()
+
+
+def run_point(fields, directory, check):
+    """Train one experiment where a worker is asked to; return what its row needs.
+
+    Parameters
+    ----------
+    fields : dict
+        Of the experiment.
+    directory : str or None
+        Its run directory, resumed where one is there; None keeps the run in memory.
+    check : bool
+        Whether verdicts are among the measures.
+
+    Returns
+    -------
+    dict
+        "status", "error" and "measures". Whatever goes wrong in the run is in it, so that an
+        exception tells of the executor alone.
+    """
+    try:
+        experiment = Experiment.from_dict(fields)
+        run = train(experiment) if directory is None else train_or_resume(experiment, directory)
+        observed = Observed(run)
+        found = {**measures(observed), **(verdicts(observed) if check else {})}
+        return {"status": "complete", "error": "", "measures": found}
+    except TrainingDiverged as error:
+        return {"status": "diverged", "error": str(error), "measures": {}}
+    except Exception as error:
+        return {"status": "failed", "error": f"{type(error).__name__}: {error}", "measures": {}}
+
+
+def _collect(points, folder, check, executors, book):
+    """Keep one run in flight for every element of `executors`; record each as it comes back.
+
+    A thread waits for each run in flight, since `result` is all that a future need have. Rows are
+    recorded in the calling thread, where an interrupt arrives too.
+    """
+    tasks, results = iter(points), queue.SimpleQueue()
+    lock, stop = threading.Lock(), threading.Event()
+
+    def work(executor):
+        while not stop.is_set():
+            with lock:
+                task = next(tasks, None)
+            if task is None:
+                return
+            name, fields = task
+            directory = folder and f"{folder}/{name}"
+            outcome = _attempt(executor, lock, stop, (fields, directory, check))
+            if outcome is not None:
+                results.put((name, outcome))
+
+    threads = [threading.Thread(target=work, args=(e,), daemon=True) for e in executors]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in points:
+            book.record(*_next(results))
+    finally:
+        stop.set()
+        while not results.empty():
+            book.record(*results.get())
+
+
+def _next(results):
+    """Wait for a result, or for an interrupt.
+
+    One that arrives on the way into the wait, or in another thread, does not end the wait: hence
+    short ones.
+    """
+    while True:
+        with contextlib.suppress(queue.Empty):
+            return results.get(timeout=WAKE_SECONDS)
+
+
+def _attempt(executor, lock, stop, arguments):
+    """Submit one run, again where its worker is lost; return its outcome, None when stopped."""
+    for _ in range(ATTEMPTS):
+        try:
+            with lock:
+                future = executor.submit(run_point, *arguments)
+            return future.result()
+        except BaseException as error:
+            lost = f"its worker was lost {ATTEMPTS} times: {type(error).__name__}: {error}"
+        if stop.is_set():
+            return None
+    return {"status": "failed", "error": lost, "measures": {}}
+
+
+class _Book:
+    """The rows of a sweep, on the disk as they come."""
+
+    def __init__(self, place, names, rows, left, progress):
+        self._place, self._names, self._progress = place, names, progress
+        self.rows = rows
+        self._failed, self._left = 0, left
+        self._written = time.monotonic()
+        self._tell()
+
+    def record(self, name, outcome):
+        """Write the row of one run."""
+        row = {"run": name, "experiment": self._names[name].to_dict(), **outcome}
+        # JSON has no word for what is not finite.
+        found = {
+            key: value if math.isfinite(value) else str(value)
+            for key, value in row["measures"].items()
+        }
+        write_json(self._place / "rows" / f"{name}.json", {**row, "measures": found})
+        self.rows[name] = row
+        self._failed += row["status"] != "complete"
+        self._left -= 1
+        if time.monotonic() - self._written > TABLE_SECONDS:
+            self.write_table()
+        self._tell()
+
+    def _tell(self):
+        if self._progress is not None:
+            done = len(self._names) - self._left - self._failed
+            self._progress(done, self._failed, self._left)
+
+    def write_table(self):
+        """Write results.csv: the rows of this call in their order, then those of earlier ones."""
+        order = dict.fromkeys([*self._names, *self.rows])
+        rows = [self.rows[name] for name in order if name in self.rows]
+        write_aside(self._place / "results.csv", results_table(rows).encode())
+        self._written = time.monotonic()

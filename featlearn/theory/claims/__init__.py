@@ -1,0 +1,1 @@
+"""Whether recorded runs bear the theory out."""

@@ -1,0 +1,58 @@
+"""When the claims apply to recorded runs: each unmet precondition is a sentence.
+
+An experiment's own two numbers, before anything runs, are in `preconditions`.
+"""
+
+from ..predictions.crossing import crossing, noise_margin
+from ..predictions.moments import view_moments
+
+
+def not_finished(observed):
+    """Return why a claim about the end of training does not apply to these runs, or nothing.
+
+    Parameters
+    ----------
+    observed : list of Observed
+
+    Returns
+    -------
+    str
+    """
+    for o in observed:
+        if not o.complete:
+            return f"the run stopped at step {o.run.steps[-1]} of {o.experiment.n_steps}"
+    if observed[0].experiment.stage_one_growth is None:
+        return "the network is linear: its biases stay at 0"
+    stage = min(o.last_stage for o in observed)
+    if stage < 3:
+        return f"training ended in stage {'I' * stage}"
+    return ""
+
+
+def features_not_promised(observed):
+    """Return the unmet precondition of T1 and T2, or nothing; see `not_finished`."""
+    exp = observed[0].experiment
+    shared = view_moments(exp).cross.dense
+    if shared > 0:
+        return (
+            f"the views share dense noise, of covariance {shared:.3g} per coordinate"
+            f" ({exp.augmentation})"
+        )
+    margin = noise_margin(exp)
+    if margin >= 1:
+        return f"noise margin κn²/s = {margin:.3g} is not below 1: raise B or lower η"
+    return not_finished(observed)
+
+
+def noise_not_promised(observed):
+    """Return the unmet precondition of T3, or nothing; see `not_finished`."""
+    exp = observed[0].experiment
+    if exp.augmentation != "none":
+        return f"the views are augmented ({exp.augmentation})"
+    growth, needed = max(o.growth for o in observed), crossing(exp).growth
+    if growth >= needed:
+        return (
+            f"growth g = {growth:.3g} reached g* = {needed:.3g}, where the sparse part overtakes"
+            " the dense one: raise d1/d or the noise, or lower τ"
+        )
+    return not_finished(observed)

@@ -1,0 +1,105 @@
+"""Every claim and prediction, on recorded runs."""
+
+from ...errors import InvalidInput
+from .boundaries import claim_boundaries
+from .decoupling import claim_t5
+from .linear import claim_t4
+from .lottery import claim_lottery
+from .observed import Observed
+from .representation import claim_t1, claim_t2, claim_t3
+from .simulator import claim_simulator
+from .stage_one import claim_plateau, claim_stage_one
+from .stage_three import claim_stage_three
+from .stage_two import claim_stage_two
+from .twins import claim_pair
+
+CLAIMS = (
+    claim_simulator,
+    claim_stage_one,
+    claim_plateau,
+    claim_boundaries,
+    claim_stage_two,
+    claim_lottery,
+    claim_stage_three,
+    claim_t1,
+    claim_t2,
+    claim_t3,
+    claim_t4,
+    claim_t5,
+)
+
+
+def check(runs):
+    """Check the theory on runs of one experiment.
+
+    Parameters
+    ----------
+    runs : Run, Observed, or sequence of either
+        With several, of different seeds, every verdict is on their mean and has a confidence
+        interval.
+
+    Returns
+    -------
+    list of Verdict
+
+    Raises
+    ------
+    InvalidInput
+        If the runs differ in more than the seed, or share one.
+    """
+    observed = _observe(runs)
+    return [verdict for claim in CLAIMS for verdict in claim(observed)]
+
+
+def check_pair(augmented, plain):
+    """Check the theory on twins, runs that differ in nothing but the augmentation.
+
+    Parameters
+    ----------
+    augmented, plain : Run, Observed, or sequence of either
+        With several of each, twins have the same place and the same seed.
+
+    Returns
+    -------
+    list of Verdict
+        On how the two relate; `check` says what each does by itself.
+
+    Raises
+    ------
+    InvalidInput
+        If they are not twins.
+    """
+    first, second = _observe(augmented), _observe(plain)
+    if len(first) != len(second):
+        raise InvalidInput("runs", f"{len(first)} and {len(second)}", "one twin for each run")
+    for a, b in zip(first, second):
+        if b.experiment.augmentation != "none" or a.experiment.augmentation == "none":
+            raise InvalidInput(
+                "augmentation",
+                f"{a.experiment.augmentation}, {b.experiment.augmentation}",
+                "twins with an augmentation and with none",
+            )
+        if a.experiment != b.experiment.replace(augmentation=a.experiment.augmentation):
+            raise InvalidInput("runs", _name(b.run), f"a twin of {_name(a.run)}")
+    return claim_pair(first, second)
+
+
+def _observe(runs):
+    runs = [runs] if hasattr(runs, "experiment") else list(runs)
+    if not runs:
+        raise InvalidInput("runs", runs, "at least one run")
+    observed = [run if isinstance(run, Observed) else Observed(run) for run in runs]
+    runs = [one.run for one in observed]
+    for run in runs:
+        if len(run) == 0:
+            raise InvalidInput("run", _name(run), "one with at least one recorded row")
+        if run.experiment.replace(seed=0) != runs[0].experiment.replace(seed=0):
+            raise InvalidInput("runs", _name(run), f"only the seed different from {_name(runs[0])}")
+    seeds = [run.experiment.seed for run in runs]
+    if len(set(seeds)) < len(seeds):
+        raise InvalidInput("runs", f"seeds {seeds}", "a different seed for each run")
+    return observed
+
+
+def _name(run):
+    return str(run.directory or f"seed {run.experiment.seed}")

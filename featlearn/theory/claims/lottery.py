@@ -1,0 +1,192 @@
+"""The lottery of a run: the sets it started with, what stage I left of them, and who won."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from ...alignment import lottery_sets
+from ..predictions.lottery import expected_sets, leading_probability, memory
+from .applicability import features_not_promised
+from .verdict import at_least, does_not_apply, within
+
+CLAIM = "lottery"
+SIZES = ("potential winners a feature has at the start", "sure winners a feature has at the start")
+KEPT = (
+    "cosine of α_i after stage I with its start",
+    "sure pairs of the start that lead after stage I",
+)
+WON = ("sure pairs of the start that win", "sure pairs after stage I that win")
+
+
+def claim_lottery(observed):
+    """Compare the lottery sets of a run, and the winners drawn from them, with their laws.
+
+    Parameters
+    ----------
+    observed : list of Observed
+        Runs of one experiment, of different seeds.
+
+    Returns
+    -------
+    list of Verdict
+
+    Notes
+    -----
+    Derived in featlearn/theory/derivation.md, "Lottery sets".
+    """
+    return [*_sizes(observed), *_drawn(observed)]
+
+
+def _sizes(observed):
+    exp = observed[0].experiment
+    d, m = exp.n_features, exp.n_neurons
+    if d < 3:
+        return [does_not_apply(CLAIM, name, "fewer than three features compete") for name in SIZES]
+    expected = expected_sets(m, d)
+    found = [lottery_sets(np.asarray(o.run["alignment"][0])) for o in observed]
+    # A neuron has one sure feature at most, and its potential ones are nearly independent.
+    scatter_potential = 3 * math.sqrt(expected.potential / d / len(observed))
+    scatter_sure = 3 * math.sqrt(expected.sure / d / len(observed))
+    potential, sure = ([float(sets[k].sum()) / d for sets in found] for k in range(2))
+    empty = np.mean([np.mean(~sets[1].any(axis=0)) for sets in found])
+    return [
+        within(
+            CLAIM,
+            SIZES[0],
+            expected.potential,
+            potential,
+            0.0,
+            "Beta law of the shares q_ij; three standard deviations of a count",
+            absolute=scatter_potential,
+        ),
+        within(
+            CLAIM,
+            SIZES[1],
+            expected.sure,
+            sure,
+            0.0,
+            "three standard deviations of a count; 8 % for a neuron's shares taken as independent",
+            absolute=scatter_sure + 0.08 * expected.sure,
+            reason=f"features without: {100 * empty:.3g} %, expected {100 * expected.empty:.3g} %",
+        ),
+    ]
+
+
+class Draw(NamedTuple):
+    """What became of the sure pairs of one run.
+
+    Attributes
+    ----------
+    memory, cosine : float
+        Mean over the neurons of ϱ_i, and of what it predicts.
+    expected, variance : float
+        Predicted fraction of the start's sure pairs that lead after stage I, and its variance.
+    led, won : float
+        Fraction of the start's sure pairs that lead after stage I, and in the end.
+    won_later : float
+        Fraction of the sure pairs after stage I that lead in the end.
+    """
+
+    memory: float
+    cosine: float
+    expected: float
+    variance: float
+    led: float
+    won: float
+    won_later: float
+
+
+def draw(observed):
+    """Return the `Draw` of one run that left stage I, None where there is no sure pair.
+
+    Parameters
+    ----------
+    observed : Observed
+    """
+    run, rows = observed.run, observed.rows_before(observed.first_row_of(2))
+    alignments = np.asarray(run["alignment"][rows], np.float64)
+    sparse = np.square(alignments).sum(axis=2)
+    dense = np.square(run["dense_norm"][rows], dtype=np.float64)
+    memories = memory(observed.experiment, np.asarray(run.steps[rows]), sparse, dense)
+    start, end = alignments[0], alignments[-1]
+    cosine = np.sum(start * end, axis=1) / np.sqrt(sparse[0] * sparse[-1])
+    neurons, features = np.nonzero(lottery_sets(start)[1])
+    later, later_features = np.nonzero(lottery_sets(end)[1])
+    if not len(neurons) or not len(later):
+        return None
+    chance = leading_probability(start[neurons], memories[neurons])
+    chance = chance[np.arange(len(neurons)), features]
+    leader, winner = np.abs(end).argmax(axis=1), observed.cosine.argmax(axis=1)
+    return Draw(
+        float(memories.mean()),
+        float(cosine.mean()),
+        float(chance.mean()),
+        float(np.mean(chance * (1 - chance)) / len(neurons)),
+        float(np.mean(leader[neurons] == features)),
+        float(np.mean(winner[neurons] == features)),
+        float(np.mean(winner[later] == later_features)),
+    )
+
+
+def _drawn(observed):
+    def inapplicable(reason, names):
+        return [does_not_apply(CLAIM, name, reason) for name in names]
+
+    if any((o.first_row_of(2) or 0) < 3 for o in observed):
+        return inapplicable("the run has no recorded stage I that it left", (*KEPT, *WON))
+    if not all(np.asarray(o.run["alignment"][0]).any(axis=1).all() for o in observed):
+        return inapplicable("neurons start without any sparse part", (*KEPT, *WON))
+    draws = [draw(o) for o in observed]
+    if None in draws:
+        return inapplicable("a run has no sure pair", (*KEPT, *WON))
+    n = len(draws)
+    kept = float(np.mean([d.memory for d in draws]))
+    expected = float(np.mean([d.expected for d in draws]))
+    scatter = 3 * math.sqrt(sum(d.variance for d in draws)) / n
+    # Of a cosine c = (1 + v)^(-1/2), where v is the mean square of d² Gaussian numbers.
+    shared = (1 - kept**2) / (math.sqrt(2 * n) * observed[0].experiment.n_features)
+    verdicts = [
+        within(
+            CLAIM,
+            KEPT[0],
+            kept,
+            [d.cosine for d in draws],
+            max(0.05, 3 * shared),
+            "what sampling noise leaves of the start; the larger of 5 % and three standard deviations,"
+            f" {100 * shared:.2g} % each, by the d² numbers of noise that all neurons share",
+        ),
+        within(
+            CLAIM,
+            KEPT[1],
+            expected,
+            [d.led for d in draws],
+            0.0,
+            "by that memory; three standard deviations of a fraction",
+            absolute=scatter,
+        ),
+    ]
+    unmet = features_not_promised(observed)
+    if unmet:
+        return verdicts + inapplicable(unmet, WON)
+    return verdicts + [
+        within(
+            CLAIM,
+            WON[0],
+            expected,
+            [d.won for d in draws],
+            0.0,
+            "as many as lead after stage I; three standard deviations, and 0.1 for what stage II's"
+            " own noise may overturn",
+            absolute=scatter + 0.1,
+        ),
+        at_least(
+            CLAIM,
+            WON[1],
+            0.8,
+            [d.won_later for d in draws],
+            "all but o(1); at one d four of five, stage II having some noise of its own. A feature"
+            " picked at random wins once in d",
+            predicted="1 - o(1)",
+        ),
+    ]

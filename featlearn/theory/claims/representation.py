@@ -1,0 +1,188 @@
+"""T1, T2 and T3: what the neurons and the representation are at the end of training.
+
+The theorems speak of d → ∞. At one d a statement o(1) becomes "well below what a network that has
+learned nothing has", with the number and its reason in each verdict; whether it falls with d is a
+matter of several sizes.
+"""
+
+import numpy as np
+from scipy import special
+
+from ..predictions.floors import bayes_floor, linear_floor
+from .applicability import features_not_promised, noise_not_promised
+from .criterion import Quantity, judged
+from .verdict import at_least, at_most
+
+
+def claim_t1(observed):
+    """T1: with the augmentation, neurons become single features and cover all of them.
+
+    Parameters
+    ----------
+    observed : list of Observed
+        Runs of one experiment, of different seeds.
+
+    Returns
+    -------
+    list of Verdict
+    """
+    d, m = observed[0].experiment.n_features, observed[0].experiment.n_neurons
+    quantities = [
+        Quantity(
+            "atoms j in some N_i",
+            "all",
+            at_least,
+            d,
+            lambda o: o.atoms_in_some_support,
+            "every atom is learned; j is in N_i from |α_ij| = ‖w_i‖/√d on",
+        ),
+        Quantity(
+            "atoms with a pure neuron",
+            "all",
+            at_least,
+            d,
+            lambda o: o.summary.atoms_learned,
+            "pure: cosine ≥ 0.9, so that one atom holds over 4/5 of ‖w_i‖²",
+        ),
+        Quantity(
+            "mean |N_i|",
+            "O(1)",
+            at_most,
+            3.0,
+            lambda o: o.support_size,
+            "a neuron spread evenly over span(M) has a third of all d; one to three are few",
+        ),
+        Quantity(
+            "neurons with an N_i that is not empty",
+            "1 - o(1)",
+            at_least,
+            0.9,
+            lambda o: float(o.support.any(axis=1).mean()),
+            "a random neuron has none, its cosines being of order 1/√d1; at one d nine of ten have",
+        ),
+        Quantity(
+            "off-support alignment √d/‖w‖, rms",
+            "o(1)",
+            at_most,
+            0.5,
+            lambda o: o.off_support,
+            "vanishes as d grows; a neuron spread evenly over span(M) has 1: at one d half of it",
+        ),
+        Quantity(
+            "dense coordinate √d1/‖w‖, rms",
+            "o(1)",
+            at_most,
+            0.5,
+            lambda o: o.dense_coordinate,
+            "vanishes as d grows; a random neuron has 1: at one d half of it",
+        ),
+        Quantity(
+            "most pure neurons of one atom",
+            f"about {m / d:.3g}",
+            at_most,
+            crowd_bound(m, d),
+            lambda o: o.largest_crowd,
+            "that few neurons share an atom, o(m/d), cannot hold at the mean m/d of a network of"
+            " pure neurons; that none is crowded can: 99.9 % point of the largest of d counts when each"
+            " neuron picks its atom at random",
+        ),
+    ]
+    return judged("T1", observed, features_not_promised(observed), quantities)
+
+
+def crowd_bound(n_neurons, n_features):
+    """Return the 99.9 % point of the largest of d counts, of m neurons that pick atoms at random.
+
+    A union bound over the d counts, each Binomial(m, 1/d).
+    """
+    counts = np.arange(n_neurons + 1)
+    beyond = special.bdtrc(counts, n_neurons, 1 / n_features)
+    return float(counts[np.argmax(beyond <= 1e-3 / n_features)])
+
+
+def claim_t2(observed):
+    """T2: with the augmentation, linear heads on f solve downstream tasks; see `claim_t1`."""
+    linear, bayes = floors(observed[0].experiment)
+    quantities = [
+        Quantity(
+            "regression error on f",
+            "o(1)",
+            at_most,
+            linear,
+            lambda o: o.summary.regression("features"),
+            f"below what the best linear head on x leaves, σ²/(s+σ²) = {linear:.3g}; no estimator"
+            f" at all gets below {bayes:.3g}",
+        ),
+        Quantity(
+            "explained, of what can be explained",
+            "1 - o(1)",
+            at_least,
+            0.5,
+            lambda o: (1 - o.summary.regression("features")) / (1 - bayes),
+            "at one d more than half of what the posterior mean of z explains",
+        ),
+        Quantity(
+            "classification error on f",
+            "o(1)",
+            at_most,
+            0.25,
+            lambda o: o.summary.classification("features"),
+            "at one d less than half of chance, which is 1/2",
+        ),
+        Quantity(
+            "classification error, f over x",
+            "o(1)",
+            at_most,
+            1.0,
+            lambda o: o.summary.classification("features") / o.summary.classification("inputs"),
+            "the head on f beats the same head, from as many labels, on x itself",
+        ),
+    ]
+    return judged("T2", observed, features_not_promised(observed), quantities)
+
+
+def claim_t3(observed):
+    """T3: without augmentation the representation is a function of the noise; see `claim_t1`."""
+    linear, _ = floors(observed[0].experiment)
+    quantities = [
+        Quantity(
+            "cosine of f at the same ξ",
+            "1 - o(1)",
+            at_least,
+            0.5,
+            lambda o: o.summary.same_noise,
+            "at one d the noise decides more than half of f",
+        ),
+        Quantity(
+            "cosine of f at the same z",
+            "o(1)",
+            at_most,
+            0.5,
+            lambda o: o.summary.same_latents,
+            "at one d the latents decide less than half of f",
+        ),
+        Quantity(
+            "regression error on f",
+            "Ω(1)",
+            at_least,
+            0.5,
+            lambda o: o.summary.regression("features"),
+            "away from 0: at one d more than half of the variance is left (the best linear head on"
+            f" x leaves {linear:.3g})",
+        ),
+        Quantity(
+            "atoms with a pure neuron",
+            "none",
+            at_most,
+            0,
+            lambda o: o.summary.atoms_learned,
+            "a function of the noise has no neuron of cosine ≥ 0.9 with an atom",
+        ),
+    ]
+    return judged("T3", observed, noise_not_promised(observed), quantities)
+
+
+def floors(experiment):
+    """Return `linear_floor` and `bayes_floor` of an experiment."""
+    s, variance = experiment.resolved_density, experiment.resolved_noise_variance
+    return linear_floor(s, variance), bayes_floor(s, variance)

@@ -1,0 +1,219 @@
+"""What the theory says of the simulator itself: the views' moments, the loss, and one update.
+
+These hold exactly, up to sampling or rounding, for every run at any moment; where one fails, the
+code that made or reads the run does not simulate the setting.
+"""
+
+import dataclasses
+import math
+
+import numpy as np
+from scipy.special import logsumexp
+
+from ... import training
+from ...network import features
+from .verdict import does_not_apply, within
+
+CLAIM = "simulator"
+
+
+def claim_simulator(observed):
+    """Hold views, recorded loss and update against their definitions.
+
+    Parameters
+    ----------
+    observed : list of Observed
+        Runs of one experiment, of different seeds.
+
+    Returns
+    -------
+    list of Verdict
+    """
+    return [
+        *views_against_moments(observed),
+        first_update(observed),
+        recorded_loss(observed),
+        update_of(observed),
+    ]
+
+
+def views_against_moments(observed, batches=4):
+    """Compare second moments of the batches that training used with their closed forms.
+
+    E⟨x⁺, Mz⟩ = E⟨x⁺⁺, Mz⟩ = s d, as the views are unbiased; and with C their cross-moment,
+    E⟨Mᵀx⁺, Mᵀx⁺⁺⟩ = tr MᵀCM inside span(M), E⟨x⁺, x⁺⁺⟩ = tr C in all (derived in
+    featlearn/theory/derivation.md, "Second moments of views").
+    """
+    found = {}
+    for o in observed:
+        exp, matrix = o.experiment, o.model.dictionary
+        state = training.init(exp)
+        per_sample = {}
+        for step in range(batches):
+            views, _, sample = training.draw_batch(dataclasses.replace(state, step=step))
+            inner = {
+                "signal in the anchor": _inner(views.anchors, sample.signal),
+                "signal in the key": _inner(views.keys, sample.signal),
+                "anchor with key in span(M)": _inner(views.anchors @ matrix, views.keys @ matrix),
+                "anchor with key": _inner(views.anchors, views.keys),
+                "anchor with itself": _inner(views.anchors, views.anchors),
+            }
+            for name, values in inner.items():
+                per_sample.setdefault(name, []).append(values)
+        for name, values in per_sample.items():
+            found.setdefault(name, []).append(np.concatenate(values))
+    verdicts = []
+    for name, samples in found.items():
+        # The columns of M are orthonormal up to rounding, and so is what should be 0.
+        expected = round(float(np.mean([_expected(o)[name] for o in observed])), 6) + 0.0
+        error = max(x.std() / math.sqrt(len(x)) for x in samples)
+        rounding = 1e-5 * max(abs(_expected(o)["anchor with itself"]) for o in observed)
+        verdicts.append(
+            within(
+                CLAIM,
+                f"E⟨{name}⟩".replace(" with ", ", ").replace(" in the ", ", "),
+                expected,
+                [x.mean() for x in samples],
+                relative=0.0,
+                absolute=4 * error + rounding,
+                why=f"closed form; four standard errors of {len(samples[0])} samples",
+            )
+        )
+    return verdicts
+
+
+def _inner(a, b):
+    return np.einsum("pk,pk->p", a, b, dtype=np.float64)
+
+
+def _expected(observed):
+    """The expectations that `views_against_moments` measures."""
+    model, matrix = observed.model, np.asarray(observed.model.dictionary, np.float64)
+    d1, d = matrix.shape
+    moments = observed.augmentation.moments(model.density, model.noise_variance)
+    squares = np.sum(matrix**2, axis=1)
+
+    def trace(moment):
+        return moment.shared * d + moment.diagonal * squares.sum() + moment.isotropic * d1
+
+    inside = moments.cross.shared * d + moments.cross.diagonal * np.sum(squares**2)
+    return {
+        "signal in the anchor": model.density * d,
+        "signal in the key": model.density * d,
+        "anchor with key in span(M)": inside + moments.cross.isotropic * d,
+        "anchor with key": trace(moments.cross),
+        "anchor with itself": trace(moments.anchor),
+    }
+
+
+def reference_loss(experiment, weights, biases, batch, frozen=None):
+    """The loss by its definition, -τ log softmax of the positive, mean over the anchors.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    weights, biases : ndarray of shape (m, d1) and (m,)
+    batch : Batch
+    frozen : ndarray of shape (m, d1), optional
+        Weights of the second argument of the similarity, where the gradient is stopped.
+
+    Returns
+    -------
+    float
+    """
+    second = weights if frozen is None else frozen
+    h = features(weights, biases, batch.views.anchors)
+    keys = features(second, biases, batch.views.keys)
+    positive = np.einsum("pi,pi->p", h, keys)
+    if batch.negatives is None:
+        similarities = h @ keys.T
+    else:
+        others = h @ features(second, biases, batch.negatives).T
+        similarities = np.column_stack([positive, others])
+    tau = experiment.temperature
+    return float(np.mean(tau * logsumexp(similarities / tau, axis=1) - positive))
+
+
+def recorded_loss(observed):
+    """Compare the last recorded loss with the loss by its definition on the same batch."""
+    name = "recorded loss over the loss"
+    if not all(o.complete for o in observed):
+        return does_not_apply(CLAIM, name, "the run is not complete")
+    ratios = []
+    for o in observed:
+        state = _state(o, 1.0)
+        batch = training.draw_batch(state)
+        loss = reference_loss(state.experiment, state.weights, state.biases, batch)
+        ratios.append(float(o.run["loss"][-1]) / loss)
+    return within(CLAIM, name, 1.0, ratios, 1e-3, "rounding of single precision")
+
+
+def first_update(observed):
+    """Compare the first recorded update of the alignments with the loss's slope at the start.
+
+    The weights at step 0 follow from the seed. With G = ((1 - ηλ) α(0) - α(1))/η from the first two
+    rows, the loss has the slope ‖G‖² along G Mᵀ if G is the gradient's part on span(M).
+    """
+    name = "slope along the first recorded update"
+    if any(o.experiment.record_every > 1 or len(o.run) < 2 for o in observed):
+        return does_not_apply(CLAIM, name, "the row of step 1 is not recorded")
+    ratios = []
+    for o in observed:
+        state = training.init(o.experiment.replace(dtype="float64"))
+        exp, matrix = state.experiment, state.model.dictionary
+        before, after = np.asarray(o.run["alignment"][:2], np.float64)
+        gradient = ((1 - exp.learning_rate * exp.weight_decay) * before - after) / exp.learning_rate
+        ratios.append(_slope(state, training.draw_batch(state), gradient @ matrix.T))
+    why = "central difference of the loss at the weights that the seed gives; rounding"
+    return within(CLAIM, name, 1.0, ratios, 1e-3, why)
+
+
+def _slope(state, batch, direction):
+    """The loss's slope along a direction, over the direction's squared length; NaN for none."""
+    exp = state.experiment
+    frozen = state.weights if exp.stop_gradient else None
+    size = np.linalg.norm(direction)
+    if size == 0:
+        return np.nan
+    eps = 1e-6 * np.linalg.norm(state.weights) / size
+    up, down = (
+        reference_loss(exp, state.weights + step * direction, state.biases, batch, frozen)
+        for step in (eps, -eps)
+    )
+    return (up - down) / (2 * eps * size**2)
+
+
+def update_of(observed):
+    """Compare one update with the central difference of the loss along it.
+
+    With U = ((1 - ηλ) W - W')/η from the update W → W', the loss has the slope ‖U‖² along U if U is
+    its gradient. The weights are the run's last, scaled so that the mean similarity of positives is
+    2τ and all terms of the gradient count.
+    """
+    ratios = []
+    for o in observed:
+        state = _state(o, 1.0)
+        batch = training.draw_batch(state)
+        views = batch.views
+        h = [features(state.weights, state.biases, x) for x in (views.anchors, views.keys)]
+        similarity = abs(np.mean(np.einsum("pi,pi->p", *h))) / o.experiment.temperature
+        state = _state(o, math.sqrt(2 / similarity) if similarity > 0 else 1.0)
+        exp = state.experiment
+        new = training.step(state).weights
+        decayed = (1 - exp.learning_rate * exp.weight_decay) * state.weights
+        ratios.append(_slope(state, batch, (decayed - new) / exp.learning_rate))
+    why = "central difference of the loss, stopped where training stops it; kinks and rounding"
+    return within(CLAIM, "slope of the loss along an update", 1.0, ratios, 1e-3, why)
+
+
+def _state(observed, scale):
+    """The state of training at the last weights, times `scale`, in double precision."""
+    exp, run = observed.experiment.replace(dtype="float64"), observed.run
+    weights = scale * run.weights.astype(np.float64)
+    return dataclasses.replace(
+        training.init(exp),
+        step=int(run.steps[-1]),
+        weights=weights,
+        biases=scale * run.biases.astype(np.float64),
+        weight_norms=np.linalg.norm(weights, axis=1),
+    )

@@ -1,0 +1,107 @@
+"""Stage III against a run: similarities of the order of τ, and forces in balance on each atom."""
+
+import math
+
+import numpy as np
+
+from ...schedule import root_mean_square
+from ...summary import PURE
+from ..predictions.balance import measured_balance, pure_balance
+from .applicability import features_not_promised
+from .verdict import does_not_apply, within
+
+CLAIM = "stage III"
+NAMES = (
+    "repulsion and decay over attraction, mean over learned atoms",
+    "Σ_i α_ij²/τ an atom",
+    "similarity of the two views over τ",
+    "P_pp",
+)
+# ln of the growth over the last tenth of a run from which norms have not come to rest.
+_AT_REST = 0.02
+
+
+def claim_stage_three(observed):
+    """Compare the end of a run with the balance of a network of pure neurons.
+
+    Parameters
+    ----------
+    observed : list of Observed
+        Runs of one experiment, of different seeds.
+
+    Returns
+    -------
+    list of Verdict
+
+    Notes
+    -----
+    Derived in featlearn/theory/derivation.md, "Stage III balance". The prediction takes one number
+    from the run, the ratio of bias to norm, which is that of the schedule's cap.
+    """
+    unmet = features_not_promised(observed) or _restless(observed)
+    if unmet:
+        return [does_not_apply(CLAIM, name, unmet) for name in NAMES]
+    measured = [measured_balance(o, PURE) for o in observed]
+    threshold = float(np.mean([np.median(o.run.biases / o.norms) for o in observed]))
+    expected = pure_balance(observed[0].experiment, threshold)
+    low, high = np.quantile(np.concatenate([m.ratio for m in measured]), [0.05, 0.95])
+    pure = np.mean([np.mean(o.cosine.max(axis=1) >= PURE) for o in observed])
+    impure = f"{100 * (1 - pure):.0f} % of the neurons are not pure"
+
+    def values(name):
+        return [getattr(m.balance, name) for m in measured]
+
+    return [
+        within(
+            CLAIM,
+            NAMES[0],
+            1.0,
+            [float(m.ratio.mean()) for m in measured],
+            0.1,
+            "they cancel where norms rest; 10 % for what eight batches tell, and for slow drift",
+            reason=f"nine of ten atoms lie between {low:.3g} and {high:.3g}",
+        ),
+        within(
+            CLAIM,
+            NAMES[1],
+            expected.strength,
+            values("strength"),
+            0.1,
+            "where attraction equals repulsion and decay in a network of pure neurons; 10 % as"
+            f" {impure}",
+        ),
+        within(
+            CLAIM,
+            NAMES[2],
+            expected.similarity,
+            values("similarity"),
+            0.2,
+            "of order 1, as that balance has it; twice as far as Σα², whose spread over atoms and"
+            " dense part act through products of two outputs",
+        ),
+        within(
+            CLAIM,
+            NAMES[3],
+            expected.positive_probability,
+            values("positive_probability"),
+            0.3,
+            "exponential in the similarity",
+        ),
+    ]
+
+
+def _restless(observed):
+    """Why no balance is to be expected of these runs, or nothing."""
+    exp = observed[0].experiment
+    if not exp.stop_gradient:
+        return "the loss has no stop-gradient, which the balance assumes"
+    if exp.weight_decay == 0:
+        return "without weight decay norms do not come to rest"
+    for o in observed:
+        if not (o.cosine.max(axis=1) >= PURE).mean() >= 0.5:
+            return "fewer than half of the neurons are pure"
+        before, after = o.run["weight_norm"][[-1 - len(o.run) // 10, -1]]
+        growth = math.log(root_mean_square(after) / root_mean_square(before))
+        if abs(growth) > _AT_REST:
+            return f"norms still move, by {100 * growth:.2g} % over the last tenth of the run"
+    return ""

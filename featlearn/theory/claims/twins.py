@@ -1,0 +1,72 @@
+"""What two runs that differ in nothing but the augmentation say about each other."""
+
+from .applicability import features_not_promised, noise_not_promised
+from .criterion import Quantity, judged
+from .verdict import at_least, at_most
+
+CLAIM = "twins"
+
+
+def claim_pair(augmented, plain):
+    """Relate the runs with the augmentation to their twins without.
+
+    Parameters
+    ----------
+    augmented, plain : list of Observed
+        Twins: the k-th of each share a seed and everything else but the augmentation.
+
+    Returns
+    -------
+    list of Verdict
+    """
+    unmet = features_not_promised(augmented) or noise_not_promised(plain)
+    twins = list(zip(augmented, plain))
+    quantities = [
+        Quantity(
+            "regression error, none over augmented",
+            "→ ∞",
+            at_least,
+            1.25,
+            lambda pair: _regression(pair[1]) / _regression(pair[0]),
+            "Ω(1)/o(1); at one d the head on f misses a quarter more without the augmentation",
+        ),
+        Quantity(
+            "final loss, none over augmented",
+            "below 1",
+            at_most,
+            1.0,
+            lambda pair: pair[1].summary.loss / pair[0].summary.loss,
+            "the noise that both views share makes positives easy to tell: the worse features have"
+            " the lower loss",
+        ),
+        Quantity(
+            "cosine at the same ξ, none - augmented",
+            "above 0",
+            at_least,
+            0.1,
+            lambda pair: pair[1].summary.same_noise - pair[0].summary.same_noise,
+            "f of the un-augmented twin is a function of the noise; 0.1 is far above what 2048"
+            " pairs leave uncertain",
+        ),
+        Quantity(
+            "cosine at the same z, augmented - none",
+            "above 0",
+            at_least,
+            0.1,
+            lambda pair: pair[0].summary.same_latents - pair[1].summary.same_latents,
+            "and that of the augmented one of the latents; likewise",
+        ),
+        Quantity(
+            "atoms with a pure neuron, augmented - none",
+            "d",
+            at_least,
+            0.9 * augmented[0].experiment.n_features,
+            lambda pair: pair[0].summary.atoms_learned - pair[1].summary.atoms_learned,
+            "all against none; at one d nine of ten",
+        ),
+    ]
+    return judged(CLAIM, twins, unmet, quantities)
+
+
+def _regression(observed):
+    return observed.summary.regression("features")

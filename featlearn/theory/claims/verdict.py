@@ -1,0 +1,201 @@
+"""The verdict on one quantity: predicted, measured, how far apart they may be, and what follows.
+
+A prediction is compared with one value for every seed. The mean over the seeds decides; the 95 %
+confidence interval of that mean is reported beside it, and where the bound lies inside the interval
+the verdict says so.
+"""
+
+import dataclasses
+import math
+import textwrap
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import special
+
+HOLDS, FAILS, DOES_NOT_APPLY = "holds", "fails", "does not apply"
+WIDTH = 100
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of one quantity of one claim.
+
+    Attributes
+    ----------
+    claim : str
+        "T1" to "T5", or the name of a prediction, such as "stage I".
+    quantity : str
+        What was measured, in a few words.
+    predicted : float or str
+        What the theory says.
+    measured : float, str or None
+        Mean over the seeds; None where the claim does not apply, "undefined" where it is not a
+        finite number.
+    spread : float or None
+        Half width of the 95 % confidence interval of the mean; None for fewer than two seeds.
+    tolerance : str
+        How far apart the two may be.
+    why : str
+        Why that far.
+    outcome : {"holds", "fails", "does not apply"}
+    reason : str
+        The unmet precondition of a claim that does not apply; otherwise a remark or nothing.
+    """
+
+    claim: str
+    quantity: str
+    predicted: float | str
+    measured: float | str | None
+    spread: float | None
+    tolerance: str
+    why: str
+    outcome: str
+    reason: str = ""
+
+    def to_dict(self):
+        """Return the fields as plain values that JSON can hold."""
+        return dataclasses.asdict(self)
+
+
+def at_most(claim, quantity, bound, values, why, predicted=None, reason=""):
+    """Judge a prediction "at most `bound`".
+
+    Parameters
+    ----------
+    claim, quantity, why, reason : str
+        See `Verdict`.
+    bound : float
+    values : float or sequence of float
+        One measured value for every seed.
+    predicted : float or str, optional
+        What the theory says where that is not the bound itself.
+
+    Returns
+    -------
+    Verdict
+    """
+    wanted = f"≤ {number(bound)}"
+    return _judge(claim, quantity, predicted, values, (-math.inf, bound), wanted, why, reason)
+
+
+def at_least(claim, quantity, bound, values, why, predicted=None, reason=""):
+    """Judge a prediction "at least `bound`"; the parameters are those of `at_most`."""
+    wanted = f"≥ {number(bound)}"
+    return _judge(claim, quantity, predicted, values, (bound, math.inf), wanted, why, reason)
+
+
+def within(claim, quantity, predicted, values, relative, why, absolute=0.0, reason=""):
+    """Judge a predicted number, within the larger of a relative and an absolute tolerance.
+
+    Parameters
+    ----------
+    claim, quantity, why, reason : str
+        See `Verdict`.
+    predicted : float
+    values : float or sequence of float
+        One measured value for every seed.
+    relative, absolute : float ≥ 0
+
+    Returns
+    -------
+    Verdict
+    """
+    allowed = max(relative * abs(predicted), absolute)
+    by_ratio = allowed == relative * abs(predicted)
+    wanted = f"± {100 * relative:.3g} %" if by_ratio else f"± {number(absolute)}"
+    interval = (predicted - allowed, predicted + allowed)
+    return _judge(claim, quantity, predicted, values, interval, wanted, why, reason)
+
+
+def does_not_apply(claim, quantity, reason, predicted="", why=""):
+    """Return the verdict on a claim whose precondition, named in `reason`, is not met."""
+    return Verdict(claim, quantity, predicted, None, None, "", why, DOES_NOT_APPLY, reason)
+
+
+def _judge(claim, quantity, predicted, values, interval, wanted, why, reason):
+    values = np.atleast_1d(np.asarray(values, dtype=np.float64))
+    if predicted is None:
+        predicted = wanted
+    elif not isinstance(predicted, str):
+        predicted = float(predicted)
+    if not np.isfinite(values).all() or len(values) == 0:
+        return Verdict(claim, quantity, predicted, "undefined", None, wanted, why, FAILS, reason)
+    mean, spread = float(values.mean()), confidence(values)
+    low, high = interval
+    outcome = HOLDS if low <= mean <= high else FAILS
+    if spread is not None and any(abs(mean - bound) < spread for bound in interval):
+        remark = "the bound lies inside the confidence interval: more seeds would decide"
+        reason = f"{reason}; {remark}" if reason else remark
+    return Verdict(claim, quantity, predicted, mean, spread, wanted, why, outcome, reason)
+
+
+def confidence(values):
+    """Return the half width of the 95 % confidence interval of the mean, None for one value.
+
+    Student's t on the values of independent seeds, t_{0.975, n-1} · sd/√n.
+    """
+    n = len(values)
+    if n < 2:
+        return None
+    return float(special.stdtrit(n - 1, 0.975) * np.std(values, ddof=1) / math.sqrt(n))
+
+
+def number(value):
+    """Return a number, text or None as a table shows it."""
+    if value is None:
+        return "-"
+    return value if isinstance(value, str) else f"{value:.4g}"
+
+
+def table(verdicts, why=True):
+    """Return verdicts as a plain table for a terminal, at most `WIDTH` columns wide.
+
+    Parameters
+    ----------
+    verdicts : sequence of Verdict
+    why : bool
+        Follow each row by why its tolerance is what it is.
+
+    Returns
+    -------
+    str
+    """
+    rows = [("claim", "quantity", "predicted", "measured", "tolerance", "verdict")]
+    for v in verdicts:
+        spread = "" if v.spread is None else f" ± {v.spread:.2g}"
+        measured = number(v.measured) + spread
+        rows.append((v.claim, v.quantity, number(v.predicted), measured, v.tolerance, v.outcome))
+    widths = [max(len(row[k]) for row in rows) for k in range(6)]
+    others = sum(widths) - widths[1] - widths[2] + 5 * 2
+    for column, limit in ((2, 18), (1, WIDTH - others - min(widths[2], 18))):
+        widths[column] = min(widths[column], max(limit, 12))
+    lines = []
+    for row, verdict in zip(rows, [None, *verdicts]):
+        lines += _wrapped(row, widths)
+        if verdict is None:
+            lines.append("-" * min(WIDTH, sum(widths) + 10))
+            continue
+        notes = [verdict.why] if why and verdict.why else []
+        for note in notes + ([verdict.reason] if verdict.reason else []):
+            indent = " " * (widths[0] + 4)
+            lines += textwrap.wrap(note, WIDTH, initial_indent=indent, subsequent_indent=indent)
+    return "\n".join(lines)
+
+
+def _wrapped(row, widths):
+    """The lines of one row, each cell wrapped within its column."""
+    cells = [textwrap.wrap(cell, width) or [""] for cell, width in zip(row, widths)]
+    height = max(map(len, cells))
+    columns = [cell + [""] * (height - len(cell)) for cell in cells]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip()
+        for line in zip(*columns)
+    ]
+
+
+def summary(verdicts):
+    """Return one line that counts the outcomes."""
+    counts = [(sum(v.outcome == o for v in verdicts), o) for o in (HOLDS, FAILS, DOES_NOT_APPLY)]
+    held, failed, skipped = (count for count, _ in counts)
+    return f"{held} hold, {failed} fail, {skipped} do not apply"

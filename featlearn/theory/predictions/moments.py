@@ -1,0 +1,133 @@
+"""Short-hands of the theory for one experiment: what a view looks like along one unit direction.
+
+The second moments that the views know (`featlearn.views`) are combinations of M Mᵀ, diag(M Mᵀ) and
+I. Stage I only asks what they are along a direction of span(M), where the sparse features live, and
+along one of its complement, where only dense noise lives.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from ...views import make_augmentation
+
+
+class Split(NamedTuple):
+    """A number for span(M) and one for its complement: along a sparse and a dense direction."""
+
+    sparse: float
+    dense: float
+
+
+@dataclass(frozen=True)
+class ViewMoments:
+    """Second moments of an experiment's views along one unit direction.
+
+    Attributes
+    ----------
+    density : float
+        s = E[z_j²].
+    noise_variance : float
+        σ².
+    diagonal : Split
+        Mean of diag(M Mᵀ) along a direction: f on either side for a flat M; see `mean_diagonal`.
+    anchor, key : Split
+        E⟨v, x⁺⟩² and E⟨v, x⁺⁺⟩²; for `RandomMask` with k = 1/2 that is c = s + n and n.
+    cross : Split
+        E[⟨v, x⁺⁺⟩⟨v, x⁺⟩], the drift: s(1-f) and -s f for `RandomMask`.
+    anchor_excess, key_excess, cross_excess : float
+        E[μ²] - 1, E[ν²] - 1 and E[μν] - 1 of the factors μ, ν by which masks multiply an input in
+        the two views; 0 without masks.
+
+    Notes
+    -----
+    Derived in featlearn/theory/derivation.md, "Second moments of views".
+    """
+
+    density: float
+    noise_variance: float
+    diagonal: Split
+    anchor: Split
+    key: Split
+    cross: Split
+    anchor_excess: float
+    key_excess: float
+    cross_excess: float
+
+    @property
+    def dense_correlation(self):
+        """Correlation of the two views along a dense direction; 0 if a view has nothing there.
+
+        Independent masks with k = 1/2 leave ½, no augmentation 1, and `RandomMask` the -s f/n of
+        the signal that leaks out of span(M), which vanishes as d1 grows.
+        """
+        scale = (self.anchor.dense * self.key.dense) ** 0.5
+        return self.cross.dense / scale if scale > 0 else 0.0
+
+    @property
+    def sparse_correlation(self):
+        """Correlation of the two views along a sparse direction; 0 if a view has nothing there."""
+        scale = (self.anchor.sparse * self.key.sparse) ** 0.5
+        return self.cross.sparse / scale if scale > 0 else 0.0
+
+
+def mean_diagonal(kind, n_inputs, n_features):
+    """Return the mean of diag(M Mᵀ) along a sparse and along a dense direction.
+
+    With p_r = (M Mᵀ)_rr these are Σ p_r²/d and (d - Σ p_r²)/(d1 - d). A flat M has p_r = d/d1
+    everywhere. A Haar-random one has (d+2)/(d1+2) along a sparse and d/(d1+2) along a dense
+    direction in the mean; p_r itself scatters by a factor 1 ± √(2/d). The identity has 1 and 0: a
+    mask then keeps or drops whole features, and complementary views share none.
+
+    Parameters
+    ----------
+    kind : {"orthonormal", "flat", "identity"}
+    n_inputs, n_features : int
+
+    Returns
+    -------
+    Split
+    """
+    d, d1 = n_features, n_inputs
+    sparse = {"orthonormal": (d + 2) / (d1 + 2), "flat": d / d1, "identity": 1.0}[kind]
+    return Split(sparse, d * (1 - sparse) / (d1 - d) if d1 > d else 0.0)
+
+
+def view_moments(experiment):
+    """Return the `ViewMoments` of an experiment."""
+    s, variance = experiment.resolved_density, experiment.resolved_noise_variance
+    augmentation = make_augmentation(
+        experiment.augmentation, experiment.keep_probability, experiment.noise_correlation
+    )
+    moments = augmentation.moments(s, variance)
+    diagonal = mean_diagonal(experiment.dictionary, experiment.n_inputs, experiment.n_features)
+
+    def split(moment):
+        return Split(
+            moment.shared + moment.diagonal * diagonal.sparse + moment.isotropic,
+            moment.diagonal * diagonal.dense + moment.isotropic,
+        )
+
+    def excess(moment):
+        return moment.diagonal / s if s > 0 else 0.0
+
+    return ViewMoments(
+        density=s,
+        noise_variance=variance,
+        diagonal=diagonal,
+        anchor=split(moments.anchor),
+        key=split(moments.key),
+        cross=split(moments.cross),
+        anchor_excess=excess(moments.anchor),
+        key_excess=excess(moments.key),
+        cross_excess=excess(moments.cross),
+    )
+
+
+def negative_count(experiment):
+    """Return N, the number of negatives of an anchor: B - 1 in the batch, or K separate ones."""
+    return experiment.batch_size - 1 if experiment.negatives == "in_batch" else experiment.negatives
+
+
+def attraction(experiment):
+    """Return q = 1 - P_p0 = 1 - 1/(N+1) at initialisation, where the softmax is uniform."""
+    return 1 - 1 / (negative_count(experiment) + 1)

@@ -1,0 +1,90 @@
+"""When T1 and T3 are promised: an experiment's two numbers, known before it runs."""
+
+from typing import NamedTuple
+
+from .crossing import crossing, noise_margin
+from .moments import view_moments
+from .saturation import saturation_growth
+
+
+class Precondition(NamedTuple):
+    """One number that must stay below another.
+
+    Attributes
+    ----------
+    claim : str
+        "T1" or "T3".
+    name : str
+    value, bound : float
+        The claim needs value < bound.
+    text : str
+        What follows, in a sentence.
+    """
+
+    claim: str
+    name: str
+    value: float
+    bound: float
+    text: str
+
+    @property
+    def met(self):
+        """Whether value < bound."""
+        return self.value < self.bound
+
+
+def preconditions(experiment):
+    """Return the `Precondition` of T1, the noise margin, and that of T3, the growth to the crossing.
+
+    T1 is about augmented and T3 about un-augmented networks: where the experiment is the other kind,
+    its twin is meant, with `RandomMask` or with no augmentation and all else equal.
+
+    Returns
+    -------
+    tuple of Precondition
+        Both; see `unmet` for what matters to the experiment itself.
+    """
+    plain = experiment.replace(augmentation="none")
+    masked = experiment
+    if experiment.augmentation == "none":
+        masked = experiment.replace(augmentation="random_mask")
+    margin = noise_margin(masked)
+    growth, needed = saturation_growth(plain), crossing(plain).growth
+    drowned = "sampling noise outgrows the signal and no sparse feature is learned"
+    overtakes = "the sparse part overtakes the dense one"
+    return (
+        Precondition(
+            "T1",
+            "noise margin κn²/s",
+            margin,
+            1.0,
+            f"the signal outgrows sampling noise (κn²/s = {margin:.3g} < 1)"
+            if margin < 1
+            else f"{drowned} (κn²/s = {margin:.3g} ≥ 1): raise batch_size or lower learning_rate",
+        ),
+        Precondition(
+            "T3",
+            "growth g before saturation",
+            growth,
+            needed,
+            f"norms saturate (g = {growth:.3g}) before {overtakes} (g* = {needed:.3g})"
+            if growth < needed
+            else f"{overtakes} (g* = {needed:.3g}) before norms saturate (g = {growth:.3g}):"
+            " for T3 raise n_inputs or noise_factor, or lower temperature",
+        ),
+    )
+
+
+def unmet(experiment):
+    """Return the sentences that warn of an experiment outside what its augmentation promises.
+
+    T1 is promised to views that share no dense noise, T3 without augmentation.
+    """
+    features, noise = preconditions(experiment)
+    if experiment.augmentation == "none":
+        return [] if noise.met else [f"T3 is not promised: {noise.text}"]
+    warnings = [] if features.met else [f"T1 is not promised: {features.text}"]
+    shared = view_moments(experiment).dense_correlation
+    if shared > 0:
+        warnings.append(f"T1 is not promised: the views' dense parts are correlated ({shared:.2g})")
+    return warnings

@@ -1,0 +1,145 @@
+"""The plateau of the linear phase with the softmax as it is, instead of its leading order.
+
+Along a left singular direction of W an anchor's feature, over √τ, is u = √a y + √e ζ. Three moments
+of the residual r, attraction minus repulsion along it (see `residual`), fix the plateau:
+
+    E[r y]/√a = λ,      2 e (λ - E[r ζ]/√e) = (η/B) n₁ (d1-d) E[r²].
+
+A finite batch has B keys instead of their law; its moments are measured on drawn batches.
+"""
+
+import math
+
+import numpy as np
+from scipy.optimize import root
+
+from ...compute.streams import generator
+from ...loss import contrast
+from ...training import make_model
+from ...views import make_augmentation
+from .moments import view_moments
+from .plateau import plateau, plateau_at
+from .residual import doubt_of, residual_moments
+
+_DRAWS = 300_000
+_ROUNDS = 12
+# Logarithms of a and e beyond which no balance is looked for.
+_FARTHEST = 30.0
+
+
+def softmax_plateau(experiment, finite_batch=True):
+    """Return the plateau of the linear phase with the true softmax.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        As for `plateau`.
+    finite_batch : bool
+        Measure the residual's moments on batches of the experiment's own size and dictionary, drawn
+        from its stream "theory"; takes about a second. Without it negatives are as many as their
+        law has, and the result is immediate.
+
+    Returns
+    -------
+    Plateau
+
+    Notes
+    -----
+    Derived in featlearn/theory/derivation.md, "Plateau of the linear phase". Every left singular
+    direction is taken to hold the same a and e.
+    """
+    leading = plateau(experiment)
+    if leading.sparse == 0:
+        return leading
+    batches = _draw_coordinates(experiment) if finite_batch else None
+    limit = _limit_moments(experiment)
+    correction, solution = np.zeros(3), (leading.sparse, leading.dense)
+    solution = _balance(experiment, limit, correction, solution)
+    for _ in range(_ROUNDS if finite_batch else 0):
+        previous = solution
+        correction = _batch_moments(batches, *solution) - limit(*solution)
+        solution = _balance(experiment, limit, correction, solution)
+        if abs(solution[0] / previous[0] - 1) < 1e-3:
+            break
+    return plateau_at(experiment, *solution)
+
+
+def _limit_moments(experiment):
+    """Return a function of (a, e): the moments of r, with the law of the keys for the keys."""
+    views = view_moments(experiment)
+    doubt = doubt_of(experiment)
+    return lambda a, e: np.array(residual_moments(a, e, views, doubt(a, e)))
+
+
+def _balance(experiment, limit, correction, start):
+    """Return (a, e) where the corrected moments balance decay and sampling noise."""
+    decay, views = experiment.weight_decay, view_moments(experiment)
+    noise = experiment.learning_rate / experiment.batch_size * views.anchor.dense
+    noise *= experiment.n_inputs - experiment.n_features
+    has_dense = start[1] > 0 and noise > 0
+
+    def imbalance(logarithms):
+        sparse, *dense = np.exp(np.clip(logarithms, -_FARTHEST, _FARTHEST))
+        dense = dense[0] if has_dense else 0.0
+        moments = limit(sparse, dense) + correction
+        along = (moments[0] - decay) / views.density
+        if not has_dense:
+            return [along]
+        return [along, 2 * dense * (decay - moments[1]) / noise - moments[2]]
+
+    guess = np.log(start if has_dense else start[:1])
+    found = root(imbalance, guess)
+    if not found.success:
+        return start
+    return float(np.exp(found.x[0])), float(np.exp(found.x[1])) if has_dense else 0.0
+
+
+def _draw_coordinates(experiment):
+    """Draw batches and return, for each, (y, ζ) of its anchors, its keys and its negatives.
+
+    ζ are the coordinates along as many random directions orthogonal to the dictionary.
+    """
+    model = make_model(experiment)
+    dictionary = model.dictionary.astype(np.float64)
+    d1, d = dictionary.shape
+    rng = generator(experiment.seed, "theory")
+    others = rng.standard_normal((d1, d))
+    others -= dictionary @ (dictionary.T @ others)
+    lengths = np.linalg.norm(others, axis=0)
+    others = others / np.where(lengths > 1e-6, lengths, 1.0) if d1 > d else 0 * others
+    basis = np.concatenate([dictionary, others], axis=1).astype(dictionary.dtype)
+    augmentation = make_augmentation(
+        experiment.augmentation, experiment.keep_probability, experiment.noise_correlation
+    )
+    in_batch = experiment.negatives == "in_batch"
+
+    def coordinates(n):
+        views = augmentation.pair(rng, model.sample(rng, n), model)
+        return [np.split(view @ basis, 2, axis=1) for view in (views.anchors, views.keys)]
+
+    n_batches = max(4, -(-_DRAWS // (experiment.batch_size * d)))
+    batches = []
+    for _ in range(n_batches):
+        anchors, keys = coordinates(experiment.batch_size)
+        negatives = None if in_batch else coordinates(experiment.negatives)[1]
+        batches.append((anchors, keys, negatives))
+    return batches
+
+
+def _batch_moments(batches, sparse, dense):
+    """Return the moments of the residual over drawn batches."""
+    root_a, root_e = math.sqrt(sparse), math.sqrt(dense)
+
+    def feature(coordinates):
+        return root_a * coordinates[0] + root_e * coordinates[1]
+
+    total = np.zeros(3)
+    for anchors, keys, negatives in batches:
+        u, key = feature(anchors), feature(keys)
+        others = None if negatives is None else feature(negatives)
+        result = contrast(u, key, 1.0, others)
+        r = result.attraction[:, None] * key
+        r -= result.repulsion @ (key if others is None else others)
+        along_dense = np.mean(r * anchors[1]) / root_e if dense > 0 else 0.0
+        total += [np.mean(r * anchors[0]) / root_a, along_dense, np.mean(r**2)]
+    return total / len(batches)
