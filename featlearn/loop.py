@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from .alignment import alignment, dense_norm
-from .compute.processes import team_for
+from .compute.processes import process_group
 from .compute.workspace import Workspace
 from .errors import InvalidInput, RunDirectoryError, TrainingDiverged
 from .experiment import Experiment
@@ -152,19 +152,19 @@ def workplace(state, help):
     """
     exp = state.experiment
     # Twice the estimate: what is not used costs nothing.
-    with team_for(largest_array(exp), 2 * memory_needed(exp) + (1 << 20)) as team:
-        work = Workspace(team)
+    with process_group(largest_array(exp), 2 * memory_needed(exp) + (1 << 20)) as group:
+        work = Workspace(group)
         weights = work("weights", state.weights.shape, state.weights.dtype)
         weights[...] = state.weights
         state = dataclasses.replace(state, weights=weights)
-        if team is not None:
-            team.start(lambda: help(state, work))
+        if group is not None:
+            group.start(lambda: help(state, work))
         yield state, work
 
 
 def _loop(state, append, progress, between_steps):
     """Record and step until the last step is recorded; return the last state."""
-    # Helpers make every step too; what is done with it is the founder's business.
+    # Helpers make every step too; what is done with it is the leader's business.
     with workplace(state, lambda *there: _steps(*there, _ignore, None, _ignore)) as (state, work):
         return _steps(state, work, append, progress, between_steps)
 

@@ -40,7 +40,7 @@ class Summary:
         The largest cosine of any neuron with any atom.
     pure_fraction : float
         Fraction of the neurons whose best cosine is at least 0.9.
-    largest_crowd : float
+    largest_atom_fraction : float
         Largest fraction of all neurons that are pure in one atom.
     sparse_share : float
         Median over the neurons of ‖α_i‖²/‖w_i‖².
@@ -58,7 +58,7 @@ class Summary:
     weakest_atom: float
     best_cosine: float
     pure_fraction: float
-    largest_crowd: float
+    largest_atom_fraction: float
     sparse_share: float
     same_noise: float
     same_latents: float
@@ -107,7 +107,7 @@ def summarize(run):
         weakest_atom=float(best_cosine_of_atoms(cosine).min()),
         best_cosine=float(cosine.max()),
         pure_fraction=float(np.mean(best_cosine_of_neurons(cosine) >= PURE)),
-        largest_crowd=float(neurons_per_atom(cosine, PURE).max() / exp.n_neurons),
+        largest_atom_fraction=float(neurons_per_atom(cosine, PURE).max() / exp.n_neurons),
         sparse_share=float(np.median(sparse_share(alignments, norms))),
         same_noise=shared.same_noise,
         same_latents=shared.same_latents,

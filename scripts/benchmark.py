@@ -1,7 +1,7 @@
 """Measure how fast featlearn trains: against the work no step can avoid, and against torch and JAX.
 
 The floor is five matrix products of the step's sizes, and its normals drawn on all threads. Every
-contestant runs in a process of its own, a new one every two rounds; bursts of steps take turns,
+subject runs in a process of its own, a new one every two rounds; bursts of steps take turns,
 A B C C B A …, and a ratio is the median over rounds of the ratio within a round. featlearn's step is
 the whole one: data, gradient, update, bias schedule, and every quantity measured and written to a
 run directory at every step; the others record nothing. torch and JAX take part where they are
@@ -25,7 +25,7 @@ from featlearn.compute.threads import thread_count
 from featlearn.errors import InvalidInput
 from featlearn.speed import growth, memory, peers, sparse, table
 from featlearn.speed.subjects import flops, recording_cost
-from featlearn.speed.timing import Statistic, alone, compete
+from featlearn.speed.timing import Statistic, alone, time_in_turn
 
 SIZES = ("64/1024/256/512", "32/1024/192/512", "128/4096/512/512")
 GOALS = {
@@ -72,8 +72,8 @@ class Bench:
         directory.mkdir()
         return directory
 
-    def compete(self, entries, threads, rounds=None):
-        return compete(entries, self.directory(), threads, self.seconds, rounds or self.rounds)
+    def time_in_turn(self, entries, threads, rounds=None):
+        return time_in_turn(entries, self.directory(), threads, self.seconds, rounds or self.rounds)
 
     def add(self, section, size, threads, name, value, unit, goal=None):
         """Add a row, of a number or a Statistic, and print it."""
@@ -91,7 +91,7 @@ def times(bench, size, threads):
     experiment = experiment_of(size)
     names = ["floor", "featlearn", "featlearn, not recording", *peers.installed()]
     bench.heading(f"A step at {size}", threads)
-    measured, parts = bench.compete({name: (name, experiment) for name in names}, threads)
+    measured, parts = bench.time_in_turn({name: (name, experiment) for name in names}, threads)
     for name, seconds in measured.items():
         bench.add("time", size, threads, name, Statistic.of(1e3 * seconds), "ms")
     whole = measured["featlearn"]
@@ -141,7 +141,7 @@ def growths(bench, size, factors=FACTORS):
         bench.heading(f"Growth with {symbol} from {size}", threads)
         ladder = growth.ladder(base, symbol, factors)
         entries = {str(value): ("featlearn", exp) for value, exp in ladder.items()}
-        measured, _ = bench.compete(entries, threads, max(bench.rounds // 2, 2))
+        measured, _ = bench.time_in_turn(entries, threads, max(bench.rounds // 2, 2))
         resident = []
         for value, experiment in ladder.items():
             statistic = Statistic.of(1e3 * measured[str(value)])
@@ -184,7 +184,7 @@ def reduced(bench, size, rounds=3):
         "step": ("featlearn", experiment),
         "step, not recording": ("featlearn, not recording", experiment),
     }
-    measured, parts = bench.compete(entries, bench.threads, rounds)
+    measured, parts = bench.time_in_turn(entries, bench.threads, rounds)
     add = partial(bench.add, "reduced", size, bench.threads)
     for name, seconds in measured.items():
         add(name, Statistic.of(1e3 * seconds), "ms")
@@ -229,7 +229,7 @@ def parser():
     made.add_argument("--sizes", nargs="+", metavar="d/d1/m/B", help=" ".join(SIZES))
     made.add_argument("--only", nargs="+", choices=SECTIONS, default=SECTIONS, metavar="SECTION",
                       help="among " + ", ".join(SECTIONS))  # fmt: skip
-    made.add_argument("--rounds", type=int, help="bursts of each contestant (12)")
+    made.add_argument("--rounds", type=int, help="bursts of each subject (12)")
     made.add_argument("--out", type=Path, default="figures", help="where speed.csv goes (figures)")
     made.add_argument("--figure", action="store_true", help="also write speed.png and speed.pdf")
     return made

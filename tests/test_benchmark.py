@@ -1,4 +1,4 @@
-"""The benchmark's arithmetic, contestants and script at a tiny size; no test depends on a clock."""
+"""The benchmark's arithmetic, subjects and script at a tiny size; no test depends on a clock."""
 
 import importlib.util
 import sys
@@ -10,8 +10,7 @@ import pytest
 import featlearn
 from featlearn import plotting
 from featlearn.errors import InvalidInput
-from featlearn.speed import growth, memory, parts, peers, sparse, table
-from featlearn.speed import subjects as contestants
+from featlearn.speed import growth, memory, parts, peers, sparse, subjects, table
 from featlearn.speed.timing import Statistic
 
 SCRIPT = Path(__file__).parent.parent / "scripts" / "benchmark.py"
@@ -34,12 +33,12 @@ def tiny(small):
 
 
 def test_the_timed_loop_is_that_of_train(tiny, tmp_path):
-    contestant = contestants.Featlearn(tiny, tmp_path / "timed")
+    subject = subjects.Featlearn(tiny, tmp_path / "timed")
     for _ in range(tiny.n_steps):
-        contestant()
-    contestant.finish()
+        subject()
+    subject.finish()
     run = featlearn.train(tiny)
-    np.testing.assert_array_equal(contestant.state.weights, run.weights)
+    np.testing.assert_array_equal(subject.state.weights, run.weights)
     for name in ("alignment", "loss", "active_fraction"):
         recorded = np.load(tmp_path / "timed" / "trajectory" / f"{name}.npy")
         np.testing.assert_array_equal(recorded, run[name][:-1])
@@ -50,10 +49,10 @@ def test_the_cost_of_recording_is_that_of_every_second_step_and_of_writing(
 ):
     def seconds(function):
         function()
-        return 1.0 if isinstance(function, contestants.Featlearn) else 3.0
+        return 1.0 if isinstance(function, subjects.Featlearn) else 3.0
 
-    monkeypatch.setattr(contestants, "_seconds", seconds)
-    cost = contestants.recording_cost(tiny, tmp_path / "run", rounds=1, pairs=5)
+    monkeypatch.setattr(subjects, "_seconds", seconds)
+    cost = subjects.recording_cost(tiny, tmp_path / "run", rounds=1, pairs=5)
     np.testing.assert_allclose(cost, [(5 + 3) / 5 - 1])
     # Every second step was recorded.
     steps = np.load(tmp_path / "run" / "trajectory" / "step.npy")
@@ -61,9 +60,9 @@ def test_the_cost_of_recording_is_that_of_every_second_step_and_of_writing(
 
 
 def test_parts_add_up_and_each_is_found(tiny, tmp_path):
-    split = parts.of(contestants.Featlearn(tiny, tmp_path / "parts"), 0)
+    split = parts.of(subjects.Featlearn(tiny, tmp_path / "parts"), 0)
     assert all(seconds > 0 for part, seconds in split.items() if part != "other")
-    floor = parts.of(contestants.Floor(tiny), 0)
+    floor = parts.of(subjects.Floor(tiny), 0)
     assert set(floor) < set(split)
     assert all(seconds > 0 for seconds in floor.values())
 
@@ -71,14 +70,14 @@ def test_parts_add_up_and_each_is_found(tiny, tmp_path):
 def test_burst_makes_the_fewest_steps_at_least():
     calls = []
 
-    class Counter(contestants.Contestant):
+    class Counter(subjects.Subject):
         def __call__(self):
             calls.append("step")
 
         def finish(self):
             calls.append("finish")
 
-    n, _ = contestants.burst(Counter(), 0, fewest=5)
+    n, _ = subjects.burst(Counter(), 0, fewest=5)
     assert n == 5
     assert calls == ["step"] * 5 + ["finish"]
 
@@ -86,7 +85,7 @@ def test_burst_makes_the_fewest_steps_at_least():
 def test_flops_count_every_product():
     # Two forward products and the weight product of 3·4·8, two of 3·3·4 with the B × B matrix.
     experiment = featlearn.Experiment(n_features=8, n_inputs=8, n_neurons=4, batch_size=3)
-    assert contestants.flops(experiment) == 2 * (3 * 3 * 4 * 8 + 2 * 3 * 3 * 4)
+    assert subjects.flops(experiment) == 2 * (3 * 3 * 4 * 8 + 2 * 3 * 3 * 4)
 
 
 @pytest.mark.parametrize("dtype, tolerance", [("float32", 1e-5), ("float64", 1e-12)])
@@ -220,11 +219,11 @@ def test_the_script_measures_in_processes_of_their_own(script, tmp_path, capsys,
         assert row.name in printed
 
 
-def test_the_arena_lets_all_contestants_run(tiny, tmp_path):
-    from featlearn.speed.timing import compete
+def test_every_subject_is_timed(tiny, tmp_path):
+    from featlearn.speed.timing import time_in_turn
 
     entries = {"a": ("floor", tiny), "b": ("featlearn", tiny)}
-    times, shares = compete(entries, tmp_path, threads=1, seconds=0, rounds=3)
+    times, shares = time_in_turn(entries, tmp_path, threads=1, seconds=0, rounds=3)
     assert all(times[label].shape == (3,) and (times[label] > 0).all() for label in entries)
     assert set(shares["a"]) < set(shares["b"])
     # Two rounds in one process, the third in another.

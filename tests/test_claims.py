@@ -14,7 +14,7 @@ from featlearn.theory.claims.boundaries import find_boundaries
 from featlearn.theory.claims.decoupling import correlation
 from featlearn.theory.claims.linear import atoms_by_chance, random_best_cosine
 from featlearn.theory.claims.observed import Observed
-from featlearn.theory.claims.representation import claim_t1, claim_t2, claim_t3, crowd_bound
+from featlearn.theory.claims.representation import claim_t1, claim_t2, claim_t3, largest_count_bound
 from featlearn.theory.predictions.crossing import crossing, noise_margin
 from featlearn.theory.predictions.floors import bayes_floor, linear_floor
 
@@ -84,14 +84,14 @@ def test_random_neurons_do_not(twins):
     assert found["regression error on f"] == "fails"
 
 
-def test_neurons_spread_over_the_span_or_crowded_on_one_atom_fail_t1(twins):
+def test_neurons_spread_over_the_span_or_all_on_one_atom_fail_t1(twins):
     run = twins["random_mask"]
     mixed = generator(3, "theory").standard_normal((64, 16)) @ run.dictionary.T
     found = outcomes(claim_t1([Observed(with_weights(run, mixed))]))
     assert found["mean |N_i|"] == found["off-support alignment √d/‖w‖, rms"] == "fails"
-    crowd = atoms(run)
-    crowd[16:] = crowd[0]
-    found = outcomes(claim_t1([Observed(with_weights(run, crowd))]))
+    pure = atoms(run)
+    pure[16:] = pure[0]
+    found = outcomes(claim_t1([Observed(with_weights(run, pure))]))
     assert found["most pure neurons of one atom"] == "fails"
     assert found["atoms with a pure neuron"] == "holds"
 
@@ -153,7 +153,11 @@ def test_random_directions_and_random_choices():
     assert random_best_cosine(12) == pytest.approx(cosine.mean(), rel=0.01)
     choices = generator(1, "theory").integers(8, size=(2000, 64))
     most = np.array([np.bincount(row).max() for row in choices])
-    assert np.mean(most > crowd_bound(64, 8)) < 3e-3 < np.mean(most > crowd_bound(64, 8) - 3)
+    assert (
+        np.mean(most > largest_count_bound(64, 8))
+        < 3e-3
+        < np.mean(most > largest_count_bound(64, 8) - 3)
+    )
 
 
 def test_the_correlation_has_the_standard_error_it_says():

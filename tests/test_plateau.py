@@ -11,7 +11,12 @@ from featlearn.compute.workspace import Workspace
 from featlearn.theory.predictions.linear_network import rotation_test, spectrum_spread
 from featlearn.theory.predictions.moments import view_moments
 from featlearn.theory.predictions.plateau import plateau
-from featlearn.theory.predictions.residual import Doubt, doubt_of, residual_moments, tilted_key
+from featlearn.theory.predictions.residual import (
+    NegativeMass,
+    negative_mass_of,
+    residual_moments,
+    tilted_key,
+)
 from featlearn.theory.predictions.softmax_plateau import softmax_plateau
 from featlearn.theory.predictions.stages import linear_phase
 
@@ -114,18 +119,18 @@ def test_moments_of_the_residual_against_draws():
     u = np.sqrt(sparse) * y + np.sqrt(dense) * zeta
     tilted = tilted_key(u, sparse, views.key.dense * (sparse + dense), s)
     r = np.sqrt(sparse) * key + np.sqrt(dense) * key_zeta - tilted
-    doubt = np.where(z == 0, 0.9, 0.6)
+    negative_mass = np.where(z == 0, 0.9, 0.6)
     drawn = [
         np.mean(r * np.where(z == 0, 0.0, 0.6) * z) / np.sqrt(sparse)
-        + np.mean(r * (y - z)) * doubt.mean() / np.sqrt(sparse),
-        np.mean(r * zeta) * doubt.mean() / np.sqrt(dense),
-        np.mean(np.square(r * doubt)),
+        + np.mean(r * (y - z)) * negative_mass.mean() / np.sqrt(sparse),
+        np.mean(r * zeta) * negative_mass.mean() / np.sqrt(dense),
+        np.mean(np.square(r * negative_mass)),
     ]
-    averages = Doubt(doubt.mean(), 0.9**2, 0.6, 0.6**2)
+    averages = NegativeMass(negative_mass.mean(), 0.9**2, 0.6, 0.6**2)
     expected = residual_moments(sparse, dense, views, averages)
     np.testing.assert_allclose(expected, drawn, atol=2e-3)
-    even = residual_moments(sparse, dense, views, Doubt.constant(0.5))
-    once = residual_moments(sparse, dense, views, Doubt.constant(1.0))
+    even = residual_moments(sparse, dense, views, NegativeMass.constant(0.5))
+    once = residual_moments(sparse, dense, views, NegativeMass.constant(1.0))
     np.testing.assert_allclose(even, np.array(once) * (0.5, 0.5, 0.25))
 
 
@@ -166,20 +171,20 @@ def test_the_linear_phase_where_similarities_are_large(changes):
     assert level.weight_norm == pytest.approx(simulated[-1][0], rel=0.02)
 
 
-def test_doubt_of_anchors_with_and_without_a_latent():
+def test_negative_mass_of_anchors_with_and_without_a_latent():
     experiment = LARGE.replace(batch_size=2048)
     level = softmax_plateau(experiment, finite_batch=False)
     state = start_at(experiment, level)
     batch = featlearn.draw_batch(state)
-    doubt = featlearn.evaluate(state, batch).contrast.attraction
+    negative_mass = featlearn.evaluate(state, batch).contrast.attraction
     active = batch.sample.latents != 0
-    found = [doubt.mean(), np.average(np.tile(doubt[:, None], 32), weights=active)]
-    expected = doubt_of(experiment)(level.sparse, level.dense)
+    found = [negative_mass.mean(), np.average(np.tile(negative_mass[:, None], 32), weights=active)]
+    expected = negative_mass_of(experiment)(level.sparse, level.dense)
     assert expected.matched < expected.mean - 0.02
     np.testing.assert_allclose([expected.mean, expected.matched], found, rtol=0.04)
     # A network that cannot tell samples apart doubts as a uniform softmax does.
-    blank = doubt_of(experiment)(0.0, 0.0)
-    np.testing.assert_allclose(blank, Doubt.constant(1 - 1 / 2048), rtol=1e-9)
+    blank = negative_mass_of(experiment)(0.0, 0.0)
+    np.testing.assert_allclose(blank, NegativeMass.constant(1 - 1 / 2048), rtol=1e-9)
 
 
 def test_decay_above_the_signal_leaves_nothing():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import featlearn
-from featlearn.compute import processes as team
+from featlearn.compute import processes
 from featlearn.recording import resources
 
 BASE = featlearn.Experiment(
@@ -27,7 +27,7 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_memory_is_what_was_said(name, monkeypatch):
     # Arrays that several processes share are not traced.
-    monkeypatch.setattr(team, "LARGEST", 1)
+    monkeypatch.setattr(processes, "LARGEST", 1)
     e = BASE.replace(**CASES[name])
     # What is imported on the way is not the run's.
     featlearn.train(e.replace(n_steps=0))

@@ -7,9 +7,9 @@ import signal
 import time
 from types import SimpleNamespace
 
-import lives
 import numpy as np
 import pytest
+import training_processes
 
 import featlearn
 from featlearn import RunDirectoryError, loop
@@ -64,12 +64,14 @@ def test_killed_at_random_moments(experiment, uninterrupted, tmp_path):
         directory = tmp_path / str(number)
         code = -signal.SIGPROF
         while code:
-            process = lives.start(experiment, directory, die_after=rng.uniform(0, longest))
-            code = lives.end(process)
+            process = training_processes.start(
+                experiment, directory, die_after=rng.uniform(0, longest)
+            )
+            code = training_processes.end(process)
             assert code in (0, -signal.SIGPROF)
             kills += code != 0
             inside += (directory / "status.json").exists() and status(directory) == "running"
-        # About five lives each; a life that is too short to get on makes the next ones longer.
+        # About five starts each; one that is too short to get on makes the next ones longer.
         longest *= 1.5 if kills > 5 * (number + 1) else 0.8
         assert contents(directory) == uninterrupted
         if kills >= 20 and inside >= 8:
@@ -80,11 +82,11 @@ def test_killed_at_random_moments(experiment, uninterrupted, tmp_path):
 @pytest.mark.parametrize("number", (signal.SIGINT, signal.SIGTERM))
 def test_interrupted_and_terminated(experiment, uninterrupted, tmp_path, number):
     directory = tmp_path / "run"
-    process = lives.start(experiment, directory, checkpoint=1e9)
+    process = training_processes.start(experiment, directory, checkpoint=1e9)
     while not (directory / "status.json").exists():
         time.sleep(0.002)
     os.kill(process.pid, number)
-    assert lives.end(process) == 130
+    assert training_processes.end(process) == 130
     assert status(directory) == "interrupted"
     stopped = featlearn.load_run(directory)
     assert 0 <= len(stopped) < ROWS
@@ -184,28 +186,28 @@ def test_rows_that_the_checkpoint_does_not_cover_are_made_again(
 class FullDisk:
     """Lets a number of bytes through and then half a block, as a full disk does."""
 
-    def __init__(self, room):
-        self.room = room
+    def __init__(self, free):
+        self.free = free
 
     def write_all(self, file, data):
-        if len(data) > self.room:
-            file.write(bytes(data)[: self.room])
-            self.room = 0
+        if len(data) > self.free:
+            file.write(bytes(data)[: self.free])
+            self.free = 0
             raise OSError(errno.ENOSPC, "No space left on device")
-        self.room -= len(data)
+        self.free -= len(data)
         file.write(data)
 
 
 @pytest.mark.parametrize("large", (64, 1 << 14))
-@pytest.mark.parametrize("room", (0, 1000, 5000, 20000))
+@pytest.mark.parametrize("free", (0, 1000, 5000, 20000))
 def test_a_disk_full_in_the_middle_of_a_row(
-    experiment, uninterrupted, tmp_path, monkeypatch, room, large
+    experiment, uninterrupted, tmp_path, monkeypatch, free, large
 ):
     directory = tmp_path / "run"
     with monkeypatch.context() as patch:
         patch.setattr(trajectory, "FLUSH_SECONDS", 0.0)
         patch.setattr(trajectory, "LARGE_BYTES", large)
-        patch.setattr(trajectory, "_write_all", FullDisk(room).write_all)
+        patch.setattr(trajectory, "_write_all", FullDisk(free).write_all)
         with pytest.raises((WriteFailed, RunDirectoryError), match="No space left on device"):
             featlearn.train(experiment, directory)
     featlearn.train(experiment, directory, resume=True)
@@ -239,9 +241,11 @@ def test_files_that_may_not_grow(experiment, uninterrupted, tmp_path):
     """The operating system's own refusal, in a real process."""
     every = experiment.replace(record_every=1)
     directory = tmp_path / "run"
-    assert lives.end(lives.start(every, directory, largest_file=6000)) == 2
+    assert (
+        training_processes.end(training_processes.start(every, directory, largest_file=6000)) == 2
+    )
     assert 0 < len(featlearn.load_run(directory)) < 101
-    assert lives.end(lives.start(every, directory)) == 0
+    assert training_processes.end(training_processes.start(every, directory)) == 0
     featlearn.train(every, tmp_path / "whole")
     assert contents(directory) == contents(tmp_path / "whole")
 
@@ -271,7 +275,7 @@ def test_recording_less_changes_nothing_that_is_recorded(experiment, uninterrupt
 
 def test_rows_are_readable_while_another_process_writes(experiment, uninterrupted, tmp_path):
     directory = tmp_path / "run"
-    process = lives.start(experiment, directory)
+    process = training_processes.start(experiment, directory)
     counts, final = [], None
     whole = np.frombuffer(uninterrupted["alignment.npy"][192:], np.float32).reshape(ROWS, 6, 4)
     while process.is_alive() or final is None:
@@ -285,7 +289,7 @@ def test_rows_are_readable_while_another_process_writes(experiment, uninterrupte
         assert len(run["loss"]) == len(run["alignment"]) == len(run)
         np.testing.assert_array_equal(run.steps, 2 * np.arange(len(run)))
         counts.append(len(rows))
-    assert lives.end(process) == 0
+    assert training_processes.end(process) == 0
     assert counts == sorted(counts) and counts[-1] == ROWS
     assert len(set(counts)) > 3, "it was read while it grew"
 
@@ -300,7 +304,7 @@ def test_a_reader_keeps_its_rows_through_a_resume(experiment, tmp_path):
 
 def test_two_processes_on_one_directory(experiment, tmp_path):
     directory = tmp_path / "run"
-    first = lives.start(experiment.replace(n_steps=100000), directory)
+    first = training_processes.start(experiment.replace(n_steps=100000), directory)
     while not (directory / "status.json").exists():
         time.sleep(0.002)
     for resume in (True, False):
@@ -312,7 +316,7 @@ def test_two_processes_on_one_directory(experiment, tmp_path):
         assert (directory / "config.json").read_bytes() == before
     assert first.is_alive()
     first.kill()
-    lives.end(first)
+    training_processes.end(first)
     # The dead process holds nothing.
     place = rundir.RunDirectory(directory, None, resume=True)
     with place:

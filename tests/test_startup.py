@@ -28,5 +28,5 @@ def test_starting_loads_no_large_package(code):
 
 
 def test_sparse_products_are_loaded_with_the_model_that_needs_them():
-    """Not by its first step: every process of a team would load them for itself."""
+    """Not by its first step: every process of a group would load them for itself."""
     assert loaded_by(MODEL.format(2048)) == {"scipy.sparse"}

@@ -1,10 +1,10 @@
-"""A team: forked processes that make one run together, each doing its own rows of every array.
+"""Forked processes that make one run together, each doing its own rows of every array.
 
 Threads share one interpreter lock. A step calls NumPy a few hundred times, and whenever two calls end
 together one thread sleeps until the other lets it go on; with processes a step on two cores takes a
-quarter less. All processes of a team run the same program on the same numbers. What a kernel computes
-row by row is shared out among them and lands in memory that they share; then they meet. What is small
-each computes for itself.
+quarter less. All processes of a group, a leader and its helpers, run the same program on the
+same numbers. What a kernel computes row by row is shared out among them and lands in memory that they
+share; then they wait for each other. What is small each computes for itself.
 """
 
 import contextlib
@@ -22,30 +22,30 @@ import numpy as np
 from ..errors import ProcessLost
 from . import threads
 
-# Every process greets every other: more of them are left to threads.
+# At a barrier every process signals every other: more of them are left to threads.
 LARGEST = 16
-# Looks at the door before a process lies down to wait, and how long it then sleeps at most.
-LOOKS, SECONDS = 3000, 0.05
+# Tries of a semaphore before a process sleeps on it, and for how long at most at a time.
+TRIES, SECONDS = 3000, 0.05
 _PAGE = mmap.PAGESIZE
 
 
-class Team:
+class ProcessGroup:
     """The processes of a run, and the memory they share.
 
     Parameters
     ----------
     size : int
         Number of processes, this one among them.
-    room : int
+    n_bytes : int
         Bytes to set aside for shared arrays; those never used cost nothing.
     """
 
-    def __init__(self, size, room):
+    def __init__(self, size, n_bytes):
         context = multiprocessing.get_context("fork")
-        # _doors[a][b] lets process a know that b has arrived.
-        self._doors = [[context.Semaphore(0) for _ in range(size)] for _ in range(size)]
-        self._memory, self._used = mmap.mmap(-1, room), 0
-        self._rank, self._helpers, self._founder = 0, {}, os.getpid()
+        # _semaphores[a][b] lets process a know that b has arrived.
+        self._semaphores = [[context.Semaphore(0) for _ in range(size)] for _ in range(size)]
+        self._memory, self._used = mmap.mmap(-1, n_bytes), 0
+        self._rank, self._helpers, self._leader = 0, {}, os.getpid()
 
     def array(self, shape, dtype):
         """Return a new shared array; every process asks for the same ones in the same order."""
@@ -66,7 +66,7 @@ class Team:
 
     def start(self, work):
         """Fork the helpers, each of which calls work() and ends."""
-        for rank in range(1, len(self._doors)):
+        for rank in range(1, len(self._semaphores)):
             with warnings.catch_warnings():
                 # NumPy's own threads are idle, and no other thread is alive.
                 warnings.simplefilter("ignore", DeprecationWarning)
@@ -76,9 +76,9 @@ class Team:
             self._helpers[rank] = process
 
     def _help(self, rank, work):
-        """Live and die as a helper."""
+        """Call work() in a helper process, and end it."""
         try:
-            # The founder decides what a signal to the group means, and ends its helpers.
+            # The leader decides what a signal to the group means, and ends its helpers.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
             # What it holds open, the lock of the run directory above all, is not a helper's.
@@ -89,16 +89,16 @@ class Team:
             os._exit(0)
 
     def for_each(self, function, pieces):
-        """Call function on the pieces that are this process's, and meet."""
-        pieces, size = list(pieces), len(self._doors)
+        """Call function on the pieces that are this process's; return when all are done."""
+        pieces, size = list(pieces), len(self._semaphores)
         mine = slice(len(pieces) * self._rank // size, len(pieces) * (self._rank + 1) // size)
         if len(pieces) < size:
             mine = slice(self._rank, self._rank + 1)
         for piece in pieces[mine]:
             function(piece)
-        self._meet()
+        self._barrier()
 
-    def _meet(self):
+    def _barrier(self):
         """Wait until all have arrived.
 
         Raises
@@ -106,23 +106,23 @@ class Team:
         ProcessLost
             If a helper has ended.
         """
-        others = [rank for rank in range(len(self._doors)) if rank != self._rank]
+        others = [rank for rank in range(len(self._semaphores)) if rank != self._rank]
         for other in others:
-            self._doors[other][self._rank].release()
+            self._semaphores[other][self._rank].release()
         for other in others:
-            self._wait(self._doors[self._rank][other])
+            self._wait(self._semaphores[self._rank][other])
 
-    def _wait(self, door):
-        for _ in range(LOOKS):
-            if door.acquire(False):
+    def _wait(self, semaphore):
+        for _ in range(TRIES):
+            if semaphore.acquire(False):
                 return
             os.sched_yield()
-        while not door.acquire(timeout=SECONDS):
-            self._roll_call()
+        while not semaphore.acquire(timeout=SECONDS):
+            self._require_all_alive()
 
-    def _roll_call(self):
+    def _require_all_alive(self):
         if self._rank:
-            if os.getppid() != self._founder:
+            if os.getppid() != self._leader:
                 os._exit(1)
             return
         for rank, process in list(self._helpers.items()):
@@ -139,7 +139,7 @@ class Team:
         self._helpers = {}
 
 
-def strangers():
+def other_threads():
     """Return the threads alive beside the main one and featlearn's own idle ones."""
     return [
         thread
@@ -149,10 +149,10 @@ def strangers():
 
 
 @contextlib.contextmanager
-def team_for(largest, room):
-    """Provide the `Team` of a run, or None where it is made by this process alone.
+def process_group(largest, n_bytes):
+    """Provide the `ProcessGroup` of a run, or None where it is made by this process alone.
 
-    There is a team on Linux, where more than one thread is asked for and as many processors are to
+    There is a group on Linux, where more than one thread is asked for and as many processors are to
     be had, if the arrays are worth sharing out and no thread of the caller's is alive: a fork would
     leave behind what that thread was about to do.
 
@@ -160,7 +160,7 @@ def team_for(largest, room):
     ----------
     largest : int
         Elements of the run's largest array.
-    room : int
+    n_bytes : int
         Bytes of its arrays.
     """
     size = threads.thread_count()
@@ -169,18 +169,18 @@ def team_for(largest, room):
         or not 2 <= size <= LARGEST
         or len(os.sched_getaffinity(0)) < size
         or not threads.can_share_out(largest)
-        or strangers()
+        or other_threads()
     ):
         yield None
         return
     try:
-        team = Team(size, room)
+        group = ProcessGroup(size, n_bytes)
     except (OSError, ImportError):
         # No semaphores here, or not that much memory to share.
         yield None
         return
     try:
         with threads.single_threaded_blas():
-            yield team
+            yield group
     finally:
-        team.end()
+        group.end()

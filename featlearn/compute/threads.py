@@ -1,6 +1,6 @@
 """Threads: the rows of a batch are shared out, and BLAS works with one thread in each.
 
-This is how single steps are computed, and whole runs where there is no `team`.
+This is how single steps are computed, and whole runs where there is no `ProcessGroup`.
 NumPy releases the interpreter lock in all that is done to rows. Sharing out a whole stretch of work,
 products and element-wise functions together, wakes the threads a few times a step; letting BLAS
 share out every product, and nobody the rest, takes a third longer.

@@ -17,22 +17,22 @@ class Workspace:
 
     Parameters
     ----------
-    team : Team, optional
+    group : ProcessGroup, optional
         The processes that make the run together; without one, threads of this process.
 
     Attributes
     ----------
-    team : Team or None
+    group : ProcessGroup or None
     """
 
-    def __init__(self, team=None):
-        self._arrays, self.team = {}, team
+    def __init__(self, group=None):
+        self._arrays, self.group = {}, group
 
     def __call__(self, name, shape, dtype):
         """Return the array of that name, with undefined content."""
         array = self._arrays.get(name)
         if array is None or array.shape != shape or array.dtype != dtype:
-            new = np.empty if self.team is None else self.team.array
+            new = np.empty if self.group is None else self.group.array
             array = self._arrays[name] = new(shape, dtype)
         return array
 
@@ -42,8 +42,8 @@ class Workspace:
         arrays[one], arrays[other] = arrays.get(other), arrays.get(one)
 
     def for_each(self, function, pieces):
-        """Call function on every piece; the results are returned where no team shares the work."""
-        return (self.team or threads).for_each(function, pieces)
+        """Call function on every piece; the results are returned where no group shares the work."""
+        return (self.group or threads).for_each(function, pieces)
 
     def over_rows(self, function, *arrays):
         """Call function(*rows) on matching pieces of the rows of some arrays of this workspace.

@@ -67,5 +67,5 @@ def spectrum_and_plateau(run):
 def semicircle(half_width, n=200):
     """Return points of the semicircle density of mean 1, 2√(h² - (x-1)²)/(π h²)."""
     x = np.linspace(1 - half_width, 1 + half_width, n)
-    room = np.maximum(half_width**2 - (x - 1) ** 2, 0)
-    return x, 2 * np.sqrt(room) / (np.pi * max(half_width, 1e-12) ** 2)
+    below_edge = np.maximum(half_width**2 - (x - 1) ** 2, 0)
+    return x, 2 * np.sqrt(below_edge) / (np.pi * max(half_width, 1e-12) ** 2)

@@ -1,4 +1,4 @@
-"""Picture of the benchmark: time of a step by contestant, by part, and as the sizes grow."""
+"""Picture of the benchmark: time of a step by subject, by part, and as the sizes grow."""
 
 import numpy as np
 from matplotlib.lines import Line2D
@@ -29,7 +29,7 @@ def speed(rows):
     Returns
     -------
     matplotlib.figure.Figure
-        Left: time a step of every contestant relative to the floor, a group for each size and
+        Left: time a step of every subject relative to the floor, a group for each size and
         number of threads; bars are medians, lines span the quartiles. Middle: parts of a step at
         the first size. Right: time against each size, relative to the time at the middle of its
         range; left out where it was not measured.

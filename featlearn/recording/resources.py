@@ -58,7 +58,7 @@ def check_memory(experiment, in_memory=False):
 def check_disk(experiment, directory):
     """Refuse a run that does not fit on the disk of its directory, which need not exist yet.
 
-    What an earlier part of the run has written there counts as room.
+    What an earlier part of the run has written there counts as free.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def check_disk(experiment, directory):
     while not place.exists():
         place = place.parent
     disk = shutil.disk_usage(place)
-    if disk.total:  # a file system that is no disk has no room to speak of
+    if disk.total:  # a file system that is no disk has no free space to speak of
         _check(experiment, _disk(experiment), disk.free + written, "on the disk")
 
 

@@ -43,7 +43,7 @@ MEASURES = (
     ("weakest_atom", "best cosine of the weakest atom"),
     ("best_cosine", "largest cosine of any neuron"),
     ("pure_fraction", "fraction of neurons with a cosine ≥ 0.9"),
-    ("largest_crowd", "largest fraction of neurons on one atom"),
+    ("largest_atom_fraction", "largest fraction of neurons on one atom"),
     ("same_latents", "cosine of f under the same latents z"),
     ("same_noise", "cosine of f under the same noise ξ"),
     ("regression_features", "regression error on f / variance"),

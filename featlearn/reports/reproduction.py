@@ -125,9 +125,9 @@ def findings(summaries, n_features):
         ),
         Finding(
             "T1 no feature takes many neurons",
-            both(lambda s: f"at most {s.largest_crowd:.0%}"),
+            both(lambda s: f"at most {s.largest_atom_fraction:.0%}"),
             "at most 25 %",
-            judged(with_mask.largest_crowd <= 0.25),
+            judged(with_mask.largest_atom_fraction <= 0.25),
         ),
         Finding(
             "T5 the sparse part wins the norm",

@@ -62,8 +62,8 @@ def resident_peak(reset=False):
     return peak if sys.platform == "darwin" else 1024 * peak
 
 
-def helpers_bytes(team):
-    """Resident bytes that the processes of a team, on Linux, hold beyond what this one does.
+def helpers_bytes(group):
+    """Resident bytes that the processes of a group, on Linux, hold beyond what this one does.
 
     Of memory only, as all of them have the program's own files mapped.
     """
@@ -73,7 +73,7 @@ def helpers_bytes(team):
         return sum(1024 * int(line.split()[1]) for line in lines if line.startswith(names))
 
     # A page that several processes hold counts in each one's Pss with its share.
-    processes = ["self", *team.processes]
+    processes = ["self", *group.processes]
     names = ("Pss_Anon:", "Pss_Shmem:")
     held = sum(sizes(f"/proc/{process}/smaps_rollup", names) for process in processes)
     return held - sizes("/proc/self/status", ("RssAnon:", "RssShmem:"))
@@ -83,48 +83,48 @@ def footprint(experiment, place, steps=25):
     """Measure the `Footprint` of a run in this process, which should be a fresh one."""
     _settle(experiment, place / "settle")
     before = resident_peak(reset=True)
-    contestant = Featlearn(experiment, place / "resident")
+    subject = Featlearn(experiment, place / "resident")
     for _ in range(steps):
-        contestant()
+        subject()
     resident = resident_peak() - before
-    if contestant.work.team is not None:
-        resident += helpers_bytes(contestant.work.team)
-    contestant.close()
-    del contestant
+    if subject.work.group is not None:
+        resident += helpers_bytes(subject.work.group)
+    subject.close()
+    del subject
     tracemalloc.start()
-    contestant = Featlearn(experiment, place / "arrays")
-    opening = _allocated(contestant)
+    subject = Featlearn(experiment, place / "arrays")
+    opening = _allocated(subject)
     tracemalloc.reset_peak()
     for _ in range(steps):
-        contestant()
-    arrays = max(opening, _allocated(contestant))
-    recording = _of_one_step(contestant, steps)
-    contestant.close()
-    contestant = unrecorded(experiment, place / "unrecorded")
+        subject()
+    arrays = max(opening, _allocated(subject))
+    recording = _of_one_step(subject, steps)
+    subject.close()
+    subject = unrecorded(experiment, place / "unrecorded")
     for _ in range(steps):
-        contestant()
-    transient = _of_one_step(contestant, steps)
-    contestant.close()
+        subject()
+    transient = _of_one_step(subject, steps)
+    subject.close()
     tracemalloc.stop()
     B, m, d1 = experiment.batch_size, experiment.n_neurons, experiment.n_inputs
     smallest = min(B * m, B * B, m * d1) * np.dtype(experiment.dtype).itemsize
     return Footprint(resident, arrays, transient, recording, needed_bytes(experiment), smallest)
 
 
-def _allocated(contestant):
+def _allocated(subject):
     """The most that was allocated since the last reset, and the shared arrays there are by now."""
-    team = contestant.work.team
-    return tracemalloc.get_traced_memory()[1] + (0 if team is None else team.shared_bytes)
+    group = subject.work.group
+    return tracemalloc.get_traced_memory()[1] + (0 if group is None else group.shared_bytes)
 
 
-def _of_one_step(contestant, steps):
+def _of_one_step(subject, steps):
     most = 0
     for _ in range(steps):
-        contestant.finish()
+        subject.finish()
         gc.collect()
         tracemalloc.reset_peak()
         before = tracemalloc.get_traced_memory()[0]
-        contestant()
+        subject()
         most = max(most, tracemalloc.get_traced_memory()[1] - before)
     return most
 
@@ -137,7 +137,7 @@ def _settle(experiment, place):
     np.matmul(squares[0], squares[0], out=squares[1])
     for_each(lambda _: np.ones(1 << 16).sum(), range(2 * thread_count()))
     sizes = dict(n_features=16, n_inputs=16, n_neurons=2, batch_size=2)
-    contestant = Featlearn(Experiment(**sizes, dtype=experiment.dtype), place)
-    contestant()
-    contestant.close()
+    subject = Featlearn(Experiment(**sizes, dtype=experiment.dtype), place)
+    subject()
+    subject.close()
     gc.collect()

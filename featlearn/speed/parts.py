@@ -5,18 +5,18 @@ import pstats
 
 from .. import gradient, loop, loss, network, training
 from ..recording import trajectory
-from . import subjects as contestants
+from . import subjects
 from .subjects import Floor, burst
 
 DIVISIBLE = ("floor", "featlearn")
 
 
-def of(contestant, seconds):
-    """Return the seconds a step of every part of a contestant, over a burst of steps.
+def of(subject, seconds):
+    """Return the seconds a step of every part of a subject, over a burst of steps.
 
     Parameters
     ----------
-    contestant : Floor or Featlearn
+    subject : Floor or Featlearn
     seconds : float
         Length of the burst.
 
@@ -26,12 +26,12 @@ def of(contestant, seconds):
         For `Featlearn` the parts add up to the whole; they are taken by Python's profiler, which
         adds about a microsecond for every call of a function, a few hundred a step.
     """
-    if isinstance(contestant, Floor):
-        before = dict(contestant.seconds)
-        n, _ = burst(contestant, seconds)
-        return {part: (contestant.seconds[part] - before[part]) / n for part in before}
+    if isinstance(subject, Floor):
+        before = dict(subject.seconds)
+        n, _ = burst(subject, seconds)
+        return {part: (subject.seconds[part] - before[part]) / n for part in before}
     profile = cProfile.Profile()
-    n, whole = profile.runcall(burst, contestant, seconds)
+    n, whole = profile.runcall(burst, subject, seconds)
     parts = {part: total / n for part, total in _split(pstats.Stats(profile).stats).items()}
     parts["other"] = whole - sum(parts.values())
     return parts
@@ -59,5 +59,5 @@ def _split(stats):
         "weight product": whole - forward - contrast - coefficients - checks,
         "update": spent(training, "step"),
         "measuring": spent(loop, "measure"),
-        "recording": spent(trajectory, "append") + spent(contestants, "finish"),
+        "recording": spent(trajectory, "append") + spent(subjects, "finish"),
     }

@@ -13,10 +13,10 @@ import numpy as np
 from ..compute.threads import thread_count
 from ..gradient import contrastive_gradient
 from ..training import draw_batch, init
-from .subjects import Contestant
+from .subjects import Subject
 
 
-class TorchStep(Contestant):
+class TorchStep(Subject):
     """A training step of RandomMask with in-batch negatives, by torch autograd."""
 
     def __init__(self, experiment, place=None):
@@ -78,7 +78,7 @@ class TorchStep(Contestant):
             self.biases = exp.bias_jump * self.weights.norm(dim=1)
 
 
-class JaxStep(Contestant):
+class JaxStep(Subject):
     """A training step of RandomMask with in-batch negatives, by JAX's grad under one jit."""
 
     def __init__(self, experiment, place=None):

@@ -1,6 +1,6 @@
 """What is timed: the unavoidable work of one step, and featlearn's own whole step.
 
-Every contestant is made from an experiment and a directory to write in, and makes one training step
+Every subject is made from an experiment and a directory to write in, and makes one training step
 a call.
 """
 
@@ -29,14 +29,14 @@ def flops(experiment):
     return 2 * B * m * (3 * d1 + 2 * B)
 
 
-class Contestant:
+class Subject:
     """One training step a call."""
 
     def finish(self):
         """Write what still waits to be written after the last step; by default nothing does."""
 
 
-class Floor(Contestant):
+class Floor(Subject):
     """The five matrix products of a step, and its normals drawn on all threads.
 
     Attributes
@@ -88,7 +88,7 @@ class Floor(Contestant):
             self.seconds[name] += time.perf_counter() - started
 
 
-class Featlearn(Contestant):
+class Featlearn(Subject):
     """featlearn's training loop, a step a call: data, gradient, update, schedule, and recording.
 
     Parameters
@@ -140,13 +140,13 @@ def recording_cost(experiment, place, rounds, pairs=20):
     All are steps of one run, for two processes differ by more than this, whatever they do. Writing
     the rows of a round, whenever that is done, counts for its recorded steps.
     """
-    contestant = Featlearn(experiment.replace(record_every=2), place)
+    subject = Featlearn(experiment.replace(record_every=2), place)
     costs = []
     for _ in range(rounds):
-        times = np.array([_seconds(contestant) for _ in range(2 * pairs)])
-        recorded = times[::2].sum() + _seconds(contestant.finish)
+        times = np.array([_seconds(subject) for _ in range(2 * pairs)])
+        recorded = times[::2].sum() + _seconds(subject.finish)
         costs.append(recorded / times[1::2].sum() - 1)
-    contestant.close()
+    subject.close()
     return np.array(costs)
 
 
@@ -156,7 +156,7 @@ def _seconds(function):
     return time.perf_counter() - started
 
 
-def burst(contestant, seconds, fewest=3):
+def burst(subject, seconds, fewest=3):
     """Make steps for some time, and write whatever they leave to be written.
 
     Returns
@@ -168,7 +168,7 @@ def burst(contestant, seconds, fewest=3):
     """
     started, n = time.perf_counter(), 0
     while n < fewest or time.perf_counter() - started < seconds:
-        contestant()
+        subject()
         n += 1
-    contestant.finish()
+    subject.finish()
     return n, (time.perf_counter() - started) / n

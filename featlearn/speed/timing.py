@@ -1,10 +1,10 @@
-"""Contestants side by side: a process each, and bursts of steps in turn.
+"""Subjects side by side: a process each, and bursts of steps in turn.
 
-Idle threads, those of BLAS above all, spin for a while on the cores that the next contestant needs,
-and a process keeps the number of threads it started with. So every contestant has a process of its
-own, sleeps while the others work, is given a moment of silence before its own turn, and follows on
-another one every second round. Processes that do the same differ by a few per cent all their life,
-by where their memory happens to lie; so after every two rounds all are replaced.
+Idle threads, those of BLAS above all, spin for a while on the cores that the next subject needs,
+and a process keeps the number of threads it started with. So every subject has a process of its
+own, sleeps while the others work, pauses before its own turn, and follows on another one every
+second round. Processes that do the same differ by a few per cent throughout, by where their memory
+happens to lie; so after every two rounds all are replaced.
 """
 
 import contextlib
@@ -17,16 +17,15 @@ from typing import NamedTuple
 import numpy as np
 
 from ..compute.workers import BLAS_THREADS
-from . import parts
-from . import subjects as contestants
+from . import parts, subjects
 from .peers import PEERS
 
-SILENCE = 0.1
+PAUSE = 0.1
 
 MAKERS = {
-    "floor": contestants.Floor,
-    "featlearn": contestants.Featlearn,
-    "featlearn, not recording": contestants.unrecorded,
+    "floor": subjects.Floor,
+    "featlearn": subjects.Featlearn,
+    "featlearn, not recording": subjects.unrecorded,
     **PEERS,
 }
 
@@ -45,8 +44,8 @@ class Statistic(NamedTuple):
         return cls(float(middle), float(low), float(high))
 
 
-class Lane:
-    """A process with a given number of threads, that holds at most one contestant.
+class PinnedProcess:
+    """A process with a given number of threads, that holds at most one subject.
 
     Parameters
     ----------
@@ -87,20 +86,20 @@ _held = {}
 
 
 def _enter(name, experiment, place):
-    _held["contestant"] = MAKERS[name](experiment, place)
-    _held["contestant"]()
+    _held["subject"] = MAKERS[name](experiment, place)
+    _held["subject"]()
 
 
 def _burst(seconds):
-    return contestants.burst(_held["contestant"], seconds)[1]
+    return subjects.burst(_held["subject"], seconds)[1]
 
 
 def _parts(seconds):
-    return parts.of(_held["contestant"], seconds)
+    return parts.of(_held["subject"], seconds)
 
 
-def compete(entries, place, threads, seconds, rounds):
-    """Time contestants in turn, there and back, A B C C B A, and again with new processes.
+def time_in_turn(entries, place, threads, seconds, rounds):
+    """Time subjects in turn, there and back, A B C C B A, and again with new processes.
 
     Parameters
     ----------
@@ -118,23 +117,23 @@ def compete(entries, place, threads, seconds, rounds):
     times : dict of str to ndarray of shape (rounds,)
         Seconds a step, one number a burst.
     shares : dict of str to dict of str to Statistic
-        Seconds a step of every part, for those contestants that can be taken apart.
+        Seconds a step of every part, for those subjects that can be taken apart.
     """
     times = {label: [] for label in entries}
     shares = {label: [] for label, (name, _) in entries.items() if name in parts.DIVISIBLE}
     for first in range(0, rounds, 2):
         with contextlib.ExitStack() as stack:
-            lanes = {label: stack.enter_context(Lane(threads)) for label in entries}
+            processes = {label: stack.enter_context(PinnedProcess(threads)) for label in entries}
             for index, (label, (name, experiment)) in enumerate(entries.items()):
-                lanes[label](_enter, name, experiment, place / f"{first}-{index}")
-            there = list(lanes.items())
+                processes[label](_enter, name, experiment, place / f"{first}-{index}")
+            there = list(processes.items())
             for turns in (there, there[::-1])[: rounds - first]:
-                for label, lane in turns:
-                    time.sleep(SILENCE)
-                    times[label].append(lane(_burst, seconds))
+                for label, process in turns:
+                    time.sleep(PAUSE)
+                    times[label].append(process(_burst, seconds))
             for label in shares:
-                time.sleep(SILENCE)
-                shares[label].append(lanes[label](_parts, seconds))
+                time.sleep(PAUSE)
+                shares[label].append(processes[label](_parts, seconds))
     return (
         {label: np.array(numbers) for label, numbers in times.items()},
         {
@@ -146,5 +145,5 @@ def compete(entries, place, threads, seconds, rounds):
 
 def alone(function, *arguments, threads):
     """Return function(*arguments), computed in a fresh process with that many threads."""
-    with Lane(threads) as lane:
-        return lane(function, *arguments)
+    with PinnedProcess(threads) as process:
+        return process(function, *arguments)

@@ -133,7 +133,7 @@ class Observed:
         return int(self.support.any(axis=0).sum())
 
     @property
-    def largest_crowd(self):
+    def largest_count(self):
         """Largest number of neurons with one and the same best atom, among the pure ones."""
         pure = best_cosine_of_neurons(self.cosine) >= PURE
         best = self.cosine.argmax(axis=1)[pure]

@@ -80,17 +80,17 @@ def claim_t1(observed):
             "most pure neurons of one atom",
             f"about {m / d:.3g}",
             at_most,
-            crowd_bound(m, d),
-            lambda o: o.largest_crowd,
+            largest_count_bound(m, d),
+            lambda o: o.largest_count,
             "that few neurons share an atom, o(m/d), cannot hold at the mean m/d of a network of"
-            " pure neurons; that none is crowded can: 99.9 % point of the largest of d counts when each"
+            " pure neurons; that none has many more can: 99.9 % point of the largest of d counts when each"
             " neuron picks its atom at random",
         ),
     ]
     return judged("T1", observed, features_not_promised(observed), quantities)
 
 
-def crowd_bound(n_neurons, n_features):
+def largest_count_bound(n_neurons, n_features):
     """Return the 99.9 % point of the largest of d counts, of m neurons that pick atoms at random.
 
     A union bound over the d counts, each Binomial(m, 1/d).

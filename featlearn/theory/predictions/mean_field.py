@@ -152,7 +152,7 @@ def integrate(experiment, start, steps, repulsion=True):
 
 
 def accumulated_noise(lead, variance):
-    """Return the standard deviation of the sampling noise a lead meets, carried back to its start.
+    """Return the standard deviation of the sampling noise in a lead, carried back to its start.
 
     A stretch t moves the lead L = |α_1| - |α_2| by noise of variance v_t, and whatever lead there
     was before grows in proportion to L. Carried back to the start the variances add up to
@@ -172,7 +172,7 @@ def accumulated_noise(lead, variance):
 
 
 class _Leap(NamedTuple):
-    """The system at one moment, and the noise its leads meet until the next."""
+    """The system at one moment, and the noise in its leads until the next."""
 
     step: int
     alignments: np.ndarray
@@ -189,14 +189,14 @@ def _leaps(experiment, start, last, repulsion):
     eta = experiment.learning_rate
     sampling = eta**2 / experiment.batch_size * law.factor**2
     # E‖x⁺‖²: along features that do not lead, noise has no more direction than beside them.
-    room = law.views.anchor * experiment.n_inputs + law.views.density * experiment.n_features
+    energy = law.views.anchor * experiment.n_inputs + law.views.density * experiment.n_features
     step, stage, alpha, gram, biases, initial_norm = start
     leaders = np.argsort(-np.abs(alpha), axis=1)[:, :2]
 
     def moved(drift, n):
         """The weights after n updates by one drift."""
         left = np.eye(len(gram)) + n * eta * drift.mixing
-        new_gram = left @ gram @ left.T + n * sampling * room * drift.dense_noise
+        new_gram = left @ gram @ left.T + n * sampling * energy * drift.dense_noise
         return alpha + n * eta * drift.alignments, new_gram
 
     def follow(drift, new_norms, n):

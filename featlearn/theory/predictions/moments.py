@@ -1,8 +1,8 @@
 """Short-hands of the theory for one experiment: what a view looks like along one unit direction.
 
 The second moments that the views know (`featlearn.views`) are combinations of M Mᵀ, diag(M Mᵀ) and
-I. Stage I only asks what they are along a direction of span(M), where the sparse features live, and
-along one of its complement, where only dense noise lives.
+I. Stage I only asks what they are along a direction of span(M), where the sparse features are, and
+along one of its complement, where only dense noise is.
 """
 
 from dataclasses import dataclass

@@ -149,7 +149,7 @@ def plateau(experiment):
     -------
     Plateau
         All zero where decay beats the signal, q (s + x) ≤ λ; a = 0 where sampling noise alone fills
-        the room, n₂ e ≥ k.
+        the plateau, n₂ e ≥ k.
 
     Raises
     ------

@@ -28,7 +28,7 @@ _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
 _LARGEST = 500.0
 
 
-class Doubt(NamedTuple):
+class NegativeMass(NamedTuple):
     """Averages of 1 - P over anchors.
 
     Attributes
@@ -91,7 +91,7 @@ def _tilted_latent(theta, density):
     return density * np.sinh(theta) / (1 - density + density * np.cosh(theta))
 
 
-def residual_moments(sparse, dense, views, doubt):
+def residual_moments(sparse, dense, views, negative_mass):
     """Return the `Residual` along a direction, for keys as many as their law has.
 
     Parameters
@@ -99,7 +99,7 @@ def residual_moments(sparse, dense, views, doubt):
     sparse, dense : float
         a and e.
     views : ViewMoments
-    doubt : Doubt
+    negative_mass : NegativeMass
 
     Notes
     -----
@@ -119,19 +119,19 @@ def residual_moments(sparse, dense, views, doubt):
     # E[G | z = 1]/√a.
     taken = key_noise + _tilted_latent(root_a * u[1], s) @ _WEIGHTS
     shared = np.subtract(views.cross, (s, 0.0))
-    along_noise = doubt.mean * (shared - np.subtract(views.anchor, (s, 0.0)) * slope)
-    signal = doubt.matched * s * (1 - taken)
+    along_noise = negative_mass.mean * (shared - np.subtract(views.anchor, (s, 0.0)) * slope)
+    signal = negative_mass.matched * s * (1 - taken)
     with_key = sparse * taken * np.array([0.0, 1.0]) + (shared @ (sparse, dense)) * slope
     power = key_noise + sparse * np.array([0.0, 1.0]) - 2 * with_key + np.square(g) @ _WEIGHTS
     return Residual(
         float(signal + along_noise[0]),
         float(along_noise[1]),
-        float(law * power @ (doubt.mean_square, doubt.matched_square)),
+        float(law * power @ (negative_mass.mean_square, negative_mass.matched_square)),
     )
 
 
-def doubt_of(experiment):
-    """Return a function of (a, e): the `Doubt` that a network's anchors have of their keys.
+def negative_mass_of(experiment):
+    """Return a function of (a, e): the `NegativeMass` that a network's anchors have of their keys.
 
     With n latents, S the similarity with the own key and N Z the sum of exp over the negatives,
 
@@ -158,7 +158,7 @@ def doubt_of(experiment):
     # P(n | z_j ≠ 0) is proportional to n P(n).
     matched = n * chance / max(filled * s, 1e-300)
 
-    def doubt(sparse, dense, unfilled=0.0):
+    def negative_mass(sparse, dense, unfilled=0.0):
         anchor, key, shared = (
             noise_variance(moment, s, sparse, dense)
             for moment in (views.anchor, views.key, views.cross)
@@ -171,9 +171,9 @@ def doubt_of(experiment):
         surplus = np.clip(similarity - log_z - log_negatives, -_LARGEST, _LARGEST)
         value = 1 / (1 + np.exp(surplus))
         averages = (law @ power for law in (chance, matched) for power in (value, value**2))
-        return Doubt(*map(float, averages))
+        return NegativeMass(*map(float, averages))
 
-    return doubt
+    return negative_mass
 
 
 def _binomial(k, n, p):

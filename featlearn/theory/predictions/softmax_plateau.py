@@ -19,7 +19,7 @@ from ...training import make_model
 from ...views import make_augmentation
 from .moments import view_moments
 from .plateau import plateau, plateau_at
-from .residual import doubt_of, residual_moments
+from .residual import negative_mass_of, residual_moments
 
 _DRAWS = 300_000
 _ROUNDS = 12
@@ -67,8 +67,8 @@ def softmax_plateau(experiment, finite_batch=True):
 def _limit_moments(experiment):
     """Return a function of (a, e): the moments of r, with the law of the keys for the keys."""
     views = view_moments(experiment)
-    doubt = doubt_of(experiment)
-    return lambda a, e: np.array(residual_moments(a, e, views, doubt(a, e)))
+    negative_mass = negative_mass_of(experiment)
+    return lambda a, e: np.array(residual_moments(a, e, views, negative_mass(a, e)))
 
 
 def _balance(experiment, limit, correction, start):

@@ -19,7 +19,7 @@ from scipy.special import erfc
 
 from ...errors import InvalidInput
 from .moments import Split, attraction, negative_count, view_moments
-from .residual import doubt_of, residual_moments
+from .residual import negative_mass_of, residual_moments
 from .saturation import dense_pair, shares_noise
 from .softmax_plateau import softmax_plateau
 from .stage_one import initial_split, sampling_noise
@@ -119,7 +119,7 @@ def linear_phase(experiment):
     # Columns: the directions that the signal fills, and the others; rows: a and e, over τ.
     parts = np.array([[start.sparse * m / filled, 0.0], [start.dense, start.dense]]) / tau
     noise = eta**2 / exp.batch_size * sampling_noise(exp, Split(d, exp.n_inputs - d))
-    doubt_at, still = doubt_of(exp), attraction(exp) ** 2
+    negative_mass_at, still = negative_mass_of(exp), attraction(exp) ** 2
     # Without stop-gradient the keys move in the same way, with the views exchanged.
     exchanged = dataclasses.replace(v, anchor=v.key, key=v.anchor)
     arguments = (v,) if exp.stop_gradient else (v, exchanged)
@@ -127,16 +127,16 @@ def linear_phase(experiment):
     def rates(parts):
         """The drift of the parts in a step, and the power of the noise along each."""
         (a, _), (e, other) = parts
-        doubt = doubt_at(a, e, other)
-        moments = [residual_moments(a, e, views, doubt) for views in arguments]
+        negative_mass = negative_mass_at(a, e, other)
+        moments = [residual_moments(a, e, views, negative_mass) for views in arguments]
         beside = v.cross.dense - v.anchor.dense * v.key.dense * other
         pull = [
             [sum(r.sparse for r in moments), 0.0],
-            [sum(r.dense for r in moments), len(moments) * doubt.mean * beside],
+            [sum(r.dense for r in moments), len(moments) * negative_mass.mean * beside],
         ]
         # The sampling noise of a uniform softmax is in proportion to the power of a key.
         key = v.key.sparse * a + v.key.dense * e
-        power = [moments[0].power / key if key > 0 else 0.0, doubt.mean_square]
+        power = [moments[0].power / key if key > 0 else 0.0, negative_mass.mean_square]
         drift = 1 + eta * (np.array(pull) - exp.weight_decay)
         return np.maximum(drift, 0.0) ** 2, np.array(power) / still
 
@@ -166,8 +166,8 @@ def _thresholded_rate(experiment):
         def dense_rate(norm, ratio):
             similarity, gain = (np.interp(ratio, ratios, column) for column in pairs.T)
             similarity *= exp.n_neurons * norm**2 / exp.temperature
-            doubt = 1 / (1 + math.exp(min(similarity, 500.0)) / negatives)
-            return arguments * doubt * gain - decay
+            negative_mass = 1 / (1 + math.exp(min(similarity, 500.0)) / negatives)
+            return arguments * negative_mass * gain - decay
 
         return dense_rate
     try:

@@ -17,7 +17,7 @@ class Winners(NamedTuple):
     pure : ndarray of bool, shape (m,)
         Whether the neuron's best cosine at the end of the run reaches the threshold.
     certain : ndarray of bool, shape (m,)
-        Whether its lead at the start exceeds the sampling noise that the lead meets.
+        Whether its lead at the start exceeds the sampling noise that adds to the lead.
     ratio : ndarray of shape (T, m)
         Predicted over simulated |α| of the final feature, at the rows where the prediction is valid.
     """

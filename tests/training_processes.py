@@ -10,7 +10,7 @@ from featlearn import loop
 from featlearn.recording import trajectory
 
 _server = multiprocessing.get_context("forkserver")
-_server.set_forkserver_preload(["featlearn.commands", "lives"])
+_server.set_forkserver_preload(["featlearn.commands", "training_processes"])
 
 
 def _live(experiment, directory, options):

@@ -10,12 +10,13 @@ import pytest
 
 import featlearn
 from featlearn import loop
-from featlearn.compute import processes as team
-from featlearn.compute import threads
+from featlearn.compute import processes, threads
 from featlearn.errors import ProcessLost
 
-STRANGERS = team.strangers
-pytestmark = pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="teams need Linux")
+OTHER_THREADS = processes.other_threads
+pytestmark = pytest.mark.skipif(
+    not hasattr(os, "sched_getaffinity"), reason="process groups need Linux"
+)
 
 
 @pytest.fixture(params=(2, 3))
@@ -25,14 +26,14 @@ def shared(request, monkeypatch):
     monkeypatch.setattr(threads, "WORTHWHILE", 1)
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(request.param))
     # Another test's threads may still be ending.
-    monkeypatch.setattr(team, "strangers", lambda: [])
-    started, start = [], team.Team.start
+    monkeypatch.setattr(processes, "other_threads", lambda: [])
+    started, start = [], processes.ProcessGroup.start
 
     def noted(self, work):
         start(self, work)
         started.extend(self.processes)
 
-    monkeypatch.setattr(team.Team, "start", noted)
+    monkeypatch.setattr(processes.ProcessGroup, "start", noted)
     yield started
     assert not any(alive(process) for process in started)
 
@@ -60,18 +61,18 @@ def arrays(run):
         {"negatives": 170, "augmentation": "correlated_noise", "record_every": 7},
     ],
 )
-def test_a_team_makes_the_same_bits_as_threads(shared, small, changes, monkeypatch):
+def test_a_process_group_makes_the_same_bits_as_threads(shared, small, changes, monkeypatch):
     experiment = small.replace(n_steps=25, **changes)
     together = arrays(featlearn.train(experiment))
     assert len(shared) == threads.thread_count() - 1
-    monkeypatch.setattr(team, "LARGEST", 1)
+    monkeypatch.setattr(processes, "LARGEST", 1)
     alone = arrays(featlearn.train(experiment))
     assert len(shared) == threads.thread_count() - 1
     for name, values in alone.items():
         np.testing.assert_array_equal(together[name], values, err_msg=name)
 
 
-def test_an_interrupted_team_goes_on_with_the_same_bits(shared, small, tmp_path, monkeypatch):
+def test_an_interrupted_group_goes_on_with_the_same_bits(shared, small, tmp_path, monkeypatch):
     experiment = small.replace(n_steps=40)
 
     def interrupt(row):
@@ -111,11 +112,11 @@ def test_helpers_end_with_a_failing_run(shared, small, monkeypatch):
         featlearn.train(small, progress=fail)
 
 
-def test_helpers_notice_that_their_founder_was_killed(shared, small, tmp_path):
+def test_helpers_notice_that_their_leader_was_killed(shared, small, tmp_path):
     read, write = os.pipe()
-    founder = os.fork()
-    if founder == 0:
-        # Helpers close their copy of the pipe, so that only the founder tells of them.
+    leader = os.fork()
+    if leader == 0:
+        # Helpers close their copy of the pipe, so that only the leader tells of them.
         def tell(row):
             if row["step"] == 3:
                 os.write(write, " ".join(map(str, shared)).encode())
@@ -129,8 +130,8 @@ def test_helpers_notice_that_their_founder_was_killed(shared, small, tmp_path):
     helpers = [int(word) for word in os.read(read, 100).split()]
     os.close(read)
     assert helpers and all(map(alive, helpers))
-    os.kill(founder, signal.SIGKILL)
-    os.waitpid(founder, 0)
+    os.kill(leader, signal.SIGKILL)
+    os.waitpid(leader, 0)
     deadline = time.monotonic() + 20
     while any(map(alive, helpers)) and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -139,8 +140,8 @@ def test_helpers_notice_that_their_founder_was_killed(shared, small, tmp_path):
     featlearn.train(small, tmp_path / "run", resume=True)
 
 
-def test_no_team_where_a_thread_would_be_left_behind(shared, small, monkeypatch):
-    monkeypatch.setattr(team, "strangers", STRANGERS)
+def test_no_group_where_a_thread_would_be_left_behind(shared, small, monkeypatch):
+    monkeypatch.setattr(processes, "other_threads", OTHER_THREADS)
     done = threading.Event()
     thread = threading.Thread(target=done.wait)
     thread.start()
@@ -159,18 +160,18 @@ def test_no_team_where_a_thread_would_be_left_behind(shared, small, monkeypatch)
     assert not shared and len(found) == 1
 
 
-def test_no_team_without_processors_or_for_small_arrays(shared, small, monkeypatch):
+def test_no_group_without_processors_or_for_small_arrays(shared, small, monkeypatch):
     state = featlearn.init(small)
 
     def helps(state, work):
         pass
 
     with loop.workplace(state, helps) as (_, work):
-        assert work.team is not None
+        assert work.group is not None
     monkeypatch.setattr(threads, "WORTHWHILE", 1 << 30)
     with loop.workplace(state, helps) as (_, work):
-        assert work.team is None
+        assert work.group is None
     monkeypatch.setattr(threads, "WORTHWHILE", 1)
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(1))
     with loop.workplace(state, helps) as (_, work):
-        assert work.team is None
+        assert work.group is None
