@@ -115,7 +115,7 @@ class Experiment:
     bias_growth: float | None = _field(
         None, _number(1, optional="for 1 + η/d"), "factor of a bias in one step of stage II"
     )
-    bias_cap: float = _field(0.55, _number(0), "κ, largest bias relative to ‖w_i‖")
+    bias_cap: float = _field(0.55, _number(0), "largest bias relative to ‖w_i‖")
     seed: int = _field(0, _integer(0, 2**63 - 1), "seed of everything random")
     dtype: str = _field("float32", _choice("float32", "float64"), "precision")
     record_every: int = _field(1, _integer(1), "record every k-th step")
@@ -253,10 +253,10 @@ def parse_none(name, value):
     return value
 
 
-# The default pair is chosen by the two conditions of the theory: the noise margin of RandomMask is
+# The default pair is chosen by the two preconditions of the theory: the noise margin of RandomMask is
 # 0.19, far below 1, so that sparse features are learned; and without augmentation the norms
 # saturate after growing by e^2.4, well before the e^3.8 at which the sparse part would overtake the
-# dense one. The smaller presets keep both conditions.
+# dense one. The smaller presets keep both preconditions.
 _DEFAULT = Experiment(
     n_features=32,
     n_inputs=1024,

@@ -2,8 +2,8 @@
 
 Stage I    b_i = 0, until the root mean square of the ‖w_i‖ has grown by a set factor.
 Stage II   b_i = √(c_b log d / d) ‖w_i‖ at its start; afterwards
-           b_i ← max( b_i · growth, b_i ‖w_i^{t+1}‖/‖w_i^t‖ ), at most κ ‖w_i^{t+1}‖.
-Stage III  from the moment at least half of the neurons are at the cap κ ‖w_i‖; the same rule.
+           b_i ← max( b_i · growth, b_i ‖w_i^{t+1}‖/‖w_i^t‖ ), at most cap · ‖w_i^{t+1}‖.
+Stage III  from when at least half of the neurons are at that cap; the same rule.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class BiasSchedule:
     growth : float ≥ 1
         Factor by which a bias grows in one step.
     cap : float ≥ jump
-        κ, the largest ratio b_i/‖w_i‖.
+        Largest ratio b_i/‖w_i‖.
     """
 
     stage_one_growth: float | None

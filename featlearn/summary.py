@@ -23,7 +23,7 @@ PURE = 0.9
 
 @dataclass(frozen=True)
 class Summary:
-    """Measures of a network at one moment.
+    """Measures of a network at one step.
 
     Attributes
     ----------

@@ -221,9 +221,9 @@ def run(bench, sizes, only, reduced_size, factors=FACTORS, densities=DENSITIES):
 
 def parser():
     """Return the parser of this script's arguments."""
-    summary, _, rest = __doc__.partition("\n")
+    first, _, rest = __doc__.partition("\n")
     made = argparse.ArgumentParser(
-        description=summary, epilog=rest, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=first, epilog=rest, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     made.add_argument("--quick", action="store_true", help="small sizes, in about a minute")
     made.add_argument("--sizes", nargs="+", metavar="d/d1/m/B", help=" ".join(SIZES))

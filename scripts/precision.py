@@ -34,7 +34,7 @@ def partings(steps, difference, levels=LEVELS):
     }
 
 
-def report(single, double):
+def lines(single, double):
     """Return the lines that tell where two runs part and what each has learned."""
     difference = differences(single, double)
     last = double.experiment.n_steps
@@ -58,7 +58,7 @@ def report(single, double):
 
 
 def main(argv=None):
-    """Train both and print the report."""
+    """Train both and print the comparison."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     add_experiment_arguments(parser, "tiny")
     try:
@@ -67,7 +67,7 @@ def main(argv=None):
     except FeatlearnError as error:
         print(f"precision: {error}", file=sys.stderr)
         return 2
-    print("\n".join(report(single, double)))
+    print("\n".join(lines(single, double)))
     return 0
 
 

@@ -7,7 +7,7 @@ scaled with d, and fits the power of d that each quantity follows, with its stan
   d1 = 16 d, m = 4 d, B = 4 d       so that the noise margin κn²/s falls as log d/(d log log d)
   τ = log d/log 16                  polylog(d)
   λ = 0.01 (d/16)^-1.25             between d^-1.499 and d^-1.01
-  κ ∝ log d/√d                      polylog(d)/√d, the cap of the biases
+  bias_cap ∝ log d/√d               polylog(d)/√d
   n_steps = 20/(η s)                the time scale of the signal
 
 Norms start at an eighth of the plateau and stage I ends at half of it. Writes scaling.csv, .png and
@@ -71,8 +71,8 @@ def scaled(d, seed, steps=20.0):
     )
 
 
-def measure(run):
-    """Return the quantities of a finished run, {name: number}, as medians over the neurons.
+def measures(run):
+    """Return the measures of a finished run, {name: number}, as medians over the neurons.
 
     T1 speaks of every neuron, but many have not settled when a run ends: off-support alignments are
     measured over all of them and over the pure ones.
@@ -124,11 +124,11 @@ def one_row(experiment, place, quiet):
         "status": "complete",
         "error": "",
         "experiment": experiment.to_dict(),
-        "measures": measure(run),
+        "measures": measures(run),
     }
 
 
-def report(table):
+def exponent_table(table):
     """Return the lines of the table of exponents, with the means at each size."""
     sizes = np.unique(table["n_features"])
     lines = [f"{'quantity':17}" + "".join(f"{f'd={d}':>9}" for d in sizes)
@@ -170,7 +170,7 @@ def main(argv=None):
     path.write_text(results_table(rows), encoding="utf-8")
     table = load_results(path)
     files = save(scaling_fits(scaling_panels(table)), path.with_suffix(""))
-    print(report(table))
+    print(exponent_table(table))
     for file in (path, *files):
         print(file)
     return 0

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Which features win? Two numbers, known before a run, against simulated outcomes.
 
-Trains small networks spread over both sides of both conditions: with RandomMask over the noise margin
+Trains small networks spread over both sides of both preconditions: with RandomMask over the noise margin
 κn²/s, and without augmentation over the growth g that the norms have before they saturate, relative
 to the growth g* at which the sparse part overtakes the dense one. Prints for each configuration the two
 numbers, what they predict and what happened, and how many of the configurations that are more than

@@ -13,7 +13,7 @@ from featlearn.alignment import lottery_sets
 from featlearn.theory.claims.lottery import claim_lottery
 from featlearn.theory.claims.observed import Observed
 from featlearn.theory.predictions.lottery import expected_sets, leading_probability, memory
-from featlearn.theory.predictions.moments import attraction, view_moments
+from featlearn.theory.predictions.moments import uniform_attraction, view_moments
 from featlearn.theory.predictions.stage_one import initial_split, predict_stage_one
 
 SMALL = Experiment(
@@ -61,7 +61,7 @@ def test_fewer_than_three_features_have_no_law():
 def test_memory_is_what_the_recursion_leaves_of_the_start():
     exp, n = SMALL.replace(learning_rate=0.1, batch_size=32), 400
     path = predict_stage_one(exp, *np.transpose([initial_split(exp)]), n)
-    gain = attraction(exp) * view_moments(exp).cross.sparse - exp.weight_decay
+    gain = uniform_attraction(exp) * view_moments(exp).cross.sparse - exp.weight_decay
     inherited = (1 + exp.learning_rate * gain) ** (2 * n) * path.sparse[0] / path.sparse[-1]
     kept = memory(exp, path.steps, path.sparse, path.dense)
     np.testing.assert_allclose(kept, np.sqrt(inherited), rtol=0.01)

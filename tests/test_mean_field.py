@@ -13,7 +13,7 @@ from featlearn.theory.claims.observed import Observed
 from featlearn.theory.claims.stage_two import claim_stage_two
 from featlearn.theory.predictions import mean_field
 from featlearn.theory.predictions.drift import MeanFieldLaw
-from featlearn.theory.predictions.neuron_moments import moments, response
+from featlearn.theory.predictions.neuron_moments import neuron_moments, response
 from featlearn.theory.predictions.plateau import view_noise
 from featlearn.theory.predictions.starting_point import starting_point, starting_point_of_state
 from featlearn.theory.predictions.winners import compare_winners
@@ -91,7 +91,7 @@ def test_attraction_against_draws(changes):
     biases = np.array([0.35, 0.4, 0.5]) * norms
     law = MeanFieldLaw.of(experiment, repulsion=False)
     drift = law.drift(alignments, np.diag(dense**2), biases)
-    mean = moments(alignments, dense, biases, views)
+    mean = neuron_moments(alignments, dense, biases, views)
     z, anchors, keys = draw_views(views, n, d, rng)
     for i in range(3):
         w = np.append(alignments[i], dense[i])
@@ -159,7 +159,7 @@ def test_averages_over_sparse_latents_against_all_of_them(threshold):
     views, s = view_noise(experiment), experiment.density
     alignments = np.array([np.linspace(0.8, 1.2, 9)])
     norm = np.sqrt((alignments**2).sum() + 1)
-    mean = moments(alignments, np.ones(1), np.array([threshold * norm]), views)
+    mean = neuron_moments(alignments, np.ones(1), np.array([threshold * norm]), views)
     z = np.array(list(itertools.product((0, 1, -1), repeat=9)))
     probability = np.prod(np.where(z == 0, 1 - s, s / 2), axis=1)
     r = response(z @ alignments[0], views.anchor * norm**2, threshold * norm)
@@ -173,8 +173,8 @@ def test_quadrature_is_fine_enough():
     views, rng = view_noise(LAW), np.random.default_rng(1)
     alignments = rng.standard_normal((20, 12)) * np.exp(rng.standard_normal((20, 1)))
     dense, norms = np.full(20, 0.5), np.linalg.norm(alignments, axis=1)
-    few = moments(alignments, dense, 0.4 * norms, views)
-    many = moments(alignments, dense, 0.4 * norms, views, quadrature=31)
+    few = neuron_moments(alignments, dense, 0.4 * norms, views)
+    many = neuron_moments(alignments, dense, 0.4 * norms, views, quadrature=31)
     for name, value in few._asdict().items():
         reference = getattr(many, name)
         assert np.abs(value - reference).max() < 2e-3 * np.abs(reference).max(), name

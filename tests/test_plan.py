@@ -105,7 +105,7 @@ def test_the_command_prints_a_table_or_json(capsys):
     values = json.loads(capsys.readouterr().out)
     assert values["stages"]["two"] is None and values["disk_bytes"] > 0
     assert values["suggestion"]["batch_size"] == 128
-    assert [c["claim"] for c in values["conditions"]] == ["T1", "T3"]
+    assert [c["claim"] for c in values["preconditions"]] == ["T1", "T3"]
 
 
 def test_the_command_warns_of_an_experiment_that_is_promised_nothing(capsys):

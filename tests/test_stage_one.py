@@ -8,10 +8,10 @@ import pytest
 
 from featlearn import Experiment, contrastive_gradient, draw_batch, init, train
 from featlearn.theory import (
-    attraction,
     predict_stage_one,
     sampling_noise,
     stage_one_matrix,
+    uniform_attraction,
     view_moments,
 )
 from featlearn.theory.predictions.moments import Split
@@ -92,7 +92,7 @@ def test_sampling_noise_of_one_step(variant, negatives, stop_gradient):
     cross = view_moments(experiment).cross
     mean = (
         arguments
-        * attraction(experiment)
+        * uniform_attraction(experiment)
         * np.concatenate([part * w for part, w in zip(cross, starts)])
     )
     measured = np.empty((n_batches, 2, 2))

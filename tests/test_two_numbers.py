@@ -1,4 +1,4 @@
-"""The script that calls outcomes by two numbers, on one configuration of each side and condition."""
+"""The script that calls outcomes by two numbers, on one configuration of each side and precondition."""
 
 import runpy
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 SCRIPT = runpy.run_path(Path(__file__).parent.parent / "scripts" / "two_numbers.py")
 
 
-def test_the_configurations_lie_on_both_sides_of_both_conditions():
+def test_the_configurations_lie_on_both_sides_of_both_preconditions():
     found = SCRIPT["configurations"](False)
     assert len(found) >= 24 and len(set(found)) == len(found)
     numbers = {"none": [], "random_mask": []}

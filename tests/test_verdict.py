@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from featlearn.theory import at_least, at_most, does_not_apply, table, within
-from featlearn.theory.claims.verdict import summary
+from featlearn.theory.claims.verdict import count_outcomes
 
 
 def test_the_mean_over_seeds_decides_and_the_interval_is_reported():
@@ -46,4 +46,4 @@ def test_the_table_fits_a_terminal_and_json_takes_every_verdict():
         assert word in text
     assert "why why" not in table(verdicts, why=False)
     json.dumps([v.to_dict() for v in verdicts], allow_nan=False)
-    assert summary(verdicts) == "0 hold, 2 fail, 1 do not apply"
+    assert count_outcomes(verdicts) == "0 hold, 2 fail, 1 do not apply"

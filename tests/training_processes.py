@@ -16,7 +16,7 @@ _server.set_forkserver_preload(["featlearn.commands", "training_processes"])
 def _live(experiment, directory, options):
     devnull = os.open(os.devnull, os.O_WRONLY)
     os.dup2(devnull, 2)
-    # So often that a random moment is likely to be in the middle of a write.
+    # So often that a random instant is likely to be in the middle of a write.
     loop.CHECKPOINT_SECONDS = options.get("checkpoint", 0.004)
     trajectory.FLUSH_SECONDS = 0.0
     # Some rows are written at once, others gathered.

@@ -33,11 +33,11 @@ def build_parser():
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name in COMMANDS:
         module = importlib.import_module(f".{name}", __name__)
-        summary, _, rest = module.__doc__.partition("\n")
+        first, _, rest = module.__doc__.partition("\n")
         sub = subparsers.add_parser(
             name,
-            help=summary,
-            description=summary,
+            help=first,
+            description=first,
             epilog=rest.strip(),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )

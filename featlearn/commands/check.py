@@ -34,7 +34,7 @@ def main(arguments):
     """Run it."""
     # The theory takes a while to import, which the other commands need not wait for.
     from ..theory.claims.observed import Observed
-    from ..theory.claims.verdict import FAILS, summary, table
+    from ..theory.claims.verdict import FAILS, count_outcomes, table
 
     observed = [Observed(run) for run in _runs(arguments)]
     reports = reports_on(observed, arguments.quiet)
@@ -43,7 +43,7 @@ def main(arguments):
     else:
         for report in reports:
             print(f"{report.title}\n\n{table(report.verdicts, not arguments.brief)}\n")
-            print(f"{summary(report.verdicts)}\n")
+            print(f"{count_outcomes(report.verdicts)}\n")
     write_reports(reports)
     return int(any(v.outcome == FAILS for report in reports for v in report.verdicts))
 

@@ -1,4 +1,4 @@
-"""Predict stages, conditions, run time, memory and disk of an experiment before it runs.
+"""Predict stages, preconditions, run time, memory and disk of an experiment before it runs.
 
 examples:
   featlearn plan --preset default
@@ -6,8 +6,8 @@ examples:
   featlearn plan --config experiment.toml --suggest --json
 
 The run time is that of a few steps, timed now. Warnings say where an experiment lies outside the
-conditions of the theory. A suggestion changes batch size, learning rate and number of steps only, and
-says which condition these cannot meet.
+preconditions of the theory. A suggestion changes batch size, learning rate and number of steps only, and
+says which precondition these cannot meet.
 """
 
 import json
@@ -54,9 +54,9 @@ def main(arguments):
         return 0
     for name, value in _rows(experiment, predicted, costs):
         print(f"{name:36}{value}")
-    for condition in predicted.conditions:
-        print(f"\n{condition.claim} {'promised' if condition.met else 'not promised'}:"
-              f" {condition.text}")  # fmt: skip
+    for one in predicted.preconditions:
+        print(f"\n{one.claim} {'promised' if one.met else 'not promised'}:"
+              f" {one.text}")  # fmt: skip
     for warning in predicted.warnings:
         message(f"warning: {warning}", arguments.quiet)
     if suggestion:
@@ -71,7 +71,7 @@ def _rows(experiment, predicted, costs):
     rows = [
         ("stage II starts at step", _step(predicted.stages.two, last)),
         ("stage III starts at step", _step(predicted.stages.three, last)),
-        ("noise margin κn²/s", f"{predicted.conditions[0].value:.3g}"),
+        ("noise margin κn²/s", f"{predicted.preconditions[0].value:.3g}"),
         ("sparse part overtakes at step", _step(predicted.crossing.step, last)),
         ("  after a growth of ‖w‖ by e^", f"{predicted.crossing.growth:.3g}"),
         ("growth of ‖w‖ before saturation, e^", f"{predicted.growth:.3g}"),

@@ -52,7 +52,7 @@ def _reproduce(experiment, out, executors, quiet):
     # Matplotlib and the theory take a while to import, which the other commands need not wait for.
     from ..plotting import draw_twins
     from ..theory.claims.observed import Observed
-    from ..theory.claims.verdict import FAILS, summary, table
+    from ..theory.claims.verdict import FAILS, count_outcomes, table
 
     runs, summaries = train_twins(experiment, out, executors, TwinProgress(experiment, quiet))
     found = findings(summaries, experiment.n_features)
@@ -62,7 +62,7 @@ def _reproduce(experiment, out, executors, quiet):
     reports = reports_on(observed, quiet)
     for report in reports:
         print(f"\n{report.title}\n\n{table(report.verdicts, why=False)}\n")
-        print(summary(report.verdicts), flush=True)
+        print(count_outcomes(report.verdicts), flush=True)
     write_reports(reports)
     for share in drawn:
         for path in share.result():

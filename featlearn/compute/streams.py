@@ -1,7 +1,7 @@
 """Randomness: one seed, named child streams, a generator for every block of every batch.
 
 The stream that fills a block of rows is a function of (seed, name, indices) alone. So a batch can
-be drawn by any number of threads, at any moment, or again after a restart, with the same bits.
+be drawn by any number of threads, at any time, or again after a restart, with the same bits.
 """
 
 import numpy as np

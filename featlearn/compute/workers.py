@@ -33,7 +33,7 @@ class OwnWorkers:
         return os.cpu_count() or 1
 
     def __enter__(self):
-        # A spawned process reads these before it imports numpy, and at no later moment.
+        # A spawned process reads these before it imports numpy, and never later.
         self._environment = {name: os.environ.get(name) for name in BLAS_THREADS}
         os.environ.update(dict.fromkeys(BLAS_THREADS, "1"))
         self.executors = [_OneProcess() for _ in range(self._n)]

@@ -19,9 +19,9 @@ def record_forces(experiment, n_rows=120, batches=4):
     ----------
     experiment : Experiment
     n_rows : int
-        Number of moments, evenly spread over the steps.
+        Number of rows, evenly spread over the steps.
     batches : int
-        Consecutive steps averaged at each moment.
+        Consecutive steps averaged in each row.
 
     Returns
     -------
@@ -33,8 +33,8 @@ def record_forces(experiment, n_rows=120, batches=4):
     n = experiment.n_steps
     if n < batches:
         raise InvalidInput("n_steps", n, f"at least {batches}")
-    moments = np.unique(np.linspace(0, n - batches, n_rows).astype(int))
-    wanted = set((moments[:, None] + np.arange(batches)).ravel().tolist())
+    starts = np.unique(np.linspace(0, n - batches, n_rows).astype(int))
+    wanted = set((starts[:, None] + np.arange(batches)).ravel().tolist())
     state, work, rows = init(experiment), Workspace(), {}
     dictionary = state.model.dictionary
     while state.step < n:
@@ -48,12 +48,12 @@ def record_forces(experiment, n_rows=120, batches=4):
         state = step(state, gradient, work)
     winner = np.abs(alignment(state.weights, dictionary)).argmax(axis=1)
     neurons = np.arange(len(winner))
-    table = {"step": moments, "stage": np.array([rows[t][0] for t in moments])}
+    table = {"step": starts, "stage": np.array([rows[t][0] for t in starts])}
     for name, part in (("attraction", 1), ("repulsion", 2)):
         table[name] = np.stack([
             np.mean([rows[t + k][part][neurons, winner] for k in range(batches)], axis=0)
             / np.mean([rows[t + k][3][neurons, winner] for k in range(batches)], axis=0)
-            for t in moments
+            for t in starts
         ])  # fmt: skip
     table["decay"] = np.full_like(table["attraction"], -experiment.weight_decay)
     return table

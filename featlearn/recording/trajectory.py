@@ -158,7 +158,7 @@ class _GrowingArray:
     """An .npy file whose first axis grows.
 
     The header counts rows after they are in place, so that another process can open the file with
-    ``np.load(..., mmap_mode="r")`` at any moment and sees whole rows only. What lies behind the
+    ``np.load(..., mmap_mode="r")`` at any time and sees whole rows only. What lies behind the
     rows that it counts, a torn row or rows to be made again, is overwritten in time; the file is
     never made shorter, for a reader may have it mapped.
     """

@@ -10,8 +10,7 @@ import shlex
 from ..experiment import Experiment, preset
 from ..recording.files import read_json
 from ..recording.rundir import read_status, versions
-from ..theory.claims.verdict import FAILS, number
-from ..theory.claims.verdict import summary as count_outcomes
+from ..theory.claims.verdict import FAILS, count_outcomes, number
 from ..theory.predictions.crossing import crossing, noise_margin
 
 MOST_IN_A_FIGURE = 3
@@ -188,7 +187,7 @@ def _prediction_table(observed):
          *(number(g) if math.isfinite(g := crossing(e).growth) else "never" for e in experiments)],
         ["g, ln of the growth that was reached", *(number(one.growth) for one in observed.values())],
     ]  # fmt: skip
-    return _table(["quantity", *map(_text, observed)], rows)
+    return _table(["prediction", *map(_text, observed)], rows)
 
 
 def _measured_table(observed):

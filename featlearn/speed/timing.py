@@ -57,7 +57,7 @@ class PinnedProcess:
         before = {name: os.environ.get(name) for name in BLAS_THREADS}
         os.environ.update(dict.fromkeys(BLAS_THREADS, str(threads)))
         try:
-            # A spawned process reads these before it imports numpy, and at no later moment.
+            # A spawned process reads these before it imports numpy, and never later.
             self._pool = ProcessPoolExecutor(
                 1, multiprocessing.get_context("spawn"), _pin, (threads,)
             )

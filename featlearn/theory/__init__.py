@@ -2,9 +2,17 @@
 
 from ..moved import alias_loaded
 from .claims.checking import check, check_pair
-from .claims.verdict import Verdict, at_least, at_most, does_not_apply, summary, table, within
+from .claims.verdict import (
+    Verdict,
+    at_least,
+    at_most,
+    count_outcomes,
+    does_not_apply,
+    table,
+    within,
+)
 from .predictions.crossing import Crossing, crossing, limiting_ratio, noise_margin
-from .predictions.moments import Split, ViewMoments, attraction, mean_diagonal, view_moments
+from .predictions.moments import Split, ViewMoments, mean_diagonal, uniform_attraction, view_moments
 from .predictions.plan import Plan, plan, suggest
 from .predictions.preconditions import Precondition, preconditions, unmet
 from .predictions.saturation import saturation_growth
@@ -16,4 +24,6 @@ from .predictions.stage_one import (
     stage_one_matrix,
 )
 
+# Earlier names.
+summary, attraction = count_outcomes, uniform_attraction
 alias_loaded()

@@ -1,4 +1,4 @@
-"""A quantity of a claim: how it is measured on a run and what it is held against."""
+"""A criterion of a claim: what is measured on a run and the bound it is held against."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -6,19 +6,19 @@ from typing import NamedTuple
 from .verdict import does_not_apply
 
 
-class Quantity(NamedTuple):
-    """One quantity of a claim, to be measured on each run and compared with a bound."""
+class Criterion(NamedTuple):
+    """A number that a claim is judged by, one for each run, and its bound."""
 
     name: str
     predicted: str
     judge: Callable
     bound: float
-    measure: Callable
+    value: Callable
     why: str
 
 
-def judged(claim, observed, unmet, quantities):
-    """Return the verdicts on the quantities of a claim.
+def judged(claim, observed, unmet, criteria):
+    """Return the verdicts on the criteria of a claim.
 
     Parameters
     ----------
@@ -27,15 +27,15 @@ def judged(claim, observed, unmet, quantities):
         Runs of one experiment, of different seeds.
     unmet : str
         The precondition that is not met, if any; the claim then does not apply.
-    quantities : list of Quantity
+    criteria : list of Criterion
 
     Returns
     -------
     list of Verdict
     """
     if unmet:
-        return [does_not_apply(claim, "all of its quantities", unmet)]
+        return [does_not_apply(claim, "all of its criteria", unmet)]
     return [
-        q.judge(claim, q.name, q.bound, [q.measure(o) for o in observed], q.why, q.predicted)
-        for q in quantities
+        c.judge(claim, c.name, c.bound, [c.value(o) for o in observed], c.why, c.predicted)
+        for c in criteria
     ]

@@ -125,7 +125,7 @@ def claim_t5(observed):
     Parameters
     ----------
     observed : list of Observed
-        Runs of one experiment, of different seeds, at any moment of training.
+        Runs of one experiment, of different seeds, at any step of training.
 
     Returns
     -------

@@ -10,7 +10,7 @@ from scipy import special
 
 from ..predictions.floors import bayes_floor, linear_floor
 from .applicability import features_not_promised, noise_not_promised
-from .criterion import Quantity, judged
+from .criterion import Criterion, judged
 from .verdict import at_least, at_most
 
 
@@ -27,8 +27,8 @@ def claim_t1(observed):
     list of Verdict
     """
     d, m = observed[0].experiment.n_features, observed[0].experiment.n_neurons
-    quantities = [
-        Quantity(
+    criteria = [
+        Criterion(
             "atoms j in some N_i",
             "all",
             at_least,
@@ -36,7 +36,7 @@ def claim_t1(observed):
             lambda o: o.atoms_in_some_support,
             "every atom is learned; j is in N_i from |α_ij| = ‖w_i‖/√d on",
         ),
-        Quantity(
+        Criterion(
             "atoms with a pure neuron",
             "all",
             at_least,
@@ -44,7 +44,7 @@ def claim_t1(observed):
             lambda o: o.summary.atoms_learned,
             "pure: cosine ≥ 0.9, so that one atom holds over 4/5 of ‖w_i‖²",
         ),
-        Quantity(
+        Criterion(
             "mean |N_i|",
             "O(1)",
             at_most,
@@ -52,7 +52,7 @@ def claim_t1(observed):
             lambda o: o.support_size,
             "a neuron spread evenly over span(M) has a third of all d; one to three are few",
         ),
-        Quantity(
+        Criterion(
             "neurons with an N_i that is not empty",
             "1 - o(1)",
             at_least,
@@ -60,7 +60,7 @@ def claim_t1(observed):
             lambda o: float(o.support.any(axis=1).mean()),
             "a random neuron has none, its cosines being of order 1/√d1; at one d nine of ten have",
         ),
-        Quantity(
+        Criterion(
             "off-support alignment √d/‖w‖, rms",
             "o(1)",
             at_most,
@@ -68,7 +68,7 @@ def claim_t1(observed):
             lambda o: o.off_support,
             "vanishes as d grows; a neuron spread evenly over span(M) has 1: at one d half of it",
         ),
-        Quantity(
+        Criterion(
             "dense coordinate √d1/‖w‖, rms",
             "o(1)",
             at_most,
@@ -76,7 +76,7 @@ def claim_t1(observed):
             lambda o: o.dense_coordinate,
             "vanishes as d grows; a random neuron has 1: at one d half of it",
         ),
-        Quantity(
+        Criterion(
             "most pure neurons of one atom",
             f"about {m / d:.3g}",
             at_most,
@@ -87,7 +87,7 @@ def claim_t1(observed):
             " neuron picks its atom at random",
         ),
     ]
-    return judged("T1", observed, features_not_promised(observed), quantities)
+    return judged("T1", observed, features_not_promised(observed), criteria)
 
 
 def largest_count_bound(n_neurons, n_features):
@@ -103,8 +103,8 @@ def largest_count_bound(n_neurons, n_features):
 def claim_t2(observed):
     """T2: with the augmentation, linear heads on f solve downstream tasks; see `claim_t1`."""
     linear, bayes = floors(observed[0].experiment)
-    quantities = [
-        Quantity(
+    criteria = [
+        Criterion(
             "regression error on f",
             "o(1)",
             at_most,
@@ -113,7 +113,7 @@ def claim_t2(observed):
             f"below what the best linear head on x leaves, σ²/(s+σ²) = {linear:.3g}; no estimator"
             f" at all gets below {bayes:.3g}",
         ),
-        Quantity(
+        Criterion(
             "explained, of what can be explained",
             "1 - o(1)",
             at_least,
@@ -121,7 +121,7 @@ def claim_t2(observed):
             lambda o: (1 - o.summary.regression("features")) / (1 - bayes),
             "at one d more than half of what the posterior mean of z explains",
         ),
-        Quantity(
+        Criterion(
             "classification error on f",
             "o(1)",
             at_most,
@@ -129,7 +129,7 @@ def claim_t2(observed):
             lambda o: o.summary.classification("features"),
             "at one d less than half of chance, which is 1/2",
         ),
-        Quantity(
+        Criterion(
             "classification error, f over x",
             "o(1)",
             at_most,
@@ -138,14 +138,14 @@ def claim_t2(observed):
             "the head on f beats the same head, from as many labels, on x itself",
         ),
     ]
-    return judged("T2", observed, features_not_promised(observed), quantities)
+    return judged("T2", observed, features_not_promised(observed), criteria)
 
 
 def claim_t3(observed):
     """T3: without augmentation the representation is a function of the noise; see `claim_t1`."""
     linear, _ = floors(observed[0].experiment)
-    quantities = [
-        Quantity(
+    criteria = [
+        Criterion(
             "cosine of f at the same ξ",
             "1 - o(1)",
             at_least,
@@ -153,7 +153,7 @@ def claim_t3(observed):
             lambda o: o.summary.same_noise,
             "at one d the noise decides more than half of f",
         ),
-        Quantity(
+        Criterion(
             "cosine of f at the same z",
             "o(1)",
             at_most,
@@ -161,7 +161,7 @@ def claim_t3(observed):
             lambda o: o.summary.same_latents,
             "at one d the latents decide less than half of f",
         ),
-        Quantity(
+        Criterion(
             "regression error on f",
             "Ω(1)",
             at_least,
@@ -170,7 +170,7 @@ def claim_t3(observed):
             "away from 0: at one d more than half of the variance is left (the best linear head on"
             f" x leaves {linear:.3g})",
         ),
-        Quantity(
+        Criterion(
             "atoms with a pure neuron",
             "none",
             at_most,
@@ -179,7 +179,7 @@ def claim_t3(observed):
             "a function of the noise has no neuron of cosine ≥ 0.9 with an atom",
         ),
     ]
-    return judged("T3", observed, noise_not_promised(observed), quantities)
+    return judged("T3", observed, noise_not_promised(observed), criteria)
 
 
 def floors(experiment):

@@ -1,6 +1,6 @@
 """What the theory says of the simulator itself: the views' moments, the loss, and one update.
 
-These hold exactly, up to sampling or rounding, for every run at any moment; where one fails, the
+These hold exactly, up to sampling or rounding, for every run at any step; where one fails, the
 code that made or reads the run does not simulate the setting.
 """
 

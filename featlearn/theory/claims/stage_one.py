@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..predictions.crossing import crossing
-from ..predictions.moments import attraction, view_moments
+from ..predictions.moments import uniform_attraction, view_moments
 from ..predictions.softmax_plateau import softmax_plateau
 from ..predictions.stage_one import predict_stage_one
 from .verdict import does_not_apply, within
@@ -145,7 +145,7 @@ def linear_rows(observed, slowed):
         across = views.anchor.sparse * views.key.dense * (sparse * dense).sum(axis=1)
         rate = (inside + across) / a**2
     drift = 1 + exp.learning_rate * (views.cross.sparse - exp.weight_decay)
-    scale = 4 * (exp.learning_rate * attraction(exp) / drift) ** 2 / exp.batch_size
+    scale = 4 * (exp.learning_rate * uniform_attraction(exp) / drift) ** 2 / exp.batch_size
     columns = (
         steps,
         a,

@@ -1,7 +1,7 @@
 """What two runs that differ in nothing but the augmentation say about each other."""
 
 from .applicability import features_not_promised, noise_not_promised
-from .criterion import Quantity, judged
+from .criterion import Criterion, judged
 from .verdict import at_least, at_most
 
 CLAIM = "twins"
@@ -21,8 +21,8 @@ def claim_pair(augmented, plain):
     """
     unmet = features_not_promised(augmented) or noise_not_promised(plain)
     twins = list(zip(augmented, plain))
-    quantities = [
-        Quantity(
+    criteria = [
+        Criterion(
             "regression error, none over augmented",
             "→ ∞",
             at_least,
@@ -30,7 +30,7 @@ def claim_pair(augmented, plain):
             lambda pair: _regression(pair[1]) / _regression(pair[0]),
             "Ω(1)/o(1); at one d the head on f misses a quarter more without the augmentation",
         ),
-        Quantity(
+        Criterion(
             "final loss, none over augmented",
             "below 1",
             at_most,
@@ -39,7 +39,7 @@ def claim_pair(augmented, plain):
             "the noise that both views share makes positives easy to tell: the worse features have"
             " the lower loss",
         ),
-        Quantity(
+        Criterion(
             "cosine at the same ξ, none - augmented",
             "above 0",
             at_least,
@@ -48,7 +48,7 @@ def claim_pair(augmented, plain):
             "f of the un-augmented twin is a function of the noise; 0.1 is far above what 2048"
             " pairs leave uncertain",
         ),
-        Quantity(
+        Criterion(
             "cosine at the same z, augmented - none",
             "above 0",
             at_least,
@@ -56,7 +56,7 @@ def claim_pair(augmented, plain):
             lambda pair: pair[0].summary.same_latents - pair[1].summary.same_latents,
             "and that of the augmented one of the latents; likewise",
         ),
-        Quantity(
+        Criterion(
             "atoms with a pure neuron, augmented - none",
             "d",
             at_least,
@@ -65,7 +65,7 @@ def claim_pair(augmented, plain):
             "all against none; at one d nine of ten",
         ),
     ]
-    return judged(CLAIM, twins, unmet, quantities)
+    return judged(CLAIM, twins, unmet, criteria)
 
 
 def _regression(observed):

@@ -194,7 +194,7 @@ def _wrapped(row, widths):
     ]
 
 
-def summary(verdicts):
+def count_outcomes(verdicts):
     """Return one line that counts the outcomes."""
     counts = [(sum(v.outcome == o for v in verdicts), o) for o in (HOLDS, FAILS, DOES_NOT_APPLY)]
     held, failed, skipped = (count for count, _ in counts)

@@ -14,13 +14,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .moments import attraction
-from .neuron_moments import moments
+from .moments import uniform_attraction
+from .neuron_moments import neuron_moments
 from .plateau import ViewNoise, view_noise
 
 
 class Drift(NamedTuple):
-    """What the mean field says of m neurons at one moment.
+    """What the mean field says of m neurons at one step.
 
     Attributes
     ----------
@@ -71,7 +71,7 @@ class MeanFieldLaw:
         """Return the law of an experiment."""
         return cls(
             view_noise(experiment),
-            attraction(experiment),
+            uniform_attraction(experiment),
             experiment.weight_decay,
             experiment.temperature,
             repulsion,
@@ -93,7 +93,7 @@ class MeanFieldLaw:
         """
         views, s, q = self.views, self.views.density, self.factor
         dense_norms = np.sqrt(np.maximum(np.diag(dense_gram), 0))
-        mean = moments(alignments, dense_norms, biases, views)
+        mean = neuron_moments(alignments, dense_norms, biases, views)
         rate = q * mean.noise_gain - self.decay
         change = q * s * mean.pull + rate[:, None] * alignments
         mixing = np.diag(rate)

@@ -172,7 +172,7 @@ def accumulated_noise(lead, variance):
 
 
 class _Leap(NamedTuple):
-    """The system at one moment, and the noise in its leads until the next."""
+    """The system at one step, and the noise in its leads until the next."""
 
     step: int
     alignments: np.ndarray
@@ -184,7 +184,7 @@ class _Leap(NamedTuple):
 
 
 def _leaps(experiment, start, last, repulsion):
-    """Yield a `_Leap` for every moment of the integration, from the start to the step `last`."""
+    """Yield a `_Leap` for every leap of the integration, from the start to the step `last`."""
     law, schedule = MeanFieldLaw.of(experiment, repulsion), make_schedule(experiment)
     eta = experiment.learning_rate
     sampling = eta**2 / experiment.batch_size * law.factor**2

@@ -128,6 +128,6 @@ def negative_count(experiment):
     return experiment.batch_size - 1 if experiment.negatives == "in_batch" else experiment.negatives
 
 
-def attraction(experiment):
+def uniform_attraction(experiment):
     """Return q = 1 - P_p0 = 1 - 1/(N+1) at initialisation, where the softmax is uniform."""
     return 1 - 1 / (negative_count(experiment) + 1)

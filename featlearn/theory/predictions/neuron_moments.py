@@ -84,7 +84,7 @@ def _normal_density(x):
     return np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
 
 
-class Moments(NamedTuple):
+class NeuronMoments(NamedTuple):
     """Averages over the views that the drift of m neurons is made of, in the neurons' own units.
 
     The first group is given z_j = 1, and odd in α_ij but for the last; the second is over all z.
@@ -115,8 +115,8 @@ class Moments(NamedTuple):
     lead_power: np.ndarray
 
 
-def moments(alignments, dense_norms, biases, views, quadrature=None):
-    """Return the `Moments` of neurons.
+def neuron_moments(alignments, dense_norms, biases, views, quadrature=None):
+    """Return the `NeuronMoments` of neurons.
 
     Parameters
     ----------
@@ -154,7 +154,7 @@ def moments(alignments, dense_norms, biases, views, quadrature=None):
 
     sign, scale = np.sign(alignments), norms[:, None]
     square = norms**2
-    return Moments(
+    return NeuronMoments(
         sign * scale * given["pull"][:, :d],
         sign * scale * given["key_output"][:, :d],
         sign * scale * given["anchor_output"][:, :d],

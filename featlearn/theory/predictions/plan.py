@@ -29,7 +29,7 @@ class Plan:
 
     Attributes
     ----------
-    conditions : tuple of Precondition
+    preconditions : tuple of Precondition
         Of T1 and of T3.
     warnings : tuple of str
         What the experiment's own augmentation does not promise.
@@ -45,7 +45,7 @@ class Plan:
         Part of ‖w‖² that sampling noise keeps in the dense directions during stage I.
     """
 
-    conditions: tuple[Precondition, ...]
+    preconditions: tuple[Precondition, ...]
     warnings: tuple[str, ...]
     stages: Stages
     crossing: Crossing
@@ -85,7 +85,7 @@ def plan(experiment):
         level = None
     ratio, stages = limiting_ratio(experiment), predict_stages(experiment)
     return Plan(
-        conditions=preconditions(experiment),
+        preconditions=preconditions(experiment),
         warnings=tuple(unmet(experiment) + _too_short(experiment, stages)),
         stages=stages,
         crossing=crossing(experiment),
@@ -127,7 +127,7 @@ def seconds_per_step(experiment, n_steps=3):
 
 
 def suggest(experiment):
-    """Return (experiment, remarks): batch size and learning rate that satisfy both conditions.
+    """Return (experiment, remarks): batch size and learning rate that meet both preconditions.
 
     The noise margin is in proportion to η/B. The batch size is raised up to fourfold, the learning
     rate pays for the rest, and the number of steps grows as it falls. What these two cannot change is
@@ -142,7 +142,7 @@ def suggest(experiment):
     experiment : Experiment
         The same where the noise margin is at most `TARGET_MARGIN`.
     remarks : list of str
-        What holds, and which condition cannot be met this way.
+        What holds, and which precondition cannot be met this way.
     """
     margin = preconditions(experiment)[0].value
     remarks, new = [], experiment

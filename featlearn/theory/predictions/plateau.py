@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from ...errors import InvalidInput
 from ...views import make_augmentation
-from .moments import attraction
+from .moments import uniform_attraction
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ def plateau(experiment):
     more than its leading order: the mean is high by 1-5 % where a < 1, and by more above (see
     `softmax_plateau`).
     """
-    views, factor = view_noise(experiment), attraction(experiment)
+    views, factor = view_noise(experiment), uniform_attraction(experiment)
     decay, extra = experiment.weight_decay, experiment.n_inputs - experiment.n_features
     if factor * views.shared > decay:
         raise InvalidInput(

@@ -16,7 +16,7 @@ import math
 import numpy as np
 
 from .crossing import stage_one_growth
-from .moments import attraction, negative_count, view_moments
+from .moments import negative_count, uniform_attraction, view_moments
 from .softmax_plateau import softmax_plateau
 
 # Where two views share less of the dense noise than this correlation, noise cannot win stage I.
@@ -68,7 +68,7 @@ def _sparse_plateau_norm(experiment):
     """Return the ‖w‖ of the plateau, with no more shared noise than decay takes away."""
     exp, views = experiment, view_moments(experiment)
     # A little less, so that rounding does not make it more.
-    bearable = (1 - 1e-9) * exp.weight_decay / attraction(exp)
+    bearable = (1 - 1e-9) * exp.weight_decay / uniform_attraction(exp)
     if views.cross.dense > bearable:
         noise = views.anchor.dense
         exp = exp.replace(
@@ -98,10 +98,10 @@ def dense_saturation_norm(experiment, bias_ratio):
         gain *= 2
     if exp.weight_decay == 0:
         return math.inf
-    distrust = exp.weight_decay / gain if gain > 0 else math.inf
-    if distrust >= attraction(exp):
+    negative_mass = exp.weight_decay / gain if gain > 0 else math.inf
+    if negative_mass >= uniform_attraction(exp):
         return 0.0
-    wanted = math.log(negative_count(exp) * (1 - distrust) / distrust)
+    wanted = math.log(negative_count(exp) * (1 - negative_mass) / negative_mass)
     return math.sqrt(max(wanted, 0.0) * exp.temperature / (exp.n_neurons * similarity))
 
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .moments import Split, attraction, view_moments
+from .moments import Split, uniform_attraction, view_moments
 
 
 class StageOne(NamedTuple):
@@ -68,7 +68,7 @@ def stage_one_matrix(experiment):
     eta, decay = experiment.learning_rate, experiment.weight_decay
     cross = view_moments(experiment).cross
     arguments = 1 if experiment.stop_gradient else 2
-    pull = arguments * attraction(experiment)
+    pull = arguments * uniform_attraction(experiment)
     drift = np.diag([(1 + eta * (pull * part - decay)) ** 2 for part in cross])
     noise = sampling_noise(experiment, directions=Split(d, d1 - d))
     return drift + eta**2 / experiment.batch_size * noise
@@ -96,7 +96,7 @@ def sampling_noise(experiment, directions):
     ndarray of shape (2, 2)
     """
     v = view_moments(experiment)
-    q = attraction(experiment)
+    q = uniform_attraction(experiment)
     q2 = q if experiment.negatives == "in_batch" else q * q
 
     def fourth(out_excess, in_excess):

@@ -18,7 +18,7 @@ import numpy as np
 from scipy.special import erfc
 
 from ...errors import InvalidInput
-from .moments import Split, attraction, negative_count, view_moments
+from .moments import Split, negative_count, uniform_attraction, view_moments
 from .residual import negative_mass_of, residual_moments
 from .saturation import dense_pair, shares_noise
 from .softmax_plateau import softmax_plateau
@@ -119,7 +119,7 @@ def linear_phase(experiment):
     # Columns: the directions that the signal fills, and the others; rows: a and e, over τ.
     parts = np.array([[start.sparse * m / filled, 0.0], [start.dense, start.dense]]) / tau
     noise = eta**2 / exp.batch_size * sampling_noise(exp, Split(d, exp.n_inputs - d))
-    negative_mass_at, still = negative_mass_of(exp), attraction(exp) ** 2
+    negative_mass_at, still = negative_mass_of(exp), uniform_attraction(exp) ** 2
     # Without stop-gradient the keys move in the same way, with the views exchanged.
     exchanged = dataclasses.replace(v, anchor=v.key, key=v.anchor)
     arguments = (v,) if exp.stop_gradient else (v, exchanged)
@@ -176,7 +176,7 @@ def _thresholded_rate(experiment):
         level = None
     if level is None or level.weight_norm == 0:
         return lambda norm, ratio: -decay
-    pull = arguments * attraction(exp) * views.cross.sparse
+    pull = arguments * uniform_attraction(exp) * views.cross.sparse
     share = level.sparse_share
     variances = [share * s + (1 - share) * n for s, n in (views.anchor, views.key)]
     spread = [max(math.sqrt(variance), 1e-300) for variance in variances]

@@ -7,7 +7,7 @@ import numpy as np
 from ...errors import InvalidInput
 from ...schedule import root_mean_square
 from ...training import init
-from .moments import attraction
+from .moments import uniform_attraction
 from .plateau import view_noise
 
 
@@ -63,7 +63,7 @@ def starting_point(run, row=None):
 
 def _estimated_gram(run, step, alignments, dense_norms):
     experiment = run.experiment
-    growth = attraction(experiment) * view_noise(experiment).shared
+    growth = uniform_attraction(experiment) * view_noise(experiment).shared
     rate = growth - experiment.weight_decay
     inherited = _dense_gram(init(experiment)) * (1 + experiment.learning_rate * rate) ** (2 * step)
     share = np.diag(inherited) / np.maximum(dense_norms**2, np.finfo(float).tiny)
