@@ -2,14 +2,13 @@
 
 import contextlib
 import dataclasses
-import signal
-import threading
 import time
 from pathlib import Path
 
 import numpy as np
 
 from .alignment import alignment, dense_norm
+from .compute.interrupts import noted
 from .compute.processes import process_group
 from .compute.workspace import Workspace
 from .errors import InvalidInput, RunDirectoryError, TrainingDiverged
@@ -82,7 +81,8 @@ def train(experiment, directory=None, *, resume=False, progress=None):
     ProcessLost
         If a process that shares the work is killed; the run can then be resumed.
     KeyboardInterrupt
-        After an interrupt or a termination signal, once a checkpoint is written.
+        After Ctrl-C or another signal to stop, once a checkpoint is written. The warnings of batch
+        systems write one too, and training goes on; see `featlearn.compute.interrupts`.
     """
     if not (isinstance(experiment, Experiment) or (experiment is None and resume)):
         raise InvalidInput("experiment", experiment, "an Experiment")
@@ -104,7 +104,7 @@ def train(experiment, directory=None, *, resume=False, progress=None):
         if experiment not in (None, run.experiment):
             raise RunDirectoryError(f"{directory}: holds a run of another experiment")
         return run
-    with RunDirectory(directory, experiment, resume) as place, _interrupts() as interrupted:
+    with RunDirectory(directory, experiment, resume) as place, noted() as asked:
         latest = place.start()
         saved = time.monotonic()
 
@@ -112,8 +112,9 @@ def train(experiment, directory=None, *, resume=False, progress=None):
             nonlocal saved, latest
             latest = state
             # Asked once: a signal that arrives from here on waits for the next step.
-            stop = bool(interrupted)
-            if stop or time.monotonic() - saved > CHECKPOINT_SECONDS:
+            stop, save = asked.stop, asked.save
+            if stop or save or time.monotonic() - saved > CHECKPOINT_SECONDS:
+                asked.save = False
                 place.checkpoint(state)
                 place.status("interrupted" if stop else "running", state)
                 saved = time.monotonic()
@@ -189,31 +190,3 @@ def _steps(state, work, append, progress, between_steps):
         if last:
             return state
         state = step(state, gradient, work)
-
-
-@contextlib.contextmanager
-def _interrupts():
-    """Collect interrupt and termination signals in a list instead of dying of them mid-step.
-
-    Left without an exception, it raises the interrupt that nobody has seen to.
-    """
-    received = []
-    if threading.current_thread() is not threading.main_thread():
-        yield received
-        return
-    previous = {}
-
-    def note(number, frame):
-        received.append(number)
-        # A second signal acts at once.
-        signal.signal(number, previous[number])
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        previous[number] = signal.signal(number, note)
-    try:
-        yield received
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-    if received:
-        raise KeyboardInterrupt

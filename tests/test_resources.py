@@ -1,5 +1,6 @@
 """What a run is said to need against what it takes."""
 
+import signal
 import tracemalloc
 
 import numpy as np
@@ -76,7 +77,7 @@ def test_too_little_room_is_refused_with_both_numbers(monkeypatch, tmp_path):
 def test_what_a_run_has_written_counts_as_room(monkeypatch, tmp_path):
     def stop(row):
         if row["step"] == 30:
-            featlearn.loop.signal.raise_signal(featlearn.loop.signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
         featlearn.train(BASE, tmp_path / "run", progress=stop)

@@ -13,6 +13,7 @@ import training_processes
 
 import featlearn
 from featlearn import RunDirectoryError, loop
+from featlearn.compute import interrupts
 from featlearn.errors import WriteFailed
 from featlearn.recording import checkpoint, rundir, trajectory
 from featlearn.recording.rundir import read_status
@@ -79,7 +80,7 @@ def test_killed_at_random_moments(experiment, uninterrupted, tmp_path):
     raise AssertionError(f"{kills} kills, {inside} of a run under way")
 
 
-@pytest.mark.parametrize("number", (signal.SIGINT, signal.SIGTERM))
+@pytest.mark.parametrize("number", (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
 def test_interrupted_and_terminated(experiment, uninterrupted, tmp_path, number):
     directory = tmp_path / "run"
     process = training_processes.start(experiment, directory, checkpoint=1e9)
@@ -138,8 +139,10 @@ def test_a_signal_after_the_last_step_is_not_lost(experiment, tmp_path, monkeypa
             signal.raise_signal(signal.SIGTERM)
         return signal.signal(number, handler)
 
-    numbers = {name: getattr(signal, name) for name in ("SIGINT", "SIGTERM")}
-    monkeypatch.setattr(loop, "signal", SimpleNamespace(signal=install, **numbers))
+    replaced = SimpleNamespace(**{**vars(signal), "signal": install})
+    monkeypatch.setattr(interrupts, "signal", replaced)
+    monkeypatch.setattr(interrupts, "STOP", ("SIGINT", "SIGTERM"))
+    monkeypatch.setattr(interrupts, "SAVE", ())
     with pytest.raises(KeyboardInterrupt):
         featlearn.train(experiment, tmp_path / "run")
     assert status(tmp_path / "run") == "complete"

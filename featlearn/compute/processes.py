@@ -20,7 +20,7 @@ import warnings
 import numpy as np
 
 from ..errors import ProcessLost
-from . import threads
+from . import interrupts, threads
 
 # At a barrier every process signals every other: more of them are left to threads.
 LARGEST = 16
@@ -79,8 +79,7 @@ class ProcessGroup:
         """Call work() in a helper process, and end it."""
         try:
             # The leader decides what a signal to the group means, and ends its helpers.
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            interrupts.ignore()
             # What it holds open, the lock of the run directory above all, is not a helper's.
             os.closerange(0, os.sysconf("SC_OPEN_MAX"))
             self._rank, self._helpers = rank, {}
@@ -126,7 +125,13 @@ class ProcessGroup:
                 os._exit(1)
             return
         for rank, process in list(self._helpers.items()):
-            if os.waitpid(process, os.WNOHANG)[0]:
+            try:
+                ended = os.waitpid(process, os.WNOHANG)[0]
+                # One that was stopped alone would keep all others waiting.
+                os.kill(process, signal.SIGCONT)
+            except (ProcessLookupError, ChildProcessError):
+                ended = True
+            if ended:
                 del self._helpers[rank]
                 raise ProcessLost(f"process {process}, which did part of every step, has ended")
 
