@@ -23,8 +23,13 @@ def alignment(weights, dictionary, work=None):
     shape = (len(weights), dictionary.shape[1])
     alignments = work("alignment", shape, np.result_type(weights, dictionary))
     # BLAS's own threads, once woken, would spin on the cores that make the next step.
-    work.over_rows(lambda w, a: np.matmul(w, dictionary, out=a), weights, alignments)
+    work.over_rows(project, weights, alignments, dictionary=dictionary)
     return alignments
+
+
+def project(weights, alignments, dictionary):
+    """α = W M of some neurons, in `alignments`."""
+    np.matmul(weights, dictionary, out=alignments)
 
 
 def dense_norm(alignments, weight_norms):

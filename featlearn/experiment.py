@@ -45,10 +45,13 @@ def _number(low, high=math.inf, open_low=False, open_high=False, optional=None):
     return check, wanted
 
 
-def _choice(*names):
-    return (lambda value: value if isinstance(value, str) and value in names else None), (
-        "one of " + ", ".join(names)
-    )
+def _choice(names):
+    """A rule for one of some names; those of a dictionary may become more."""
+
+    def wanted():
+        return "one of " + ", ".join(names)
+
+    return (lambda value: value if isinstance(value, str) and value in names else None), wanted
 
 
 def _flag():
@@ -99,12 +102,12 @@ class Experiment:
         None, _number(0, optional="for the paper's formula"), "σ² of a coordinate of ξ"
     )
     noise_factor: float = _field(1.0, _number(0), "C_ξ of the paper's noise variance")
-    augmentation: str = _field("random_mask", _choice(*AUGMENTATIONS), "how the views are made")
+    augmentation: str = _field("random_mask", _choice(AUGMENTATIONS), "how the views are made")
     keep_probability: float = _field(
         0.5, _number(0, 1, open_low=True, open_high=True), "k of the masking augmentations"
     )
     noise_correlation: float = _field(0.0, _number(0, 1), "ρ of correlated noise")
-    dictionary: str = _field("orthonormal", _choice(*DICTIONARIES), "how M is drawn")
+    dictionary: str = _field("orthonormal", _choice(DICTIONARIES), "how M is drawn")
     initial_norm: float = _field(0.05, _number(0, open_low=True), "typical ‖w_i‖ at the start")
     negatives: str | int = _field("in_batch", _negatives(), "in_batch, or K fresh ones each step")
     stop_gradient: bool = _field(True, _flag(), "gradient through the anchor only")
@@ -117,7 +120,7 @@ class Experiment:
     )
     bias_cap: float = _field(0.55, _number(0), "largest bias relative to ‖w_i‖")
     seed: int = _field(0, _integer(0, 2**63 - 1), "seed of everything random")
-    dtype: str = _field("float32", _choice("float32", "float64"), "precision")
+    dtype: str = _field("float32", _choice(("float32", "float64")), "precision")
     record_every: int = _field(1, _integer(1), "record every k-th step")
 
     def __post_init__(self):
@@ -125,7 +128,8 @@ class Experiment:
             value = getattr(self, f.name)
             checked = f.metadata["check"](value)
             if checked is None:
-                raise InvalidInput(f.name, value, f.metadata["wanted"])
+                wanted = f.metadata["wanted"]
+                raise InvalidInput(f.name, value, wanted() if callable(wanted) else wanted)
             object.__setattr__(self, f.name, None if value is None else checked)
         self._check_together()
 

@@ -21,6 +21,120 @@ from .loss import Contrast, contrast
 from .network import Activations, forward
 
 
+def contrastive_gradient(
+    weights,
+    biases,
+    anchors,
+    keys,
+    temperature,
+    negatives=None,
+    stop_gradient=True,
+    work=None,
+):
+    """Evaluate the contrastive loss and its gradient on one batch.
+
+    Parameters
+    ----------
+    weights : ndarray of shape (m, d1)
+    biases : ndarray of shape (m,), ≥ 0
+    anchors, keys : ndarray of shape (B, d1)
+        The views x_p⁺ and x_p⁺⁺.
+    temperature : float > 0
+        τ.
+    negatives : ndarray of shape (K, d1), optional
+        Shared by all anchors; each anchor's denominator then holds its own key and these K. Without
+        it the negatives of an anchor are the other anchors' keys.
+    stop_gradient : bool
+        Whether the gradient passes through the first argument of the similarity only, as in the
+        paper.
+    work : Workspace, optional
+        Kept by a training loop so that no large array is allocated at later steps; the result is
+        then valid until the workspace's next use.
+
+    Returns
+    -------
+    ContrastiveGradient
+
+    Raises
+    ------
+    InvalidInput
+        If shapes do not fit, a bias is negative or not a number, or the temperature is not positive.
+
+    Notes
+    -----
+    Wen & Li 2021, setting; derived in featlearn/theory/derivation.md, "The gradient by hand".
+    """
+    weights, biases, anchors, keys, negatives = _checked(
+        weights, biases, anchors, keys, temperature, negatives
+    )
+    work = work or Workspace()
+    # A is written last: until then its memory holds what is needed in between.
+    A = work("coefficients", (len(anchors), len(weights)), weights.dtype)
+    h_anchor = h_key = forward(weights, biases, anchors, work, "anchor ")
+    if keys is not anchors:
+        spare = A if stop_gradient else None
+        h_key = forward(weights, biases, keys, work, "key ", stop_gradient, spare)
+    h_negative = h_key
+    if negatives is not None:
+        h_negative = forward(weights, biases, negatives, work, "negative ")
+    separate = None if negatives is None else h_negative.features
+    result = contrast(h_anchor.features, h_key.features, temperature, separate, work, spare=A)
+    strength, P = result.attraction, result.repulsion
+
+    terms = [Term(anchors, h_anchor, h_key.features, strength, A)]
+    _fill(work, terms[0], P, h_negative.features)
+    if not stop_gradient:
+        h = h_anchor.features
+        A = work("key coefficients", h.shape, h.dtype)
+        terms.append(Term(keys, h_key, h, strength, A))
+        _fill(work, terms[1], P.T if negatives is None else None, h)
+        if negatives is not None:
+            A = work("negative coefficients", separate.shape, h.dtype)
+            terms.append(Term(negatives, h_negative, None, None, A))
+            _fill(work, terms[2], P.T, h)
+
+    gradient = work("gradient", weights.shape, weights.dtype)
+    more = None if stop_gradient else work("more gradient", weights.shape, weights.dtype)
+    transposed = [term.coefficients.T for term in terms]
+    inputs = [term.inputs for term in terms]
+    work.over_rows(weight_product, gradient, more, *transposed, inputs=inputs)
+    return ContrastiveGradient(result.loss, gradient, result, tuple(terms))
+
+
+def coefficients(A, active, partners, strength, probabilities, others):
+    """A = (strength · partners - probabilities @ others) · active of some samples, in `A`.
+
+    Where there are no partners, or no probabilities, that part is 0.
+    """
+    if probabilities is None:
+        A.fill(0)
+    else:
+        np.matmul(probabilities, others, out=A)
+    if partners is None:
+        np.negative(A, out=A)
+    else:
+        # The product needs memory of its own.
+        for some in few_rows(A):
+            np.subtract(strength[some, None] * partners[some], A[some], out=A[some])
+    A *= active
+
+
+def weight_product(gradient, more, *A, inputs):
+    """∂L/∂W = -Σ Aᵀ X / B of some neurons, in `gradient`; the A are given transposed."""
+    np.matmul(A[0], inputs[0], out=gradient)
+    for a, X in zip(A[1:], inputs[1:]):
+        np.matmul(a, X, out=more)
+        gradient += more
+    gradient /= -len(inputs[0])
+
+
+def _fill(work, term, probabilities, others):
+    active, A = term.activations.active, term.coefficients
+    work.over_rows(
+        coefficients, A, active, term.partners, term.strength, probabilities, others=others
+    )
+
+
 @dataclass(frozen=True)
 class Term:
     """The gradient through one argument of the similarity.
@@ -93,113 +207,6 @@ class ContrastiveGradient:
     def negative(self):
         """The repulsion part of `weights`, ndarray of shape (m, d1): weights - positive."""
         return self.weights - self.positive
-
-
-def contrastive_gradient(
-    weights,
-    biases,
-    anchors,
-    keys,
-    temperature,
-    negatives=None,
-    stop_gradient=True,
-    work=None,
-):
-    """Evaluate the contrastive loss and its gradient on one batch.
-
-    Parameters
-    ----------
-    weights : ndarray of shape (m, d1)
-    biases : ndarray of shape (m,), ≥ 0
-    anchors, keys : ndarray of shape (B, d1)
-        The views x_p⁺ and x_p⁺⁺.
-    temperature : float > 0
-        τ.
-    negatives : ndarray of shape (K, d1), optional
-        Shared by all anchors; each anchor's denominator then holds its own key and these K. Without
-        it the negatives of an anchor are the other anchors' keys.
-    stop_gradient : bool
-        Whether the gradient passes through the first argument of the similarity only, as in the
-        paper.
-    work : Workspace, optional
-        Kept by a training loop so that no large array is allocated at later steps; the result is
-        then valid until the workspace's next use.
-
-    Returns
-    -------
-    ContrastiveGradient
-
-    Raises
-    ------
-    InvalidInput
-        If shapes do not fit, a bias is negative or not a number, or the temperature is not positive.
-
-    Notes
-    -----
-    Wen & Li 2021, setting; derived in featlearn/theory/derivation.md, "The gradient by hand".
-    """
-    weights, biases, anchors, keys, negatives = _checked(
-        weights, biases, anchors, keys, temperature, negatives
-    )
-    work = work or Workspace()
-    h_anchor = forward(weights, biases, anchors, work, "anchor ")
-    h_key = h_anchor
-    if keys is not anchors:
-        h_key = forward(weights, biases, keys, work, "key ", features_only=stop_gradient)
-    if negatives is None:
-        h_negative, separate = h_key, None
-    else:
-        h_negative = forward(weights, biases, negatives, work, "negative ")
-        separate = h_negative.features
-    result = contrast(h_anchor.features, h_key.features, temperature, separate, work)
-    repulsion = result.repulsion
-
-    def term(inputs, activations, partners, repelled_by, probabilities, name):
-        """A = (strength · partners - probabilities @ repelled_by) · active, in that scratch array."""
-        a = work(name, activations.features.shape, weights.dtype)
-        strength = None if partners is None else result.attraction
-
-        def rows(a, active, partners, strength, probabilities):
-            if probabilities is None:
-                a.fill(0)
-            else:
-                np.matmul(probabilities, repelled_by, out=a)
-            if partners is None:
-                np.negative(a, out=a)
-            else:
-                # The product needs memory of its own.
-                for some in few_rows(a):
-                    pull = strength[some, None] * partners[some]
-                    np.subtract(pull, a[some], out=a[some])
-            a *= active
-
-        work.over_rows(rows, a, activations.active, partners, strength, probabilities)
-        return Term(inputs, activations, partners, strength, a)
-
-    # The loss no longer needs its scratch array.
-    terms = [
-        term(anchors, h_anchor, h_key.features, h_negative.features, repulsion, "scratch"),
-    ]
-    if not stop_gradient:
-        from_anchors, h = repulsion.T, h_anchor.features
-        in_batch = None if negatives is not None else from_anchors
-        terms.append(term(keys, h_key, h, h, in_batch, "key coefficients"))
-        if negatives is not None:
-            terms.append(
-                term(negatives, h_negative, None, h, from_anchors, "negative coefficients")
-            )
-    gradient = work("gradient", weights.shape, weights.dtype)
-    more = None if stop_gradient else work("more gradient", weights.shape, weights.dtype)
-
-    def rows(gradient, more, *coefficients):
-        np.matmul(coefficients[0], anchors, out=gradient)
-        for later, term in zip(coefficients[1:], terms[1:]):
-            np.matmul(later, term.inputs, out=more)
-            gradient += more
-        gradient /= -len(anchors)
-
-    work.over_rows(rows, gradient, more, *(term.coefficients.T for term in terms))
-    return ContrastiveGradient(result.loss, gradient, result, tuple(terms))
 
 
 def _checked(weights, biases, anchors, keys, temperature, negatives):

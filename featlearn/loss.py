@@ -35,7 +35,9 @@ class Contrast(NamedTuple):
     positive_probability: np.ndarray
 
 
-def contrast(anchor_features, key_features, temperature, negative_features=None, work=None):
+def contrast(
+    anchor_features, key_features, temperature, negative_features=None, work=None, spare=None
+):
     """Evaluate the loss and the softmax of every anchor.
 
     Parameters
@@ -48,6 +50,8 @@ def contrast(anchor_features, key_features, temperature, negative_features=None,
         A separate set of negatives shared by all anchors. Without it the negatives of an anchor are
         the other anchors' keys.
     work : Workspace, optional
+    spare : ndarray of shape (B, m), optional
+        Memory for the scaled features; it is overwritten.
 
     Returns
     -------
@@ -64,23 +68,22 @@ def contrast(anchor_features, key_features, temperature, negative_features=None,
         negative_features = key_features
     dtype = anchor_features.dtype
     n = len(anchor_features)
-    scaled = work("scratch", anchor_features.shape, dtype)
+    scaled = work("scaled features", anchor_features.shape, dtype) if spare is None else spare
     logits = work("logits", (n, len(negative_features)), dtype)
     positive, statistics = work("positive", (n,), dtype), work("statistics", (n, 3), dtype)
 
-    def rows(anchors, keys, scaled, logits, index, positive, statistics):
-        np.divide(anchors, temperature, out=scaled)
-        np.matmul(scaled, negative_features.T, out=logits)
-        if in_batch:
-            own = np.arange(len(index)), index
-            positive[:] = logits[own]
-            logits[own] = -np.inf
-        else:
-            np.einsum("pi,pi->p", scaled, keys, out=positive)
-        _softmax(logits, positive, statistics)
-
     work.over_rows(
-        rows, anchor_features, key_features, scaled, logits, np.arange(n), positive, statistics
+        softmax,
+        anchor_features,
+        key_features,
+        scaled,
+        logits,
+        np.arange(n),
+        positive,
+        statistics,
+        others=negative_features,
+        temperature=temperature,
+        in_batch=in_batch,
     )
     largest, negative_weight, total = statistics.T
     # Where the positive is the largest, total - 1 is the negatives' weight alone, and log1p keeps
@@ -99,13 +102,25 @@ def contrast(anchor_features, key_features, temperature, negative_features=None,
     )
 
 
-def _softmax(logits, positive, statistics):
-    """Turn logits into probabilities in place; note each row's maximum and weights."""
-    largest = np.maximum(logits.max(axis=1), positive)
-    logits -= largest[:, None]
-    weights = np.exp(logits, out=logits)
-    negative_weight = weights.sum(axis=1)
+def softmax(h, h_key, scaled, P, index, positive, statistics, others, temperature, in_batch):
+    """P_pn = exp S_pn / (exp S_p0 + Σ_n exp S_pn), S = H H_nᵀ/τ, of some anchors, in `P`.
+
+    `positive` takes S_p0, and `statistics` the largest of each row's S, and relative to exp of that
+    the weight of the negatives and of all.
+    """
+    np.divide(h, temperature, out=scaled)
+    np.matmul(scaled, others.T, out=P)
+    if in_batch:
+        own = np.arange(len(index)), index
+        positive[:] = P[own]
+        P[own] = -np.inf
+    else:
+        np.einsum("pi,pi->p", scaled, h_key, out=positive)
+    largest = np.maximum(P.max(axis=1), positive)
+    P -= largest[:, None]
+    np.exp(P, out=P)
+    negative_weight = P.sum(axis=1)
     total = negative_weight + np.exp(positive - largest)
-    weights /= total[:, None]
+    P /= total[:, None]
     for column, values in enumerate((largest, negative_weight, total)):
         statistics[:, column] = values

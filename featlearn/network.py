@@ -25,7 +25,7 @@ class Activations(NamedTuple):
     active: np.ndarray | None
 
 
-def forward(weights, biases, inputs, work=None, name="", features_only=False):
+def forward(weights, biases, inputs, work=None, name="", features_only=False, spare=None):
     """Apply the network.
 
     h_i(x) = ReLU(⟨w_i,x⟩ - b_i) - ReLU(-⟨w_i,x⟩ - b_i) = sign(u_i) max(|u_i| - b_i, 0); the second
@@ -42,6 +42,8 @@ def forward(weights, biases, inputs, work=None, name="", features_only=False):
         Tells several sets of inputs apart in the workspace.
     features_only : bool
         Whether preactivations and activity are of no use later.
+    spare : ndarray of shape (n, m), optional
+        Memory for the preactivations where only features are wanted; it is overwritten.
 
     Returns
     -------
@@ -53,19 +55,16 @@ def forward(weights, biases, inputs, work=None, name="", features_only=False):
     """
     work = work or Workspace()
     shape, dtype = (len(inputs), len(weights)), weights.dtype
-    u = work("scratch" if features_only else name + "preactivations", shape, dtype)
+    u = work(name + "preactivations", shape, dtype) if spare is None else spare
     h = work(name + "features", shape, dtype)
     active = None if features_only else work(name + "active", shape, np.bool_)
-
-    def rows(x, u, h, active):
-        np.matmul(x, weights.T, out=u)
-        _threshold(u, biases, h, active)
-
-    work.over_rows(rows, inputs, u, h, active)
+    work.over_rows(respond, inputs, u, h, active, weights=weights, biases=biases)
     return Activations(None if features_only else u, h, active)
 
 
-def _threshold(u, biases, h, active):
+def respond(x, u, h, active, weights, biases):
+    """u = X Wᵀ, |u| ≥ b and h = u - clip(u, -b, b) of some inputs, each into its array."""
+    np.matmul(x, weights.T, out=u)
     if active is not None:
         np.abs(u, out=h)
         np.greater_equal(h, biases, out=active)

@@ -14,7 +14,7 @@ from .errors import TrainingDiverged
 from .experiment import Experiment
 from .gradient import contrastive_gradient
 from .schedule import BiasSchedule, root_mean_square
-from .views import Views, make_augmentation
+from .views import Views, augmentation_of
 
 # Rows of a batch that share one random stream. Part of what a seed means: the bits of every run
 # depend on it. 64 rows of 1024 float32 stay in a core's cache.
@@ -122,57 +122,80 @@ def init(experiment):
     )
 
 
-def draw_batch(state, work=None):
+def draw_batch(state, work=None, keep_sample=True):
     """Return the `Batch` that the step from this state uses.
 
-    A function of the experiment and the step number alone. With a workspace only the views are
-    kept, in memory that the next call overwrites; without one the samples are kept too.
+    A function of the experiment and the step number alone.
+
+    Parameters
+    ----------
+    state : TrainingState
+    work : Workspace, optional
+        Where the arrays live, until its next use; fresh ones without.
+    keep_sample : bool
+        Whether the samples and masks behind the views are kept, which takes memory of its own.
+
+    Returns
+    -------
+    Batch
     """
     exp = state.experiment
-    views, sample = _draw(state, "batch", exp.batch_size, work)
+    work = work or Workspace()
+    views, sample = _draw(state, "batch", exp.batch_size, work, keep_sample)
     negatives = None
     if exp.negatives != "in_batch":
-        negatives = _draw(state, "negatives", exp.negatives, work)[0].keys
+        negatives = _draw(state, "negatives", exp.negatives, work, False)[0].keys
     return Batch(views, negatives, sample)
 
 
-def _draw(state, stream, n, work):
-    """Draw n samples and their views; noise and masks block by block on the threads of a pool."""
+def _draw(state, stream, n, work, keep_sample):
+    """Draw n samples and their views, block by block."""
     exp, model = state.experiment, state.model
-    augmentation = make_augmentation(exp.augmentation, exp.keep_probability, exp.noise_correlation)
-    keep_sample = work is None
-    work = work or Workspace()
+    augmentation = augmentation_of(exp)
     shape, dtype = (n, exp.n_inputs), model.dictionary.dtype
     anchors = work(stream + " anchors", shape, dtype)
-    keys = anchors if exp.augmentation == "none" else work(stream + " keys", shape, dtype)
+    keys = anchors if augmentation.identical_views else work(stream + " keys", shape, dtype)
     # The views take the place of what they are made of.
-    noise = work(stream + " noise", shape, dtype) if keep_sample else anchors
+    noise, masks = anchors, ()
+    if keep_sample:
+        noise = work(stream + " noise", shape, dtype)
+        masks = [work(f"{stream} mask {k}", shape, np.bool_) for k in range(augmentation.n_masks)]
     latents = model.draw_latents(generator(exp.seed, "latents", state.step, _SETS[stream]), n)
 
     starts = range(0, n, BLOCK_ROWS)
     # One after the other they are made in half the time.
     rngs = [generator(exp.seed, stream, state.step, start // BLOCK_ROWS) for start in starts]
-
-    def fill(piece):
-        start, rng = piece
-        rows = slice(start, start + BLOCK_ROWS)
-        signal = model.signal(latents[rows], out=None if keys is anchors else keys[rows])
-        model.draw_noise(rng, n, out=noise[rows])
-        block = Sample(latents[rows], signal, noise[rows])
-        views = augmentation.pair(rng, block, model, out=(anchors[rows], keys[rows]))
-        return views.masks if keep_sample else ()
-
-    masks = work.for_each(fill, zip(starts, rngs))
-    masks = tuple(map(np.concatenate, zip(*masks))) if keep_sample else ()
+    work.for_each(
+        draw_block,
+        zip(starts, rngs),
+        latents=latents,
+        noise=noise,
+        anchors=anchors,
+        keys=keys,
+        masks=masks,
+        model=model,
+        augmentation=augmentation,
+    )
     sample = Sample(latents, model.signal(latents), noise) if keep_sample else None
-    return Views(anchors, keys, masks), sample
+    return Views(anchors, keys, tuple(masks)), sample
+
+
+def draw_block(start, rng, latents, noise, anchors, keys, masks, model, augmentation):
+    """Draw noise and views of the `BLOCK_ROWS` samples from `start` on, into their arrays."""
+    rows = slice(start, start + BLOCK_ROWS)
+    signal = model.signal(latents[rows], out=None if keys is anchors else keys[rows])
+    model.draw_noise(rng, len(signal), out=noise[rows])
+    block = Sample(latents[rows], signal, noise[rows])
+    views = augmentation.pair(rng, block, model, out=(anchors[rows], keys[rows]))
+    for kept, mask in zip(masks, views.masks):
+        kept[rows] = mask
 
 
 def evaluate(state, batch=None, work=None):
     """Return the `ContrastiveGradient` of a state on a batch, by default on its own next one."""
     exp = state.experiment
     if batch is None:
-        batch = draw_batch(state, work)
+        batch = draw_batch(state, work, keep_sample=False)
     with np.errstate(over="ignore", invalid="ignore"):
         return contrastive_gradient(
             state.weights,
@@ -222,13 +245,9 @@ def step(state, gradient=None, work=None):
         weights = work("gradient", state.weights.shape, state.weights.dtype)
         keep = 1 - exp.learning_rate * exp.weight_decay
 
-        def rows(new, old, gradient):
-            np.multiply(gradient, -exp.learning_rate, out=new)
-            # The product needs memory of its own.
-            for some in few_rows(new):
-                new[some] += keep * old[some]
-
-        work.over_rows(rows, weights, state.weights, gradient.weights)
+        work.over_rows(
+            descend, weights, state.weights, gradient.weights, rate=exp.learning_rate, keep=keep
+        )
         work.exchange("gradient", "weights")
         norms = _norms(weights)
     if not np.isfinite(norms).all():
@@ -244,6 +263,14 @@ def step(state, gradient=None, work=None):
         biases=biases,
         weight_norms=norms,
     )
+
+
+def descend(new, old, gradient, rate, keep):
+    """W ← (1 - ηλ) W - η ∂L/∂W of some neurons, in `new`, which may be the gradient's memory."""
+    np.multiply(gradient, -rate, out=new)
+    # The product needs memory of its own.
+    for some in few_rows(new):
+        new[some] += keep * old[some]
 
 
 _HINT = "lower learning_rate or initial_norm, or raise temperature"

@@ -9,7 +9,7 @@ views").
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 import numpy as np
@@ -73,8 +73,56 @@ def _output(out, sample):
     return out or (np.empty_like(sample.signal), np.empty_like(sample.signal))
 
 
+class Augmentation:
+    """What an augmentation tells of itself; one of your own inherits this and adds `pair`.
+
+    Attributes
+    ----------
+    name : str
+        In an experiment, in files, and on the command line.
+    label : str
+        In figures and tables.
+    formula : str
+        How the views are made, in one line.
+    remark : str
+        What the views share, in one sentence.
+    color, line_style : str
+        In figures that compare augmentations, as matplotlib takes them.
+    n_masks : int
+        Random masks a sample.
+    n_normals : int
+        Normals drawn for every number of a sample: its noise, and what the views add.
+    identical_views : bool
+        Whether anchors and keys are one array.
+    complementary_masks : bool
+        Whether one view keeps just what the other one loses.
+    """
+
+    name = label = formula = remark = ""
+    color, line_style = "#0072B2", "-"
+    n_masks, n_normals = 0, 1
+    identical_views = complementary_masks = False
+
+    @classmethod
+    def of(cls, experiment):
+        """Return the one of this class that has an experiment's values."""
+        return cls(**{f.name: getattr(experiment, f.name) for f in fields(cls)})
+
+    def pair(self, rng, sample, model, out=None):
+        """Return the `Views` of a `Sample`.
+
+        `out` may hold two arrays for anchors and keys; the first may be the sample's own noise, and
+        the second, if it is another, its signal. With `identical_views` both are the first.
+        """
+        raise NotImplementedError
+
+    def moments(self, density, noise_variance):
+        """Return the `Moments` of the two views."""
+        raise NotImplementedError
+
+
 @dataclass(frozen=True)
-class RandomMask:
+class RandomMask(Augmentation):
     """Complementary masks: x⁺ = D x / k and x⁺⁺ = (I - D) x / (1 - k).
 
     D is diagonal with independent Bernoulli(k) entries, fresh for every sample (Wen & Li 2021,
@@ -86,15 +134,14 @@ class RandomMask:
         k.
     """
 
-    name = "random_mask"
+    name, label = "random_mask", "RandomMask"
+    formula = "x⁺ = D x / k,  x⁺⁺ = (I-D) x / (1-k)"
+    remark = "no input is in both views: they share no noise, but every atom."
+    n_masks, complementary_masks = 1, True
     keep_probability: float = 0.5
 
     def pair(self, rng, sample, model, out=None):
-        """Return the `Views` of a `Sample`.
-
-        `out` may hold two arrays for anchors and keys; the first may be the sample's own noise, and
-        the second, if it is another, its signal.
-        """
+        """Return the `Views` of a `Sample`; see `Augmentation.pair`."""
         anchors, keys = _output(out, sample)
         keep = self.keep_probability
         mask = _bernoulli(rng, sample.signal.shape, keep)
@@ -118,7 +165,7 @@ class RandomMask:
 
 
 @dataclass(frozen=True)
-class IndependentMasks:
+class IndependentMasks(Augmentation):
     """Two masks drawn independently: x⁺ = D x / k and x⁺⁺ = D' x / k.
 
     They overlap, so the dense features stay correlated across the views: the negative control of
@@ -130,11 +177,15 @@ class IndependentMasks:
         k.
     """
 
-    name = "independent_masks"
+    name, label = "independent_masks", "independent masks"
+    formula = "x⁺ = D x / k,  x⁺⁺ = D' x / k"
+    remark = "where both masks keep an input, both views carry its noise."
+    color, line_style = "#CC79A7", ":"
+    n_masks = 2
     keep_probability: float = 0.5
 
     def pair(self, rng, sample, model, out=None):
-        """Return the `Views` of a `Sample`; see `RandomMask.pair`."""
+        """Return the `Views` of a `Sample`; see `Augmentation.pair`."""
         anchors, keys = _output(out, sample)
         keep = self.keep_probability
         masks = tuple(_bernoulli(rng, sample.signal.shape, keep) for _ in range(2))
@@ -152,7 +203,7 @@ class IndependentMasks:
 
 
 @dataclass(frozen=True)
-class CorrelatedNoise:
+class CorrelatedNoise(Augmentation):
     """Views that keep the signal whole and carry noise of correlation ρ.
 
     x^± = M z + √2 (√ρ ξ + √(1-ρ) ξ^±) with ξ^± fresh. The noise variance of a view is 2σ², as under
@@ -165,11 +216,15 @@ class CorrelatedNoise:
         ρ.
     """
 
-    name = "correlated_noise"
+    name, label = "correlated_noise", "correlated noise"
+    formula = "x± = M z + √2 (√ρ ξ + √(1-ρ) ξ±)"
+    remark = "both views hold the whole signal, and share a part ρ of the noise."
+    color, line_style = "#009E73", "--"
+    n_normals = 3
     noise_correlation: float = 0.0
 
     def pair(self, rng, sample, model, out=None):
-        """Return the `Views` of a `Sample`; see `RandomMask.pair`."""
+        """Return the `Views` of a `Sample`; see `Augmentation.pair`."""
         views = _output(out, sample)
         rho = self.noise_correlation
         common = sample.signal + math.sqrt(2 * rho) * sample.noise
@@ -187,10 +242,14 @@ class CorrelatedNoise:
 
 
 @dataclass(frozen=True)
-class NoAugmentation:
+class NoAugmentation(Augmentation):
     """Both views are the sample itself: x⁺ = x⁺⁺ = x."""
 
-    name = "none"
+    name, label = "none", "no augmentation"
+    formula = "x⁺ = x⁺⁺ = x"
+    remark = "both views are the sample itself: they share all of their noise."
+    color, line_style = "#D55E00", "-."
+    identical_views = True
 
     def pair(self, rng, sample, model, out=None):
         """Return the `Views` of a `Sample`; anchors and keys are one array."""
@@ -204,7 +263,14 @@ class NoAugmentation:
         return Moments(same, same, same)
 
 
-AUGMENTATIONS = ("random_mask", "none", "independent_masks", "correlated_noise")
+AUGMENTATIONS = {
+    cls.name: cls for cls in (RandomMask, NoAugmentation, IndependentMasks, CorrelatedNoise)
+}
+
+
+def augmentation_of(experiment):
+    """Return the augmentation that makes the views of an experiment."""
+    return AUGMENTATIONS[experiment.augmentation].of(experiment)
 
 
 def make_augmentation(name, keep_probability=0.5, noise_correlation=0.0):
@@ -212,18 +278,20 @@ def make_augmentation(name, keep_probability=0.5, noise_correlation=0.0):
 
     Parameters
     ----------
-    name : {"random_mask", "none", "independent_masks", "correlated_noise"}
+    name : str
+        A key of `AUGMENTATIONS`.
     keep_probability : float
         Of the two masking augmentations.
     noise_correlation : float
         Of correlated noise.
+
+    Raises
+    ------
+    InvalidInput
+        If there is none of that name.
     """
-    if name == "random_mask":
-        return RandomMask(keep_probability)
-    if name == "none":
-        return NoAugmentation()
-    if name == "independent_masks":
-        return IndependentMasks(keep_probability)
-    if name == "correlated_noise":
-        return CorrelatedNoise(noise_correlation)
-    raise InvalidInput("augmentation", name, "one of " + ", ".join(AUGMENTATIONS))
+    if name not in AUGMENTATIONS:
+        raise InvalidInput("augmentation", name, "one of " + ", ".join(AUGMENTATIONS))
+    given = {"keep_probability": keep_probability, "noise_correlation": noise_correlation}
+    cls = AUGMENTATIONS[name]
+    return cls(**{f.name: given[f.name] for f in fields(cls)})

@@ -9,7 +9,10 @@ import featlearn
 from featlearn import training
 from featlearn.compute import workspace
 from featlearn.compute.workspace import Workspace
+from featlearn.loop import measure
 from featlearn.recording import trajectory
+from featlearn.step_arrays import arrays_of_a_step, shape_of
+from featlearn.views import AUGMENTATIONS
 
 
 def test_a_workspace_changes_no_bit(small, seed):
@@ -224,3 +227,19 @@ def test_every_block_of_rows_has_noise_of_its_own(small):
 def test_norms_of_float32_weights_neither_vanish_nor_overflow(size):
     norms = training._norms(np.full((2, 4), size, np.float32))
     np.testing.assert_allclose(norms, 2 * size, rtol=1e-6)
+
+
+@pytest.mark.parametrize("augmentation", AUGMENTATIONS)
+@pytest.mark.parametrize("changes", [{}, {"stop_gradient": False}])
+@pytest.mark.parametrize("more", [{}, {"negatives": 7}, {"dictionary": "identity"}])
+def test_a_step_keeps_the_arrays_it_is_said_to(small, augmentation, changes, more):
+    exp = small.replace(augmentation=augmentation, **changes, **more)
+    work, state = Workspace(), featlearn.init(exp)
+    for _ in range(2):
+        gradient = featlearn.evaluate(state, work=work)
+        measure(state, gradient, work)
+        state = featlearn.step(state, gradient, work)
+    said = {
+        name: (shape_of(exp, axes), dtype) for name, (axes, dtype) in arrays_of_a_step(exp).items()
+    }
+    assert {name: (a.shape, a.dtype) for name, a in work.arrays.items()} == said

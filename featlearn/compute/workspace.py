@@ -23,44 +23,46 @@ class Workspace:
     Attributes
     ----------
     group : ProcessGroup or None
+    arrays : dict of str to ndarray
+        What was handed out so far.
     """
 
     def __init__(self, group=None):
-        self._arrays, self.group = {}, group
+        self.arrays, self.group = {}, group
 
     def __call__(self, name, shape, dtype):
         """Return the array of that name, with undefined content."""
-        array = self._arrays.get(name)
+        array = self.arrays.get(name)
         if array is None or array.shape != shape or array.dtype != dtype:
             new = np.empty if self.group is None else self.group.array
-            array = self._arrays[name] = new(shape, dtype)
+            array = self.arrays[name] = new(shape, dtype)
         return array
 
     def exchange(self, one, other):
         """Let two names hand out each other's arrays from now on."""
-        arrays = self._arrays
+        arrays = self.arrays
         arrays[one], arrays[other] = arrays.get(other), arrays.get(one)
 
-    def for_each(self, function, pieces):
-        """Call function on every piece; the results are returned where no group shares the work."""
-        return (self.group or threads).for_each(function, pieces)
+    def for_each(self, kernel, pieces, **whole):
+        """Call kernel(*piece, **whole) on every piece; what it computes, it writes in place."""
+        (self.group or threads).for_each(lambda piece: kernel(*piece, **whole), pieces)
 
-    def over_rows(self, function, *arrays):
-        """Call function(*rows) on matching pieces of the rows of some arrays of this workspace.
+    def over_rows(self, kernel, *sliced, **whole):
+        """Call kernel(*rows, **whole) on matching pieces of the rows of some arrays.
 
-        The function works in place and row by row; an array may be None. The pieces depend on the
-        sizes and the number of threads only.
+        The kernel works in place and row by row; an array may be None, and what is given by name is
+        handed over whole. The pieces depend on the sizes and the number of threads only.
         """
-        present = [array for array in arrays if array is not None]
+        present = [array for array in sliced if array is not None]
         n, largest = len(present[0]), max(array.size for array in present)
         shares = threads.thread_count() if threads.can_share_out(largest) else 1
         bounds = [n * k // shares for k in range(shares + 1)]
 
-        def share(k):
-            rows = slice(bounds[k], bounds[k + 1])
-            function(*(None if array is None else array[rows] for array in arrays))
+        def share(start, stop):
+            rows = slice(start, stop)
+            kernel(*(None if array is None else array[rows] for array in sliced), **whole)
 
-        self.for_each(share, range(shares))
+        self.for_each(share, zip(bounds, bounds[1:]))
 
 
 def few_rows(array, numbers=CACHED):

@@ -7,27 +7,10 @@ derivation.md, "The gradient by hand".
 import numpy as np
 
 from ..alignment import alignment, best_cosine_of_neurons, cosines
+from ..views import augmentation_of
 from .tables import WIDTH, bar, beside, cell, masks, matrix, spark
 
 ATOMS_SHOWN = 5
-_VIEWS = {
-    "random_mask": (
-        "x⁺ = D x / k,  x⁺⁺ = (I-D) x / (1-k)",
-        "no input is in both views: they share no noise, but every atom.",
-    ),
-    "none": (
-        "x⁺ = x⁺⁺ = x",
-        "both views are the sample itself: they share all of their noise.",
-    ),
-    "independent_masks": (
-        "x⁺ = D x / k,  x⁺⁺ = D' x / k",
-        "where both masks keep an input, both views carry its noise.",
-    ),
-    "correlated_noise": (
-        "x± = M z + √2 (√ρ ξ + √(1-ρ) ξ±)",
-        "both views hold the whole signal, and share a part ρ of the noise.",
-    ),
-}
 
 
 def render(explained, check=None):
@@ -77,8 +60,9 @@ def _samples(e):
 
 def _views(e):
     exp, keep = e.before.experiment, (e.anchor,)
-    formula, look = _VIEWS[exp.augmentation]
-    if "mask" in exp.augmentation:
+    augmentation = augmentation_of(exp)
+    formula, look = augmentation.formula, augmentation.remark
+    if augmentation.n_masks:
         formula += f",  k = {exp.keep_probability:g}"
     names = zip(("diag D", "diag D'"), e.masks)
     blocks = [masks(name, mask, keep, "which inputs are kept") for name, mask in names]

@@ -9,16 +9,11 @@ from matplotlib.figure import Figure
 
 from ..errors import InvalidInput, RunDirectoryError
 from ..recording.trajectory import Run
+from ..views import augmentation_of
 
 STYLE = str(Path(__file__).parent.parent / "featlearn.mplstyle")
 COLUMN, PAGE = 3.3, 6.8
 ROWS_DRAWN = 400
-AUGMENTATION_NAMES = {
-    "random_mask": "RandomMask",
-    "none": "no augmentation",
-    "independent_masks": "independent masks",
-    "correlated_noise": "correlated noise",
-}
 BLUE, VERMILLION, GREEN, PINK, ORANGE, SKY = (
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9",
 )  # fmt: skip
@@ -110,7 +105,7 @@ def as_runs(runs):
 
 def label(run):
     """Return the name of a run's augmentation as figures show it."""
-    return AUGMENTATION_NAMES[run.experiment.augmentation]
+    return augmentation_of(run.experiment).label
 
 
 def label_runs(runs):

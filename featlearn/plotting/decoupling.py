@@ -8,12 +8,13 @@ from ..compute.streams import generator
 from ..errors import InvalidInput
 from ..theory.predictions.moments import view_moments
 from ..training import draw_batch, init
-from .canvas import AUGMENTATION_NAMES, COLUMN, GREEN, VERMILLION, legend_above, new_figure, styled
+from ..views import AUGMENTATIONS
+from .canvas import COLUMN, GREEN, VERMILLION, legend_above, new_figure, styled
 
 N_DIRECTIONS = 64
 
 
-def cross_view_correlations(experiment, n_samples=4096, augmentations=tuple(AUGMENTATION_NAMES)):
+def cross_view_correlations(experiment, n_samples=4096, augmentations=tuple(AUGMENTATIONS)):
     """Measure the correlation of the two views along sparse and along dense directions.
 
     Parameters
@@ -82,7 +83,7 @@ def decoupling(table):
             closed_form = [row[part + "_predicted"]] * 2
             ax.plot([x - 0.19, x + 0.19], closed_form, color="black", linestyle=(0, (2, 1)))
     ax.axhline(0, color="black", linewidth=0.6)
-    names = [AUGMENTATION_NAMES[name].replace(" ", "\n") for name in table]
+    names = [AUGMENTATIONS[name].label.replace(" ", "\n") for name in table]
     ax.set_xticks(range(len(names)), names)
     ax.set(ylabel="correlation of the two views", ylim=(min(0, ax.get_ylim()[0]), 1.05))
     ax.grid(False, axis="x")

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InvalidInput
+from ..step_arrays import bytes_by_fields
 from .trajectory import quantities, row_bytes, rows_before
 
 
@@ -102,25 +103,12 @@ def _check(experiment, parts, available, where):
 def _memory(experiment, in_memory):
     """Bytes by the fields that they are the product of."""
     e, item = experiment, np.dtype(experiment.dtype).itemsize
-    d, d1, m, batch = e.n_features, e.n_inputs, e.n_neurons, e.batch_size
-    views = 1 if e.augmentation == "none" else 2
-    separate = 0 if e.negatives == "in_batch" else e.negatives
-    # Preactivations, features, those of the keys, coefficients; masks.
-    activations = (4 if e.stop_gradient else 6) * item + 2
-    # Start, state, gradient.
-    weights = 3 if e.stop_gradient else 4
-    parts = {
-        ("n_inputs", "n_features"): d1 * d * (16 + item),  # drawn and factorised in float64
-        ("n_neurons", "n_inputs"): weights * m * d1 * item,
-        ("n_neurons", "n_features"): m * d * item,  # alignments
-        ("batch_size", "n_inputs"): views * batch * d1 * item,
-        ("batch_size", "n_features"): batch * d * (12 + item),  # latents, drawn in float64
-        ("batch_size", "n_neurons"): batch * m * activations,
-        ("batch_size",): batch * batch * item if not separate else 0,
-        ("negatives", "n_inputs"): 2 * separate * d1 * item,
-        ("negatives", "n_neurons"): separate * m * (3 * item + 1),
-        ("negatives", "batch_size"): separate * batch * item,
-    }
+    parts = bytes_by_fields(e)
+    # The weights it starts from.
+    parts["n_neurons", "n_inputs"] += e.n_neurons * e.n_inputs * item
+    # Drawn, and the dictionary factorised, in float64.
+    parts["n_inputs", "n_features"] = e.n_inputs * e.n_features * (16 + item)
+    parts["batch_size", "n_features"] = e.batch_size * e.n_features * (12 + item)
     if in_memory:
         parts |= _trajectory(e)
     return parts

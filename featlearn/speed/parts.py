@@ -5,8 +5,7 @@ import pstats
 
 from .. import gradient, loop, loss, network, training
 from ..recording import trajectory
-from . import subjects
-from .subjects import Floor, burst
+from .subjects import Featlearn, Floor, burst
 
 DIVISIBLE = ("floor", "featlearn")
 
@@ -40,24 +39,21 @@ def of(subject, seconds):
 def _split(stats):
     """Return the seconds of the parts of `Featlearn` from a profile of it."""
 
-    def spent(module, name):
-        """Time in a function of a module and in all that it calls."""
-        return sum(
-            entry[3]
-            for (file, _, function), entry in stats.items()
-            if function == name and file == module.__file__
-        )
+    def spent(*functions):
+        """Time in some functions and in all that they call."""
+        codes = [function.__code__ for function in functions]
+        places = {(code.co_filename, code.co_firstlineno, code.co_name) for code in codes}
+        return sum(entry[3] for place, entry in stats.items() if place in places)
 
-    forward, contrast = spent(network, "forward"), spent(loss, "contrast")
-    coefficients, checks = spent(gradient, "term"), spent(gradient, "_checked")
-    whole = spent(gradient, "contrastive_gradient")
+    forward, contrast = spent(network.forward), spent(loss.contrast)
+    coefficients, product = spent(gradient.coefficients), spent(gradient.weight_product)
     return {
-        "draw batch": spent(training, "draw_batch"),
+        "draw batch": spent(training.draw_batch),
         "forward": forward,
         "contrast": contrast,
         "coefficients": coefficients,
-        "weight product": whole - forward - contrast - coefficients - checks,
-        "update": spent(training, "step"),
-        "measuring": spent(loop, "measure"),
-        "recording": spent(trajectory, "append") + spent(subjects, "finish"),
+        "weight product": product,
+        "update": spent(training.step),
+        "measuring": spent(loop.measure),
+        "recording": spent(trajectory.DirectoryRecorder.append, Featlearn.finish),
     }

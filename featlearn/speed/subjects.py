@@ -14,9 +14,7 @@ from ..compute.threads import for_each, thread_count
 from ..loop import measure, workplace
 from ..recording.rundir import RunDirectory
 from ..training import evaluate, step
-
-# Arrays of B × d1 normals that the views of an augmentation need.
-DRAWS = {"random_mask": 1, "none": 1, "independent_masks": 1, "correlated_noise": 2}
+from ..views import augmentation_of
 
 
 def flops(experiment):
@@ -56,7 +54,8 @@ class Floor(Subject):
         W, X, X2 = normal(m, d1), normal(B, d1), normal(B, d1)
         U, U2, R = normal(B, m), normal(B, m), normal(B, m)
         S, G = normal(B, B), normal(m, d1)
-        noise = [np.empty((B, d1), np.float32) for _ in range(DRAWS[experiment.augmentation])]
+        n_normals = augmentation_of(experiment).n_normals
+        noise = [np.empty((B, d1), np.float32) for _ in range(n_normals)]
         threads = thread_count()
         bounds = [B * k // threads for k in range(threads + 1)]
         pieces = [

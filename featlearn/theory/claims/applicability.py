@@ -47,7 +47,7 @@ def features_not_promised(observed):
 def noise_not_promised(observed):
     """Return the unmet precondition of T3, or nothing; see `not_finished`."""
     exp = observed[0].experiment
-    if exp.augmentation != "none":
+    if not observed[0].augmentation.identical_views:
         return f"the views are augmented ({exp.augmentation})"
     growth, needed = max(o.growth for o in observed), crossing(exp).growth
     if growth >= needed:

@@ -73,7 +73,7 @@ def check_pair(augmented, plain):
     if len(first) != len(second):
         raise InvalidInput("runs", f"{len(first)} and {len(second)}", "one twin for each run")
     for a, b in zip(first, second):
-        if b.experiment.augmentation != "none" or a.experiment.augmentation == "none":
+        if a.augmentation.identical_views or not b.augmentation.identical_views:
             raise InvalidInput(
                 "augmentation",
                 f"{a.experiment.augmentation}, {b.experiment.augmentation}",

@@ -159,7 +159,7 @@ def claim_t5(observed):
             if unmet
             else at_least("T5", name, 0.5, values, why)
         )
-    elif exp.augmentation == "none":
+    elif observed[0].augmentation.identical_views:
         why = "both views are the sample itself"
         verdicts.append(_compare("f across views, x = ξ", noise, [1.0], why))
         verdicts.append(_compare("f across views, x = M z", signal, [1.0], why))

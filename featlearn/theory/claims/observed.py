@@ -11,7 +11,7 @@ from ...recording.trajectory import Run
 from ...schedule import root_mean_square
 from ...summary import PURE, Summary, summarize
 from ...training import make_model
-from ...views import make_augmentation
+from ...views import augmentation_of
 
 # A trajectory is read at this many rows at most, so that a check never loads all of it.
 ROWS = 400
@@ -44,8 +44,7 @@ class Observed:
     @cached_property
     def augmentation(self):
         """The augmentation that made the views."""
-        exp = self.experiment
-        return make_augmentation(exp.augmentation, exp.keep_probability, exp.noise_correlation)
+        return augmentation_of(self.experiment)
 
     @cached_property
     def summary(self):

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ...views import augmentation_of
 from ..predictions.crossing import crossing
 from ..predictions.moments import uniform_attraction, view_moments
 from ..predictions.softmax_plateau import softmax_plateau
@@ -167,7 +168,7 @@ def _product_variance(views):
 
 def _is_even(experiment):
     """Whether masks treat all directions of span(M) and of its complement nearly alike."""
-    masked = experiment.augmentation in ("random_mask", "independent_masks")
+    masked = augmentation_of(experiment).n_masks > 0
     wide = experiment.n_inputs >= _LEAST_RATIO * experiment.n_features
     return not masked or experiment.dictionary == "flat" or wide
 

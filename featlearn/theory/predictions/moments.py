@@ -8,7 +8,7 @@ along one of its complement, where only dense noise is.
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ...views import make_augmentation
+from ...views import augmentation_of
 
 
 class Split(NamedTuple):
@@ -95,9 +95,7 @@ def mean_diagonal(kind, n_inputs, n_features):
 def view_moments(experiment):
     """Return the `ViewMoments` of an experiment."""
     s, variance = experiment.resolved_density, experiment.resolved_noise_variance
-    augmentation = make_augmentation(
-        experiment.augmentation, experiment.keep_probability, experiment.noise_correlation
-    )
+    augmentation = augmentation_of(experiment)
     moments = augmentation.moments(s, variance)
     diagonal = mean_diagonal(experiment.dictionary, experiment.n_inputs, experiment.n_features)
 

@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 
 from ...errors import InvalidInput
-from ...views import make_augmentation
+from ...views import augmentation_of
 from .moments import uniform_attraction
 
 
@@ -115,14 +115,12 @@ def view_noise(experiment):
     Derived in featlearn/theory/derivation.md, "Second moments of views".
     """
     s, f = experiment.resolved_density, mask_share(experiment)
-    augmentation = make_augmentation(
-        experiment.augmentation, experiment.keep_probability, experiment.noise_correlation
-    )
+    augmentation = augmentation_of(experiment)
     moments = augmentation.moments(s, experiment.resolved_noise_variance)
     cross, anchor, key = (f * moment.diagonal + moment.isotropic for moment in moments)
     scattered = (f * moments.anchor.diagonal, f * moments.key.diagonal, f * moments.cross.diagonal)
     uneven = (0.0, 0.0)
-    if experiment.augmentation == "random_mask" and experiment.dictionary != "identity":
+    if augmentation.complementary_masks and experiment.dictionary != "identity":
         # Σ_k w_k⁴ = 3 ‖w‖⁴/d1 for Gaussian entries.
         odds = experiment.keep_probability / (1 - experiment.keep_probability)
         size = math.sqrt(3 / experiment.n_inputs)

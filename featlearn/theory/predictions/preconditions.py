@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from ...views import augmentation_of
 from .crossing import crossing, noise_margin
 from .moments import view_moments
 from .saturation import saturation_growth
@@ -46,7 +47,7 @@ def preconditions(experiment):
     """
     plain = experiment.replace(augmentation="none")
     masked = experiment
-    if experiment.augmentation == "none":
+    if augmentation_of(experiment).identical_views:
         masked = experiment.replace(augmentation="random_mask")
     margin = noise_margin(masked)
     growth, needed = saturation_growth(plain), crossing(plain).growth
@@ -81,7 +82,7 @@ def unmet(experiment):
     T1 is promised to views that share no dense noise, T3 without augmentation.
     """
     features, noise = preconditions(experiment)
-    if experiment.augmentation == "none":
+    if augmentation_of(experiment).identical_views:
         return [] if noise.met else [f"T3 is not promised: {noise.text}"]
     warnings = [] if features.met else [f"T1 is not promised: {features.text}"]
     shared = view_moments(experiment).dense_correlation

@@ -16,7 +16,7 @@ from scipy.optimize import root
 from ...compute.streams import generator
 from ...loss import contrast
 from ...training import make_model
-from ...views import make_augmentation
+from ...views import augmentation_of
 from .moments import view_moments
 from .plateau import plateau, plateau_at
 from .residual import negative_mass_of, residual_moments
@@ -108,9 +108,7 @@ def _draw_coordinates(experiment):
     lengths = np.linalg.norm(others, axis=0)
     others = others / np.where(lengths > 1e-6, lengths, 1.0) if d1 > d else 0 * others
     basis = np.concatenate([dictionary, others], axis=1).astype(dictionary.dtype)
-    augmentation = make_augmentation(
-        experiment.augmentation, experiment.keep_probability, experiment.noise_correlation
-    )
+    augmentation = augmentation_of(experiment)
     in_batch = experiment.negatives == "in_batch"
 
     def coordinates(n):

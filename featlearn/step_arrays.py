@@ -1,0 +1,71 @@
+"""The arrays of one step: their names in a workspace, their shapes, and so the memory they take."""
+
+import math
+
+import numpy as np
+
+from .views import augmentation_of
+
+
+def arrays_of_a_step(experiment):
+    """Return the arrays that a recorded step keeps in its `Workspace`.
+
+    Parameters
+    ----------
+    experiment : Experiment
+
+    Returns
+    -------
+    dict of str to (tuple, numpy.dtype)
+        By name: the length of each axis, a number or the name of the experiment's field that says
+        it, and the type.
+    """
+    number, truth = np.dtype(experiment.dtype), np.dtype(np.bool_)
+    both = not augmentation_of(experiment).identical_views
+    separate = experiment.negatives != "in_batch"
+    weights = "n_neurons", "n_inputs"
+    samples, responses = ("batch_size", "n_inputs"), ("batch_size", "n_neurons")
+    extra, extra_responses = ("negatives", "n_inputs"), ("negatives", "n_neurons")
+    through_keys = not experiment.stop_gradient
+    wanted = [
+        ("weights", True, weights, number),
+        ("gradient", True, weights, number),
+        ("more gradient", through_keys, weights, number),
+        ("batch anchors", True, samples, number),
+        ("batch keys", both, samples, number),
+        ("anchor preactivations", True, responses, number),
+        ("anchor features", True, responses, number),
+        ("anchor active", True, responses, truth),
+        ("key preactivations", both and through_keys, responses, number),
+        ("key features", both, responses, number),
+        ("key active", both and through_keys, responses, truth),
+        ("coefficients", True, responses, number),
+        ("key coefficients", through_keys, responses, number),
+        ("negatives anchors", separate, extra, number),
+        ("negatives keys", separate and both, extra, number),
+        ("negative preactivations", separate, extra_responses, number),
+        ("negative features", separate, extra_responses, number),
+        ("negative active", separate, extra_responses, truth),
+        ("negative coefficients", separate and through_keys, extra_responses, number),
+        ("logits", True, ("batch_size", "negatives" if separate else "batch_size"), number),
+        ("positive", True, ("batch_size",), number),
+        ("statistics", True, ("batch_size", 3), number),
+        ("alignment", experiment.dictionary != "identity", ("n_neurons", "n_features"), number),
+    ]
+    return {name: (axes, dtype) for name, present, axes, dtype in wanted if present}
+
+
+def shape_of(experiment, axes):
+    """Return the shape that the axes of `arrays_of_a_step` have in an experiment."""
+    return tuple(getattr(experiment, n) if isinstance(n, str) else n for n in axes)
+
+
+def bytes_by_fields(experiment):
+    """Return the bytes of the arrays of a step by the fields that they are the product of."""
+    found = {}
+    for axes, dtype in arrays_of_a_step(experiment).values():
+        # A batch by a batch is told by one field, said once.
+        fields = tuple(dict.fromkeys(axis for axis in axes if isinstance(axis, str)))
+        size = math.prod(shape_of(experiment, axes)) * dtype.itemsize
+        found[fields] = found.get(fields, 0) + size
+    return found
