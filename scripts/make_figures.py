@@ -16,13 +16,12 @@ from functools import cached_property
 from pathlib import Path
 
 from featlearn import Experiment, plotting, preset
-from featlearn.commands.common import Progress
-from featlearn.commands.reproduce import TwinProgress
 from featlearn.compute.workers import OwnWorkers
 from featlearn.errors import FeatlearnError, InvalidInput
 from featlearn.loop import train_or_resume
 from featlearn.plotting.gallery import GALLERY
-from featlearn.reports.reproduction import train_twins
+from featlearn.reports.progress import Progress, SeveralProgress
+from featlearn.reports.reproduction import train_columns, twin_columns
 from featlearn.speed.table import read as read_speed
 from featlearn.sweeps.results import load_results
 from featlearn.theory.predictions.exponents import scaling_panels
@@ -86,8 +85,9 @@ class Runs:
         if self._quick:
             experiment = experiment.replace(**SMALL, learning_rate=1.0, bias_growth=1.01)
         with OwnWorkers(min(2, OwnWorkers.default())) as own:
-            progress = TwinProgress(experiment, self._quiet)
-            return train_twins(experiment, self._place, own.executors, progress)[0]
+            columns = twin_columns(experiment)
+            progress = SeveralProgress({c.label: c.experiment for c in columns}, self._quiet)
+            return train_columns(columns, self._place, own.executors, progress)[0]
 
     @cached_property
     def study(self):

@@ -19,9 +19,9 @@ import numpy as np
 
 from featlearn import Experiment
 from featlearn.commands.common import interruptible
-from featlearn.commands.sweep import SweepProgress
 from featlearn.errors import FeatlearnError
 from featlearn.plotting import decoupling_diagram, save
+from featlearn.reports.progress import SweepProgress
 from featlearn.sweeps.results import load_results
 from featlearn.sweeps.sweep import grid, sweep
 from featlearn.theory.predictions.crossing import crossing, noise_margin

@@ -28,9 +28,9 @@ import numpy as np
 
 from featlearn import Experiment, train
 from featlearn.alignment import best_cosine_of_atoms, cosines
-from featlearn.commands.common import Progress
 from featlearn.errors import FeatlearnError
 from featlearn.plotting import save, scaling_fits
+from featlearn.reports.progress import Progress
 from featlearn.sweeps.results import load_results, results_table
 from featlearn.theory.predictions.exponents import scaling_exponents, scaling_panels
 from featlearn.theory.predictions.softmax_plateau import softmax_plateau

@@ -50,8 +50,8 @@ def test_checks_seeds_together_and_twins_against_each_other(directories, capsys)
 
 def test_summarizes_a_run_once(directories, monkeypatch):
     """Probes take most of a check's time; the run and its pair share them, and what is known."""
-    from featlearn.commands.check import reports_on
     from featlearn.theory.claims import observed
+    from featlearn.theory.claims.groups import check_all
 
     runs = [featlearn.load_run(directories[name, 0]) for name in ("random_mask", "none")]
     known = featlearn.summarize(runs[0])
@@ -61,8 +61,8 @@ def test_summarizes_a_run_once(directories, monkeypatch):
     )
     seen = [observed.Observed(runs[0], known), observed.Observed(runs[1])]
     again, fresh = (
-        reports_on(seen, quiet=True),
-        reports_on(map(observed.Observed, runs), quiet=True),
+        check_all(seen),
+        check_all(map(observed.Observed, runs)),
     )
     assert [run is runs[k] for run, k in zip(summarized, (1, 0, 1), strict=True)] == [True] * 3
     assert [r.to_dict() for r in again] == [r.to_dict() for r in fresh]
@@ -74,7 +74,9 @@ def test_exits_1_where_a_claim_fails(directories, capsys, monkeypatch):
 
     for value, code in ((0.5, 0), (1.5, 1)):
         verdict = at_most("T1", "a share", 1.0, value, "")
-        monkeypatch.setattr("featlearn.theory.check", lambda runs, verdict=verdict: [verdict])
+        monkeypatch.setattr(
+            "featlearn.theory.claims.groups.check", lambda runs, verdict=verdict: [verdict]
+        )
         assert main(["check", directories["none", 0], "--json", "--quiet"]) == code
         shown = json.loads(capsys.readouterr().out)
         assert shown[0]["verdicts"] == [verdict.to_dict()]

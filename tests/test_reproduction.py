@@ -11,12 +11,18 @@ import numpy as np
 import pytest
 
 from featlearn import InvalidInput, RunDirectoryError, TrainingDiverged, WriteFailed
-from featlearn.commands.reproduce import TwinProgress
 from featlearn.compute.workers import OwnWorkers
 from featlearn.recording.files import read_json
 from featlearn.recording.rundir import last_row, load_run, read_status
-from featlearn.reports.reproduction import TWINS, train_twins
+from featlearn.reports.comparison import comparison
+from featlearn.reports.progress import SeveralProgress
+from featlearn.reports.reproduction import train_columns, twin_columns
 from featlearn.summary import summarize
+from featlearn.theory.claims.groups import Checked, check_all
+from featlearn.theory.claims.observed import Observed
+from featlearn.theory.claims.verdict import at_most
+
+LABELS = ["RandomMask", "no augmentation"]
 
 
 @pytest.fixture
@@ -27,12 +33,12 @@ def base(small):
 def test_twins_start_alike_and_a_second_call_keeps_them(base, tmp_path):
     seen = []
     with ThreadPoolExecutor(1) as executor:
-        runs, summaries = train_twins(base, tmp_path, [executor], seen.append)
+        runs, summaries = train_columns(twin_columns(base), tmp_path, [executor], seen.append)
         files = [p for p in tmp_path.rglob("*") if p.is_file()]
         times = [p.stat().st_mtime_ns for p in files]
-        again, same = train_twins(base, tmp_path, [executor])
-    assert list(runs) == list(TWINS) == list(seen[-1])
-    with_mask, without = (runs[label] for label in TWINS)
+        again, same = train_columns(twin_columns(base), tmp_path, [executor])
+    assert list(runs) == LABELS == list(seen[-1])
+    with_mask, without = (runs[label] for label in LABELS)
     np.testing.assert_array_equal(with_mask["alignment"][0], without["alignment"][0])
     assert with_mask.experiment.replace(augmentation="none") == without.experiment
     assert not np.array_equal(with_mask["alignment"][-1], without["alignment"][-1])
@@ -45,7 +51,7 @@ def test_twins_start_alike_and_a_second_call_keeps_them(base, tmp_path):
 
 def test_worker_processes_use_one_thread_each(base, tmp_path):
     with OwnWorkers(2) as own:
-        runs, _ = train_twins(base, tmp_path, own.executors)
+        runs, _ = train_columns(twin_columns(base), tmp_path, own.executors)
     for run in runs.values():
         assert read_json(run.directory / "config.json")["blas_threads"] == 1
         assert read_status(run.directory)["status"] == "complete"
@@ -53,15 +59,15 @@ def test_worker_processes_use_one_thread_each(base, tmp_path):
 
 def test_a_directory_of_other_twins_is_refused(base, tmp_path):
     with ThreadPoolExecutor(1) as executor:
-        train_twins(base, tmp_path, [executor])
+        train_columns(twin_columns(base), tmp_path, [executor])
         with pytest.raises(RunDirectoryError, match="another experiment"):
-            train_twins(base.replace(seed=1), tmp_path, [executor])
+            train_columns(twin_columns(base.replace(seed=1)), tmp_path, [executor])
 
 
 def test_the_last_row_is_that_of_the_run(base, tmp_path):
     assert last_row(tmp_path) is None
     with ThreadPoolExecutor(1) as executor:
-        runs, _ = train_twins(base, tmp_path, [executor])
+        runs, _ = train_columns(twin_columns(base), tmp_path, [executor])
     for run in runs.values():
         row = last_row(run.directory)
         assert row.keys() == run.arrays.keys()
@@ -70,17 +76,19 @@ def test_the_last_row_is_that_of_the_run(base, tmp_path):
 
 def test_progress_lines_stay_within_the_terminal(base, tmp_path, monkeypatch, capsys):
     with ThreadPoolExecutor(1) as executor:
-        runs, _ = train_twins(base, tmp_path, [executor])
+        runs, _ = train_columns(twin_columns(base), tmp_path, [executor])
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     monkeypatch.setenv("COLUMNS", "60")
-    show = TwinProgress(base)
-    show(dict.fromkeys(TWINS))
+    show = SeveralProgress({c.label: c.experiment for c in twin_columns(base)})
+    show(dict.fromkeys(LABELS))
     show({label: last_row(run.directory) for label, run in runs.items()})
     first, second, third, fourth, end = capsys.readouterr().err.split("\n")
-    assert (first.strip(), second.strip(), end) == (*TWINS, "")
+    assert (first.strip(), second.strip(), end) == (*LABELS, "")
     assert third.startswith("\x1b[2A\r") and "step 40/40  stage II" in third
     assert all(len(line.lstrip("\x1b[2A\r")) < 60 for line in (first, second, third, fourth))
-    TwinProgress(base, quiet=True)(dict.fromkeys(TWINS))
+    SeveralProgress({c.label: c.experiment for c in twin_columns(base)}, quiet=True)(
+        dict.fromkeys(LABELS)
+    )
     assert capsys.readouterr().err == ""
 
 
@@ -99,7 +107,7 @@ def test_an_interrupted_reproduction_goes_on(base, tmp_path):
     long.save(tmp_path / "long.json")
     command = [sys.executable, "-m", "featlearn", "reproduce", "--config", tmp_path / "long.json"]
     command += ["--out", tmp_path]
-    places = [tmp_path / name for name in TWINS.values()]
+    places = [tmp_path / name for name in ("random_mask", "none")]
     steps = [0, 0]
     for _ in range(2):
         process = subprocess.Popen(
@@ -137,3 +145,26 @@ def test_an_error_can_be_sent_from_a_worker(error):
     other = copy.copy(error)
     assert type(other) is type(error) and str(other) == str(error)
     assert vars(other) == vars(error)
+
+
+def test_the_comparison_shows_the_claims_and_their_verdicts(twins):
+    observed = {label: Observed(load_run(place)) for label, place in zip(LABELS, twins)}
+    checked = check_all(observed.values())
+    lines = comparison(observed, checked).splitlines()
+    assert max(map(len, lines)) <= 100
+    assert lines[0].split()[-2:] == ["bound", "verdict"] and all(
+        label in lines[0] for label in LABELS
+    )
+    with_mask, without = observed.values()
+    shown = [f"{o.summary.same_latents:.4g}" for o in (with_mask, without)]
+    # What fails anywhere fails in the table; the value of a pair stands in the column of its twin.
+    failing = [
+        at_most("T3", "cosine of f at the same z", 0.5, [0.7], ""),
+        at_most("twins", "final loss, none over augmented", 1.0, [2.0], ""),
+    ]
+    lines = comparison(observed, [Checked("both", [], failing)]).splitlines()
+    rows = {line[2:].split("  ")[0]: line.split() for line in lines}
+    ratio = without.summary.loss / with_mask.summary.loss
+    assert rows["cosine of f at the same z"][-5:] == [*shown, "≤", "0.5", "fails"]
+    assert rows["final loss, none over augmented"][-5:] == ["-", f"{ratio:.4g}", "≤", "1", "fails"]
+    assert rows["mean |N_i|"][-3:] == ["does", "not", "apply"]

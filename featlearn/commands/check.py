@@ -12,11 +12,11 @@ tables and writes claims.json into every run directory. The exit code is 1 if a 
 
 import json
 
-from ..errors import InvalidInput, RunDirectoryError
+from ..errors import InvalidInput
 from ..loop import train
-from ..recording.files import write_json
 from ..recording.rundir import load_run
-from .common import Progress, add_experiment_arguments, experiment_from, message
+from ..reports.progress import Progress
+from .common import add_experiment_arguments, announcing, experiment_from
 
 
 def add_arguments(parser):
@@ -33,19 +33,20 @@ def add_arguments(parser):
 def main(arguments):
     """Run it."""
     # The theory takes a while to import, which the other commands need not wait for.
+    from ..theory.claims.groups import check_all, write_claims
     from ..theory.claims.observed import Observed
     from ..theory.claims.verdict import FAILS, count_outcomes, table
 
     observed = [Observed(run) for run in _runs(arguments)]
-    reports = reports_on(observed, arguments.quiet)
+    checked = check_all(observed, announcing("checking", arguments.quiet))
     if arguments.json:
-        print(json.dumps([report.to_dict() for report in reports], indent=2, allow_nan=False))
+        print(json.dumps([one.to_dict() for one in checked], indent=2, allow_nan=False))
     else:
-        for report in reports:
-            print(f"{report.title}\n\n{table(report.verdicts, not arguments.brief)}\n")
-            print(f"{count_outcomes(report.verdicts)}\n")
-    write_reports(reports)
-    return int(any(v.outcome == FAILS for report in reports for v in report.verdicts))
+        for one in checked:
+            print(f"{one.title}\n\n{table(one.verdicts, not arguments.brief)}\n")
+            print(f"{count_outcomes(one.verdicts)}\n")
+    write_claims(checked)
+    return int(any(v.outcome == FAILS for one in checked for v in one.verdicts))
 
 
 def _runs(arguments):
@@ -67,86 +68,3 @@ def _runs(arguments):
         progress = Progress(one, f"seed {seed}", arguments.quiet)
         runs.append(train(one, progress=progress))
     return runs
-
-
-class Report:
-    """Verdicts on some runs.
-
-    Attributes
-    ----------
-    title : str
-    runs : list of Run
-    verdicts : list of Verdict
-    """
-
-    def __init__(self, title, runs, verdicts):
-        self.title, self.runs, self.verdicts = title, runs, verdicts
-
-    def to_dict(self):
-        """Return the report as plain values that JSON can hold."""
-        return {
-            "title": self.title,
-            "seeds": [run.experiment.seed for run in self.runs],
-            "verdicts": [v.to_dict() for v in self.verdicts],
-        }
-
-
-def reports_on(observed, quiet=False):
-    """Check every experiment among some runs, then every pair of twins.
-
-    Parameters
-    ----------
-    observed : list of Observed
-    quiet : bool
-        No messages.
-
-    Returns
-    -------
-    list of Report
-    """
-    from ..theory import check, check_pair
-
-    groups = {}
-    for one in observed:
-        groups.setdefault(one.experiment.replace(seed=0), []).append(one)
-    reports = []
-    for group in groups.values():
-        group.sort(key=lambda one: one.experiment.seed)
-        title = _title(group)
-        message(f"checking {title}", quiet)
-        reports.append(Report(title, [one.run for one in group], check(group)))
-    for experiment, plain in groups.items():
-        if experiment.augmentation != "none":
-            continue
-        for other, augmented in groups.items():
-            twins = other.replace(augmentation="none") == experiment and other != experiment
-            if twins and _seeds(plain) == _seeds(augmented):
-                title = f"{_title(augmented)} against its twin without augmentation"
-                both = [one.run for one in augmented + plain]
-                reports.append(Report(title, both, check_pair(augmented, plain)))
-    return reports
-
-
-def _seeds(group):
-    return [one.experiment.seed for one in group]
-
-
-def _title(group):
-    exp = group[0].experiment
-    seeds = ", ".join(map(str, _seeds(group)))
-    word = "seed" if len(group) == 1 else "seeds"
-    return f"{exp.augmentation}, d = {exp.n_features}, d1 = {exp.n_inputs}, {word} {seeds}"
-
-
-def write_reports(reports):
-    """Write claims.json, the reports a run is part of, into every run directory."""
-    for run in {id(run): run for report in reports for run in report.runs}.values():
-        if run.directory is None:
-            continue
-        mine = [report.to_dict() for report in reports if any(run is r for r in report.runs)]
-        try:
-            write_json(run.directory / "claims.json", {"reports": mine})
-        except OSError as error:
-            raise RunDirectoryError(
-                f"{run.directory}/claims.json: cannot be written ({error.strerror})"
-            ) from None

@@ -1,4 +1,4 @@
-"""What the subcommands share: choosing an experiment, and the progress line."""
+"""What the subcommands share: choosing an experiment, and messages."""
 
 import contextlib
 import dataclasses
@@ -6,9 +6,7 @@ import json
 import signal
 import sys
 import threading
-import time
 
-from ..alignment import sparse_share
 from ..errors import InvalidInput
 from ..experiment import PRESETS, Experiment, parse_none, preset
 
@@ -83,6 +81,11 @@ def message(text, quiet=False):
         print(text, file=sys.stderr, flush=True)
 
 
+def announcing(verb, quiet=False):
+    """Return a function of a title that prints what is done next to stderr, unless quiet."""
+    return lambda title: message(f"{verb} {title}", quiet)
+
+
 @contextlib.contextmanager
 def interruptible():
     """A context in which SIGTERM, with which a batch system ends a job, is an interrupt."""
@@ -94,39 +97,3 @@ def interruptible():
         yield
     finally:
         signal.signal(signal.SIGTERM, previous)
-
-
-class Progress:
-    """A line on a terminal that says how far a run is; silent elsewhere, and with quiet."""
-
-    def __init__(self, experiment, label="", quiet=False):
-        self._last_step = experiment.n_steps
-        self._label = label
-        self._show = sys.stderr.isatty() and not quiet
-        self._rows, self._shown = 0, 0.0
-        self._started = None
-
-    def __call__(self, row):
-        if not self._show:
-            return
-        now, last = time.monotonic(), row["step"] == self._last_step
-        if now - self._shown > 0.2 or last:
-            self._shown = now
-            end = "\n" if last else ""
-            print(f"\r{self.line(row):79}", end=end, file=sys.stderr, flush=True)
-
-    def line(self, row):
-        """Return what is shown of a row."""
-        now = time.monotonic()
-        if self._started is None:
-            self._started, self._first = now, row["step"]
-        done = row["step"] - self._first
-        speed = done / max(now - self._started, 1e-9)
-        left = (self._last_step - row["step"]) / speed if speed else 0
-        share = sparse_share(row["alignment"], row["weight_norm"]).mean()
-        line = (
-            f"{self._label} step {row['step']}/{self._last_step}"
-            f"  stage {'I' * row['stage']}  loss {row['loss']:.3f}"
-            f"  sparse {share:.2f}  {left:.0f} s left  {speed:.0f} steps/s"
-        )
-        return line.strip()

@@ -11,7 +11,7 @@ from pathlib import Path
 from ..errors import InvalidInput, RunDirectoryError
 from ..recording.files import write_aside
 from ..recording.rundir import load_run
-from .common import message
+from .common import announcing, message
 
 
 def add_arguments(parser):
@@ -30,11 +30,11 @@ def main(arguments):
     # Matplotlib and the checks take a while to import, which the other commands need not wait for.
     from ..plotting import GALLERY, draw_gallery, label_runs
     from ..reports.html import MOST_IN_A_FIGURE, make_report
+    from ..theory.claims.groups import check_all
     from ..theory.claims.observed import Observed
-    from .check import reports_on
 
     observed = {label: Observed(run) for label, run in label_runs(loaded).items()}
-    reports = reports_on(list(observed.values()), arguments.quiet)
+    checked = check_all(observed.values(), announcing("checking", arguments.quiet))
     message("drawing", arguments.quiet)
     # More panels than this are too small to read: the first runs stand for the rest.
     shown = dict(list(observed.items())[:MOST_IN_A_FIGURE])
@@ -42,7 +42,7 @@ def main(arguments):
     probes = {label: one.summary.probe for label, one in shown.items()}
     drawn = draw_gallery(runs, probes=probes)
     figures = ((name, GALLERY[name][1], figure) for name, figure in drawn)
-    text = make_report(observed, [(one.title, one.verdicts) for one in reports], figures)
+    text = make_report(observed, [(one.title, one.verdicts) for one in checked], figures)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         write_aside(out, text.encode())

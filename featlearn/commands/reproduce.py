@@ -1,8 +1,8 @@
 """Train the paper's twin experiments, and show what it says beside what was measured.
 
 Trains the same network from the same initial weights with RandomMask and without augmentation,
-prints a table, writes figures, and ends with the check of every claim ('featlearn check'). The exit
-code is 1 if a statement of the table or a claim fails.
+prints what the claims of the theory measure on both, writes figures, and ends with the check of every
+claim ('featlearn check'). The exit code is 1 if a claim fails.
 
 examples:
   featlearn reproduce
@@ -10,16 +10,20 @@ examples:
   featlearn reproduce --preset tiny
 """
 
-import shutil
-import sys
 from concurrent.futures import BrokenExecutor
 from pathlib import Path
 
 from ..compute.workers import OwnWorkers
 from ..errors import FeatlearnError
-from ..reports.reproduction import TWINS, findings, findings_table, train_twins
-from .check import reports_on, write_reports
-from .common import Progress, add_experiment_arguments, experiment_from, interruptible, message
+from ..reports.progress import SeveralProgress
+from ..reports.reproduction import train_columns, twin_columns
+from .common import (
+    add_experiment_arguments,
+    announcing,
+    experiment_from,
+    interruptible,
+    message,
+)
 
 
 def add_arguments(parser):
@@ -34,11 +38,12 @@ def main(arguments):
     experiment = experiment_from(arguments)
     name = arguments.preset or (Path(arguments.config).stem if arguments.config else "default")
     out = Path(arguments.out or f"reproduction/{name}-{experiment.seed}")
+    columns = twin_columns(experiment)
     message(f"training both twins into {out}", arguments.quiet)
-    workers = OwnWorkers(min(len(TWINS), OwnWorkers.default()))
+    workers = OwnWorkers(min(len(columns), OwnWorkers.default()))
     try:
         with interruptible(), workers:
-            return _reproduce(experiment, out, workers.executors, arguments.quiet)
+            return _reproduce(columns, out, workers.executors, arguments.quiet)
     except KeyboardInterrupt:
         message("\nthe same command continues the reproduction", arguments.quiet)
         raise
@@ -48,45 +53,25 @@ def main(arguments):
         ) from None
 
 
-def _reproduce(experiment, out, executors, quiet):
+def _reproduce(columns, out, executors, quiet):
     # Matplotlib and the theory take a while to import, which the other commands need not wait for.
     from ..plotting import draw_twins
+    from ..reports.comparison import comparison
+    from ..theory.claims.groups import check_all, write_claims
     from ..theory.claims.observed import Observed
     from ..theory.claims.verdict import FAILS, count_outcomes, table
 
-    runs, summaries = train_twins(experiment, out, executors, TwinProgress(experiment, quiet))
-    found = findings(summaries, experiment.n_features)
-    print(findings_table(found), flush=True)
+    progress = SeveralProgress({c.label: c.experiment for c in columns}, quiet)
+    runs, summaries = train_columns(columns, out, executors, progress)
     drawn = draw_twins(runs, summaries, out / "figures", executors)
-    observed = [Observed(run, summaries[label]) for label, run in runs.items()]
-    reports = reports_on(observed, quiet)
-    for report in reports:
-        print(f"\n{report.title}\n\n{table(report.verdicts, why=False)}\n")
-        print(count_outcomes(report.verdicts), flush=True)
-    write_reports(reports)
+    observed = {label: Observed(run, summaries[label]) for label, run in runs.items()}
+    checked = check_all(observed.values(), announcing("checking", quiet))
+    print(comparison(observed, checked))
+    for one in checked:
+        print(f"\n{one.title}\n\n{table(one.verdicts, why=False)}\n")
+        print(count_outcomes(one.verdicts), flush=True)
+    write_claims(checked)
     for share in drawn:
         for path in share.result():
             message(f"wrote {path}", quiet)
-    verdicts = [v for report in reports for v in report.verdicts]
-    failed = any(f.holds is False for f in found) or any(v.outcome == FAILS for v in verdicts)
-    return int(failed)
-
-
-class TwinProgress:
-    """The progress lines of both twins, one below the other; silent where `Progress` is."""
-
-    def __init__(self, experiment, quiet=False):
-        self._lines = {label: Progress(experiment, f"{label:15}") for label in TWINS}
-        self._show = sys.stderr.isatty() and not quiet
-        self._drawn = False
-
-    def __call__(self, rows):
-        if not self._show:
-            return
-        up = f"\x1b[{len(rows)}A" if self._drawn else ""
-        text = [row and self._lines[label].line(row) or label for label, row in rows.items()]
-        # A line that wraps would not be found again.
-        width = shutil.get_terminal_size().columns - 1
-        lines = [f"\r{line[:width]:{width}}" for line in text]
-        print(up + "\n".join(lines), file=sys.stderr, flush=True)
-        self._drawn = True
+    return int(any(v.outcome == FAILS for one in checked for v in one.verdicts))

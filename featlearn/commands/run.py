@@ -17,7 +17,8 @@ from pathlib import Path
 from ..errors import InvalidInput
 from ..loop import train
 from ..recording.rundir import read_config
-from .common import Progress, add_experiment_arguments, experiment_from, field_table, message
+from ..reports.progress import Progress
+from .common import add_experiment_arguments, experiment_from, field_table, message
 from .watching import Watcher
 
 __doc__ += field_table() + "\n"

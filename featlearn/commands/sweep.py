@@ -16,10 +16,9 @@ machines must have featlearn installed, and its workers share the path of --out 
 """
 
 import contextlib
-import sys
-import time
 
 from ..errors import InvalidInput
+from ..reports.progress import SweepProgress
 from .common import (
     add_experiment_arguments,
     experiment_from,
@@ -114,22 +113,3 @@ def _executor(address):
         raise InvalidInput("--scheduler", address, wanted) from None
     with client:
         yield client.get_executor()
-
-
-class SweepProgress:
-    """A line on a terminal that says how far a sweep is; silent elsewhere, and with quiet."""
-
-    def __init__(self, quiet=False):
-        self._show = sys.stderr.isatty() and not quiet
-        self._started = None
-
-    def __call__(self, done, failed, left):
-        now = time.monotonic()
-        if self._started is None:
-            self._started, self._first = now, left
-        finished = self._first - left
-        line = f"{done} done, {failed} failed, {left} left"
-        if finished:
-            line += f", {(now - self._started) / finished * left:.0f} s to go"
-        if self._show:
-            print(f"\r{line:60}", end="" if left else "\n", file=sys.stderr, flush=True)

@@ -26,8 +26,14 @@ def claim_t1(observed):
     -------
     list of Verdict
     """
-    d, m = observed[0].experiment.n_features, observed[0].experiment.n_neurons
-    criteria = [
+    criteria = t1_criteria(observed[0].experiment)
+    return judged("T1", observed, features_not_promised(observed), criteria)
+
+
+def t1_criteria(experiment):
+    """Return what T1 is judged by, a list of `Criterion`."""
+    d, m = experiment.n_features, experiment.n_neurons
+    return [
         Criterion(
             "atoms j in some N_i",
             "all",
@@ -87,7 +93,6 @@ def claim_t1(observed):
             " neuron picks its atom at random",
         ),
     ]
-    return judged("T1", observed, features_not_promised(observed), criteria)
 
 
 def largest_count_bound(n_neurons, n_features):
@@ -101,9 +106,15 @@ def largest_count_bound(n_neurons, n_features):
 
 
 def claim_t2(observed):
-    """T2: with the augmentation, linear heads on f solve downstream tasks; see `claim_t1`."""
-    linear, bayes = floors(observed[0].experiment)
-    criteria = [
+    """T2: with the augmentation, linear heads on f solve downstream tasks."""
+    criteria = t2_criteria(observed[0].experiment)
+    return judged("T2", observed, features_not_promised(observed), criteria)
+
+
+def t2_criteria(experiment):
+    """Return what T2 is judged by, a list of `Criterion`."""
+    linear, bayes = floors(experiment)
+    return [
         Criterion(
             "regression error on f",
             "o(1)",
@@ -138,13 +149,18 @@ def claim_t2(observed):
             "the head on f beats the same head, from as many labels, on x itself",
         ),
     ]
-    return judged("T2", observed, features_not_promised(observed), criteria)
 
 
 def claim_t3(observed):
-    """T3: without augmentation the representation is a function of the noise; see `claim_t1`."""
-    linear, _ = floors(observed[0].experiment)
-    criteria = [
+    """T3: without augmentation the representation is a function of the noise."""
+    criteria = t3_criteria(observed[0].experiment)
+    return judged("T3", observed, noise_not_promised(observed), criteria)
+
+
+def t3_criteria(experiment):
+    """Return what T3 is judged by, a list of `Criterion`."""
+    linear, _ = floors(experiment)
+    return [
         Criterion(
             "cosine of f at the same ξ",
             "1 - o(1)",
@@ -179,10 +195,17 @@ def claim_t3(observed):
             "a function of the noise has no neuron of cosine ≥ 0.9 with an atom",
         ),
     ]
-    return judged("T3", observed, noise_not_promised(observed), criteria)
 
 
 def floors(experiment):
     """Return `linear_floor` and `bayes_floor` of an experiment."""
     s, variance = experiment.resolved_density, experiment.resolved_noise_variance
     return linear_floor(s, variance), bayes_floor(s, variance)
+
+
+# A claim and what it is judged by.
+CRITERIA = {
+    "T1": (claim_t1, t1_criteria),
+    "T2": (claim_t2, t2_criteria),
+    "T3": (claim_t3, t3_criteria),
+}

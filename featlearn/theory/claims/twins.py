@@ -20,8 +20,13 @@ def claim_pair(augmented, plain):
     list of Verdict
     """
     unmet = features_not_promised(augmented) or noise_not_promised(plain)
-    twins = list(zip(augmented, plain))
-    criteria = [
+    criteria = twin_criteria(augmented[0].experiment)
+    return judged(CLAIM, list(zip(augmented, plain)), unmet, criteria)
+
+
+def twin_criteria(experiment):
+    """Return what twins are judged by, a list of `Criterion` whose values are of pairs."""
+    return [
         Criterion(
             "regression error, none over augmented",
             "→ ∞",
@@ -60,12 +65,11 @@ def claim_pair(augmented, plain):
             "atoms with a pure neuron, augmented - none",
             "d",
             at_least,
-            0.9 * augmented[0].experiment.n_features,
+            0.9 * experiment.n_features,
             lambda pair: pair[0].summary.atoms_learned - pair[1].summary.atoms_learned,
             "all against none; at one d nine of ten",
         ),
     ]
-    return judged(CLAIM, twins, unmet, criteria)
 
 
 def _regression(observed):

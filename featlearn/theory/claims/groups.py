@@ -1,0 +1,118 @@
+"""Runs of several experiments: seeds are checked together, twins against each other as well."""
+
+from typing import NamedTuple
+
+from ...errors import RunDirectoryError
+from ...recording.files import write_json
+from .checking import check, check_pair
+
+
+class Checked(NamedTuple):
+    """Runs that were checked together.
+
+    Attributes
+    ----------
+    title : str
+        What they have in common.
+    runs : list of Run
+    verdicts : list of Verdict
+    """
+
+    title: str
+    runs: list
+    verdicts: list
+
+    def to_dict(self):
+        """Return plain values that JSON can hold."""
+        return {
+            "title": self.title,
+            "seeds": [run.experiment.seed for run in self.runs],
+            "verdicts": [v.to_dict() for v in self.verdicts],
+        }
+
+
+def check_all(observed, progress=None):
+    """Check every experiment among some runs, then every pair of twins.
+
+    Parameters
+    ----------
+    observed : list of Observed
+    progress : callable, optional
+        Called with the title of what is checked next.
+
+    Returns
+    -------
+    list of Checked
+    """
+    groups = {}
+    for one in observed:
+        groups.setdefault(one.experiment.replace(seed=0), []).append(one)
+    checked = []
+    for group in groups.values():
+        group.sort(key=lambda one: one.experiment.seed)
+        title = _title(group)
+        if progress is not None:
+            progress(title)
+        checked.append(Checked(title, [one.run for one in group], check(group)))
+    for augmented, plain in twins(list(groups.values())):
+        title = f"{_title(augmented)} against its twin without augmentation"
+        both = [one.run for one in augmented + plain]
+        checked.append(Checked(title, both, check_pair(augmented, plain)))
+    return checked
+
+
+def twins(groups):
+    """Return the pairs (augmented, plain) that differ in nothing but the augmentation.
+
+    Parameters
+    ----------
+    groups : sequence of list of Observed
+        Each of one experiment, sorted by seed.
+
+    Returns
+    -------
+    list of (list of Observed, list of Observed)
+    """
+    return [
+        (augmented, plain)
+        for plain in groups
+        if plain[0].experiment.augmentation == "none"
+        for augmented in groups
+        if augmented is not plain
+        and _without_augmentation(augmented) == _without_augmentation(plain)
+    ]
+
+
+def _without_augmentation(group):
+    return [one.experiment.replace(augmentation="none") for one in group]
+
+
+def _title(group):
+    exp = group[0].experiment
+    seeds = ", ".join(str(one.experiment.seed) for one in group)
+    word = "seed" if len(group) == 1 else "seeds"
+    return f"{exp.augmentation}, d = {exp.n_features}, d1 = {exp.n_inputs}, {word} {seeds}"
+
+
+def write_claims(checked):
+    """Write claims.json, all that a run was checked in, into every run directory.
+
+    Parameters
+    ----------
+    checked : list of Checked
+
+    Raises
+    ------
+    RunDirectoryError
+        If a file cannot be written.
+    """
+    for run in {id(run): run for one in checked for run in one.runs}.values():
+        if run.directory is None:
+            continue
+        mine = [one.to_dict() for one in checked if any(run is other for other in one.runs)]
+        try:
+            write_json(run.directory / "claims.json", {"reports": mine})
+        except OSError as error:
+            raise RunDirectoryError(
+                f"{run.directory}/claims.json: cannot be written ({error.strerror})"
+            ) from None
