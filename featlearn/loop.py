@@ -5,48 +5,18 @@ import dataclasses
 import time
 from pathlib import Path
 
-import numpy as np
-
-from .alignment import alignment, dense_norm
 from .compute.interrupts import noted
 from .compute.processes import process_group
 from .compute.workspace import Workspace
 from .errors import InvalidInput, RunDirectoryError, TrainingDiverged
 from .experiment import Experiment
+from .recording.quantities import BUILT_IN, measure
 from .recording.resources import check_memory, largest_array, memory_needed
 from .recording.rundir import RunDirectory, load_run, read_status
 from .recording.trajectory import MemoryRecorder, Run
-from .training import evaluate, init, require_finite, step
+from .training import draw_batch, evaluate, init, require_finite, step
 
 CHECKPOINT_SECONDS = 20.0
-
-
-def measure(state, gradient, work=None):
-    """Return the row of the trajectory that describes a state on its batch; see `quantities`.
-
-    Its alignments live in the workspace or in the state.
-    """
-    if state.experiment.dictionary == "identity":
-        # W M is the first columns of W.
-        alignments = state.weights[:, : state.model.n_features]
-    else:
-        alignments = alignment(state.weights, state.model.dictionary, work)
-    if state.model.n_features == state.model.n_inputs:
-        dense = np.zeros_like(state.weight_norms)
-    else:
-        dense = dense_norm(alignments, state.weight_norms)
-    active = gradient.terms[0].activations.active
-    return {
-        "step": state.step,
-        "stage": state.stage,
-        "loss": gradient.loss,
-        "positive_probability": gradient.contrast.positive_probability.mean(dtype=np.float64),
-        "alignment": alignments,
-        "weight_norm": state.weight_norms,
-        "dense_norm": dense,
-        "bias": state.biases,
-        "active_fraction": active.sum(axis=0, dtype=np.int32) / len(active),
-    }
 
 
 def train(experiment, directory=None, *, resume=False, progress=None):
@@ -91,7 +61,7 @@ def train(experiment, directory=None, *, resume=False, progress=None):
             raise RunDirectoryError("resume: needs the directory of the run")
         check_memory(experiment, in_memory=True)
         recorder = MemoryRecorder(experiment)
-        state = _loop(init(experiment), recorder.append, progress, lambda state: None)
+        state = _loop(init(experiment), BUILT_IN, recorder.append, progress, lambda state: None)
         return Run(
             experiment,
             recorder.arrays(),
@@ -122,7 +92,7 @@ def train(experiment, directory=None, *, resume=False, progress=None):
                 raise KeyboardInterrupt
 
         try:
-            latest = _loop(latest, place.append, progress, between_steps)
+            latest = _loop(latest, place.quantities, place.append, progress, between_steps)
         except TrainingDiverged as error:
             place.checkpoint(latest)
             place.status("failed", latest, error=str(error))
@@ -163,30 +133,36 @@ def workplace(state, help):
         yield state, work
 
 
-def _loop(state, append, progress, between_steps):
+def _loop(state, quantities, append, progress, between_steps):
     """Record and step until the last step is recorded; return the last state."""
+
+    def record(state, batch, gradient):
+        row = measure(state, batch, gradient, quantities)
+        append(row)
+        if progress is not None:
+            # Whoever watches may keep it.
+            progress({**row, "alignment": row["alignment"].copy()})
+
     # Helpers make every step too; what is done with it is the leader's business.
-    with workplace(state, lambda *there: _steps(*there, _ignore, None, _ignore)) as (state, work):
-        return _steps(state, work, append, progress, between_steps)
+    with workplace(state, lambda *there: _steps(*there, _ignore, _ignore)) as (state, work):
+        return _steps(state, work, record, between_steps)
 
 
-def _ignore(_):
+def _ignore(*_):
     pass
 
 
-def _steps(state, work, append, progress, between_steps):
+def _steps(state, work, record, between_steps):
     exp = state.experiment
     while True:
         between_steps(state)
         last = state.step == exp.n_steps
-        gradient = evaluate(state, work=work)
+        batch = draw_batch(state, work, keep_sample=False)
+        gradient = evaluate(state, batch, work)
         require_finite(state, gradient.loss)
         if last or state.step % exp.record_every == 0:
-            row = measure(state, gradient, work)
-            append(row)
-            if progress is not None:
-                # Whoever watches may keep it.
-                progress({**row, "alignment": row["alignment"].copy()})
+            state.align(work)
+            record(state, batch, gradient)
         if last:
             return state
         state = step(state, gradient, work)

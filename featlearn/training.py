@@ -1,12 +1,14 @@
 """Training by hand: a pure `init`, `draw_batch`, `evaluate` and `step`."""
 
 import dataclasses
+import functools
 import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
+from .alignment import alignment
 from .compute.streams import generator
 from .compute.workspace import Workspace, few_rows
 from .data import Sample, SparseCodingModel, make_dictionary
@@ -43,6 +45,8 @@ class TrainingState:
         ‖w_i‖.
     initial_norm : float
         Root mean square of the ‖w_i‖ at step 0.
+    parameters : dict of str to ndarray
+        What the objective learns beside the weights; empty for most.
     """
 
     experiment: Experiment
@@ -53,6 +57,25 @@ class TrainingState:
     biases: np.ndarray
     weight_norms: np.ndarray
     initial_norm: float
+    parameters: dict = dataclasses.field(default_factory=dict)
+
+    @functools.cached_property
+    def alignment(self):
+        """α_ij = ⟨w_i, M_j⟩, ndarray of shape (m, d), computed where it is first asked for."""
+        return self.align()
+
+    def align(self, work=None):
+        """Compute `alignment` in a workspace, with the threads or processes that it has.
+
+        It holds until the workspace computes the next one.
+        """
+        if self.experiment.dictionary == "identity":
+            # W M is the first columns of W.
+            found = self.weights[:, : self.model.n_features]
+        else:
+            found = alignment(self.weights, self.model.dictionary, work)
+        vars(self)["alignment"] = found
+        return found
 
 
 class Batch(NamedTuple):

@@ -13,7 +13,7 @@ from test_experiment import BAD_FILES
 
 import featlearn
 from featlearn.commands import main
-from featlearn.recording.trajectory import HEADER_BYTES
+from featlearn.recording.rows import HEADER_BYTES
 
 SMALL = featlearn.Experiment(
     n_features=4, n_inputs=16, n_neurons=6, batch_size=8, n_steps=20, bias_cap=0.7, seed=4

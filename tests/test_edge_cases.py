@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import featlearn
-from featlearn import Experiment, InvalidInput, TrainingDiverged, evaluate, init, step
-from featlearn.loop import measure
+from featlearn import Experiment, InvalidInput, TrainingDiverged, draw_batch, evaluate, init, step
+from featlearn.recording.quantities import measure
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -111,7 +111,8 @@ def test_a_neuron_whose_norm_underflows(size, stage):
         state, weights=weights, weight_norms=norms, stage=stage, biases=0.3 * norms * (stage > 1)
     )
     for _ in range(3):
-        row = measure(state, evaluate(state))
+        batch = draw_batch(state)
+        row = measure(state, batch, evaluate(state, batch))
         for quantity, value in row.items():
             assert np.isfinite(value).all(), quantity
         share = featlearn.sparse_share(row["alignment"], row["weight_norm"])

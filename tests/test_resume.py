@@ -15,7 +15,7 @@ import featlearn
 from featlearn import RunDirectoryError, loop
 from featlearn.compute import interrupts
 from featlearn.errors import WriteFailed
-from featlearn.recording import checkpoint, rundir, trajectory
+from featlearn.recording import checkpoint, rows, rundir, trajectory
 from featlearn.recording.rundir import read_status
 from featlearn.recording.trajectory import quantities
 
@@ -210,7 +210,7 @@ def test_a_disk_full_in_the_middle_of_a_row(
     with monkeypatch.context() as patch:
         patch.setattr(trajectory, "FLUSH_SECONDS", 0.0)
         patch.setattr(trajectory, "LARGE_BYTES", large)
-        patch.setattr(trajectory, "_write_all", FullDisk(free).write_all)
+        patch.setattr(rows, "_write_all", FullDisk(free).write_all)
         with pytest.raises((WriteFailed, RunDirectoryError), match="No space left on device"):
             featlearn.train(experiment, directory)
     featlearn.train(experiment, directory, resume=True)

@@ -9,8 +9,8 @@ import featlearn
 from featlearn import training
 from featlearn.compute import workspace
 from featlearn.compute.workspace import Workspace
-from featlearn.loop import measure
 from featlearn.recording import trajectory
+from featlearn.recording.rows import HEADER_BYTES
 from featlearn.step_arrays import arrays_of_a_step, shape_of
 from featlearn.views import AUGMENTATIONS
 
@@ -86,7 +86,7 @@ def test_large_rows_wait_in_their_file(small, tmp_path, monkeypatch):
 
     def progress(row):
         file = tmp_path / "run/trajectory/alignment.npy"
-        rows = np.frombuffer(file.read_bytes()[trajectory.HEADER_BYTES :], row["alignment"].dtype)
+        rows = np.frombuffer(file.read_bytes()[HEADER_BYTES:], row["alignment"].dtype)
         found.append(np.array_equal(rows[-row["alignment"].size :], row["alignment"].ravel()))
 
     featlearn.train(small.replace(n_steps=5), tmp_path / "run", progress=progress)
@@ -237,7 +237,7 @@ def test_a_step_keeps_the_arrays_it_is_said_to(small, augmentation, changes, mor
     work, state = Workspace(), featlearn.init(exp)
     for _ in range(2):
         gradient = featlearn.evaluate(state, work=work)
-        measure(state, gradient, work)
+        state.align(work)
         state = featlearn.step(state, gradient, work)
     said = {
         name: (shape_of(exp, axes), dtype) for name, (axes, dtype) in arrays_of_a_step(exp).items()

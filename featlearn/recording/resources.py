@@ -8,10 +8,10 @@ import numpy as np
 
 from ..errors import InvalidInput
 from ..step_arrays import bytes_by_fields
-from .trajectory import quantities, row_bytes, rows_before
+from .quantities import BUILT_IN
 
 
-def memory_needed(experiment, in_memory=False):
+def memory_needed(experiment, in_memory=False, own=()):
     """Estimate the bytes of memory that a run holds at its peak.
 
     Parameters
@@ -19,13 +19,15 @@ def memory_needed(experiment, in_memory=False):
     experiment : Experiment
     in_memory : bool
         Whether the trajectory is kept in memory too, not written to a directory.
+    own : sequence of Quantity
+        What is recorded beside the built-in quantities.
 
     Returns
     -------
     int
         The arrays of featlearn; the interpreter and its libraries, about 100 MB, come on top.
     """
-    return sum(_memory(experiment, in_memory).values())
+    return sum(_memory(experiment, in_memory, own).values())
 
 
 def largest_array(experiment):
@@ -36,15 +38,15 @@ def largest_array(experiment):
     return max(rows * columns, e.n_neurons * e.n_inputs, e.batch_size * rows)
 
 
-def disk_needed(experiment):
+def disk_needed(experiment, own=()):
     """Return the bytes that a run directory takes at most: its trajectory and two checkpoints.
 
     Two, because the previous checkpoint stays until the new one is whole.
     """
-    return sum(_disk(experiment).values())
+    return sum(_disk(experiment, own).values())
 
 
-def check_memory(experiment, in_memory=False):
+def check_memory(experiment, in_memory=False, own=()):
     """Refuse a run that does not fit in memory.
 
     Raises
@@ -52,11 +54,11 @@ def check_memory(experiment, in_memory=False):
     InvalidInput
         Naming the fields that need the most, the bytes needed and the bytes available.
     """
-    parts = _memory(experiment, in_memory)
+    parts = _memory(experiment, in_memory, own)
     _check(experiment, parts, available_memory(), "of memory")
 
 
-def check_disk(experiment, directory):
+def check_disk(experiment, directory, own=()):
     """Refuse a run that does not fit on the disk of its directory, which need not exist yet.
 
     What an earlier part of the run has written there counts as free.
@@ -73,7 +75,7 @@ def check_disk(experiment, directory):
         place = place.parent
     disk = shutil.disk_usage(place)
     if disk.total:  # a file system that is no disk has no free space to speak of
-        _check(experiment, _disk(experiment), disk.free + written, "on the disk")
+        _check(experiment, _disk(experiment, own), disk.free + written, "on the disk")
 
 
 def available_memory():
@@ -100,7 +102,7 @@ def _check(experiment, parts, available, where):
     )
 
 
-def _memory(experiment, in_memory):
+def _memory(experiment, in_memory, own):
     """Bytes by the fields that they are the product of."""
     e, item = experiment, np.dtype(experiment.dtype).itemsize
     parts = bytes_by_fields(e)
@@ -110,16 +112,17 @@ def _memory(experiment, in_memory):
     parts["n_inputs", "n_features"] = e.n_inputs * e.n_features * (16 + item)
     parts["batch_size", "n_features"] = e.batch_size * e.n_features * (12 + item)
     if in_memory:
-        parts |= _trajectory(e)
+        parts |= _trajectory(e, own)
     return parts
 
 
-def _disk(experiment):
+def _disk(experiment, own):
     e, item = experiment, np.dtype(experiment.dtype).itemsize
-    return _trajectory(e) | {("n_neurons", "n_inputs"): 2 * e.n_neurons * (e.n_inputs + 2) * item}
+    states = {("n_neurons", "n_inputs"): 2 * e.n_neurons * (e.n_inputs + 2) * item}
+    return _trajectory(e, own) | states
 
 
-def _trajectory(experiment):
-    rows = rows_before(experiment, experiment.n_steps + 1)
-    row = row_bytes(quantities(experiment))
-    return {("n_steps", "record_every", "n_neurons", "n_features"): rows * row}
+def _trajectory(experiment, own):
+    end = experiment.n_steps + 1
+    parts = [q.rows_before(experiment, end) * q.row_bytes(experiment) for q in (*BUILT_IN, *own)]
+    return {("n_steps", "record_every", "n_neurons", "n_features"): sum(parts)}

@@ -11,24 +11,20 @@ of one. Nothing in it is ever executed when it is read: JSON and plain arrays on
 """
 
 import contextlib
+import dataclasses
 import fcntl
 import os
-import platform
-import warnings
 from pathlib import Path
 
-import numpy as np
-
-from ..compute.threads import thread_count
-from ..errors import InvalidInput, RunDirectoryError, WriteFailed
-from ..experiment import Experiment
+from ..errors import RunDirectoryError, WriteFailed
 from ..training import init
 from .checkpoint import read_checkpoint, write_checkpoint
+from .config import read_config, recorded_quantities, warn_of_other_bits, write_config
 from .files import read_json, write_json
+from .quantities import BUILT_IN
 from .resources import check_disk, check_memory
-from .trajectory import DirectoryRecorder, Run, open_rows, quantities, rows_before
-
-FORMAT_VERSION = 1
+from .rows import open_rows
+from .trajectory import DirectoryRecorder, Run
 
 
 class RunDirectory:
@@ -41,6 +37,13 @@ class RunDirectory:
     experiment : Experiment or None
         None takes the experiment of the run that is resumed.
     resume : bool
+    own : sequence of Quantity
+        What to record beside the built-in quantities.
+
+    Attributes
+    ----------
+    quantities : tuple of Quantity
+        What is recorded; that of the run that is resumed.
 
     Raises
     ------
@@ -48,10 +51,11 @@ class RunDirectory:
         If the directory cannot be written, holds another run, or another process writes to it.
     """
 
-    def __init__(self, path, experiment=None, resume=False):
+    def __init__(self, path, experiment=None, resume=False, own=()):
         self.path = Path(path)
         self.resume = resume
         self.experiment = experiment
+        self.quantities = (*BUILT_IN, *own)
         self.recorder = self._lock = None
 
     def __enter__(self):
@@ -76,6 +80,7 @@ class RunDirectory:
             if self.experiment not in (None, found):
                 raise RunDirectoryError(f"{self.path}: holds a run of another experiment")
             self.experiment = found
+            self.quantities = _with_functions(recorded_quantities(self.path), self.quantities)
         elif self.path.exists() and not _is_free(self.path):
             raise RunDirectoryError(
                 f"{self.path}: exists and is not an empty directory; name a new one, or resume"
@@ -93,14 +98,15 @@ class RunDirectory:
         resumable = self.resume and (self.path / "checkpoint.npz").exists()
         if resumable:
             state = read_checkpoint(self.path, self.experiment)
-            _warn_of_other_bits(self.path)
+            warn_of_other_bits(self.path)
         else:
             state = init(self.experiment)
         with self._writing(RunDirectoryError):
             if not self.resume:
-                write_json(self.path / "config.json", _config(self.experiment))
-            rows = rows_before(self.experiment, state.step)
-            self.recorder = DirectoryRecorder(self.path, self.experiment, rows)
+                write_config(self.path, self.experiment, self.quantities)
+            self.recorder = DirectoryRecorder(
+                self.path, self.experiment, state.step, self.quantities
+            )
             if not resumable:
                 self.checkpoint(state)
             self.status("running", state)
@@ -144,59 +150,19 @@ def _is_free(path):
     return path.is_dir() and all(entry.name in left_over for entry in path.iterdir())
 
 
-def versions():
-    """Return the versions that the bits of a run may depend on."""
-    import scipy
-
-    from .. import __version__
-
-    return {
-        "featlearn": __version__,
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "scipy": scipy.__version__,
-    }
-
-
-def _config(experiment):
-    return {
-        "format": FORMAT_VERSION,
-        "experiment": experiment.to_dict(),
-        "versions": versions(),
-        "blas_threads": thread_count(),
-    }
-
-
-def _warn_of_other_bits(directory):
-    """Say so where the rest of a run may differ from the same run without a stop."""
-    config = read_json(directory / "config.json")
-    now = {**versions(), "BLAS threads": thread_count()}
-    then = {**(config.get("versions") or {}), "BLAS threads": config.get("blas_threads")}
-    changed = [
-        f"{name} {then.get(name)}, now {now[name]}" for name in now if now[name] != then.get(name)
-    ]
-    if changed:
-        warnings.warn(
-            f"{directory}: was started with {'; '.join(changed)}: the resumed run may differ in"
-            " its last digits from one without a stop",
-            stacklevel=2,
-        )
-
-
-def read_config(directory):
-    """Return the `Experiment` of a run directory."""
-    path = Path(directory) / "config.json"
-    if not os.path.exists(path):
-        raise RunDirectoryError(f"{directory}: is not a run directory, config.json is missing")
-    config = read_json(path)
-    if config.get("format") != FORMAT_VERSION:
-        raise RunDirectoryError(
-            f"{path}: format {config.get('format')!r}, this version reads {FORMAT_VERSION}"
-        )
-    try:
-        return Experiment.from_dict(config.get("experiment"))
-    except InvalidInput as error:
-        raise RunDirectoryError(f"{path}: {error}") from None
+def _with_functions(recorded, given):
+    """The recorded quantities of a run to be resumed, each with the function that is given for it."""
+    functions = {q.name: q for q in given}
+    for q in recorded:
+        if q.name not in functions:
+            raise RunDirectoryError(f"the run records {q.name!r}: resume it with its function")
+    for q in given:
+        if q not in BUILT_IN and q.name not in {r.name for r in recorded}:
+            raise RunDirectoryError(f"the run does not record {q.name!r}: it cannot begin midway")
+    return tuple(
+        dataclasses.replace(functions[q.name], shape=q.shape, dtype=q.dtype, every=q.every)
+        for q in recorded
+    )
 
 
 def read_status(directory):
@@ -245,10 +211,17 @@ def last_row(directory):
 
 
 def _open_trajectory(directory, experiment):
+    recorded = recorded_quantities(directory)
     arrays = {
-        name: open_rows(directory / "trajectory" / f"{name}.npy", shape, dtype)
-        for name, (shape, dtype) in quantities(experiment).items()
+        q.name: open_rows(directory / "trajectory" / f"{q.name}.npy", *q.layout(experiment))
+        for q in recorded
     }
     # While a run is going, a file may be a few rows ahead of another.
-    rows = min(map(len, arrays.values()))
-    return {name: array[:rows] for name, array in arrays.items()}
+    rows = min(len(arrays[q.name]) for q in recorded if q.every == 1)
+    steps = arrays["step"][:rows]
+    due = {
+        q.name: sum(q.is_due(experiment, t) for t in steps.tolist())
+        for q in recorded
+        if q.every > 1
+    }
+    return {name: array[: due.get(name, rows)] for name, array in arrays.items()}

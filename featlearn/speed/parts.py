@@ -3,8 +3,8 @@
 import cProfile
 import pstats
 
-from .. import gradient, loop, loss, network, training
-from ..recording import trajectory
+from .. import gradient, loss, network, training
+from ..recording import quantities, trajectory
 from .subjects import Featlearn, Floor, burst
 
 DIVISIBLE = ("floor", "featlearn")
@@ -54,6 +54,6 @@ def _split(stats):
         "coefficients": coefficients,
         "weight product": product,
         "update": spent(training.step),
-        "measuring": spent(loop.measure),
+        "measuring": spent(training.TrainingState.align, quantities.measure),
         "recording": spent(trajectory.DirectoryRecorder.append, Featlearn.finish),
     }

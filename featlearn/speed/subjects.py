@@ -11,9 +11,10 @@ import numpy as np
 
 from ..compute.streams import generator
 from ..compute.threads import for_each, thread_count
-from ..loop import measure, workplace
+from ..loop import workplace
+from ..recording.quantities import measure
 from ..recording.rundir import RunDirectory
-from ..training import evaluate, step
+from ..training import draw_batch, evaluate, step
 from ..views import augmentation_of
 
 
@@ -106,18 +107,23 @@ class Featlearn(Subject):
         self._recorder = directory.recorder
 
     def __call__(self):
-        self.state = self._step(self.state, self.work, self._recorder.append)
+        self.state = self._step(self.state, self.work, self._record)
+
+    def _record(self, *now):
+        self._recorder.append(measure(*now))
 
     @staticmethod
-    def _step(state, work, append):
-        gradient = evaluate(state, work=work)
+    def _step(state, work, record):
+        batch = draw_batch(state, work, keep_sample=False)
+        gradient = evaluate(state, batch, work)
         if state.step % state.experiment.record_every == 0:
-            append(measure(state, gradient, work))
+            state.align(work)
+            record(state, batch, gradient)
         return step(state, gradient, work)
 
     def _help(self, state, work):
         while True:
-            state = self._step(state, work, lambda row: None)
+            state = self._step(state, work, lambda *now: None)
 
     def finish(self):
         """Write the rows that still wait to be written."""

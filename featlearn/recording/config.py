@@ -1,0 +1,111 @@
+"""The config.json of a run: its experiment, what it records, and what its bits depend on."""
+
+import os
+import platform
+import re
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from ..compute.threads import thread_count
+from ..errors import InvalidInput, RunDirectoryError
+from ..experiment import Experiment
+from .files import read_json, write_json
+from .quantities import QUANTITIES, Quantity
+
+FORMAT_VERSION = 1
+# What a run recorded whose config.json does not list it.
+UNLISTED = ("step", "stage", "loss", "positive_probability", "alignment", "weight_norm",
+            "dense_norm", "bias", "active_fraction")  # fmt: skip
+_FILE_NAME = re.compile(r"\w[\w .-]*")
+
+
+def versions():
+    """Return the versions that the bits of a run may depend on."""
+    import scipy
+
+    from .. import __version__
+
+    return {
+        "featlearn": __version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "scipy": scipy.__version__,
+    }
+
+
+def write_config(directory, experiment, quantities):
+    """Write the config.json of a run that records some quantities."""
+    value = {
+        "format": FORMAT_VERSION,
+        "experiment": experiment.to_dict(),
+        "recorded": {q.name: _entry(q, experiment) for q in quantities},
+        "versions": versions(),
+        "blas_threads": thread_count(),
+    }
+    write_json(Path(directory) / "config.json", value)
+
+
+def read_config(directory):
+    """Return the `Experiment` of a run directory."""
+    path = Path(directory) / "config.json"
+    if not os.path.exists(path):
+        raise RunDirectoryError(f"{directory}: is not a run directory, config.json is missing")
+    config = read_json(path)
+    if config.get("format") != FORMAT_VERSION:
+        raise RunDirectoryError(
+            f"{path}: format {config.get('format')!r}, this version reads {FORMAT_VERSION}"
+        )
+    try:
+        return Experiment.from_dict(config.get("experiment"))
+    except InvalidInput as error:
+        raise RunDirectoryError(f"{path}: {error}") from None
+
+
+def _entry(quantity, experiment):
+    shape, dtype = quantity.layout(experiment)
+    return {"shape": list(shape), "dtype": dtype.name, "every": quantity.every, "doc": quantity.doc}
+
+
+def recorded_quantities(directory):
+    """Return what a run records, a tuple of `Quantity`, from its config.json.
+
+    The built-in ones come with their functions, a user's own without.
+    """
+    path = Path(directory) / "config.json"
+    entries = read_json(path).get("recorded", dict.fromkeys(UNLISTED))
+    found = []
+    try:
+        for name, entry in entries.items():
+            if name in QUANTITIES:
+                found.append(QUANTITIES[name])
+                continue
+            shape, every, dtype = tuple(entry["shape"]), entry["every"], np.dtype(entry["dtype"])
+            plain = dtype.kind in "biufc" and all(
+                type(n) is int and n >= 0 for n in (*shape, every)
+            )
+            if not (plain and every and _FILE_NAME.fullmatch(name)):
+                raise ValueError
+            found.append(Quantity(name, str(entry.get("doc", "")), None, shape, dtype, every))
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise RunDirectoryError(f"{path}: its table of recorded quantities is damaged") from None
+    if missing := [name for name in UNLISTED if name not in entries]:
+        raise RunDirectoryError(f"{path}: its recorded quantities lack {', '.join(missing)}")
+    return tuple(found)
+
+
+def warn_of_other_bits(directory):
+    """Say so where the rest of a run may differ from the same run without a stop."""
+    config = read_json(directory / "config.json")
+    now = {**versions(), "BLAS threads": thread_count()}
+    then = {**(config.get("versions") or {}), "BLAS threads": config.get("blas_threads")}
+    changed = [
+        f"{name} {then.get(name)}, now {now[name]}" for name in now if now[name] != then.get(name)
+    ]
+    if changed:
+        warnings.warn(
+            f"{directory}: was started with {'; '.join(changed)}: the resumed run may differ in"
+            " its last digits from one without a stop",
+            stacklevel=2,
+        )

@@ -1,0 +1,152 @@
+"""The quantities that a run records: what each is, and the row that a step leaves of it."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..alignment import dense_norm as dense_norms
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """What is recorded of a run at its recorded steps.
+
+    Attributes
+    ----------
+    name : str
+        Of its file, and in ``run[name]``.
+    doc : str
+        What it is, in a line.
+    function : callable
+        f(state, batch, gradient) → its row: of a `TrainingState`, the `Batch` of its step, and the
+        gradient on it. What it returns is copied at once.
+    shape : tuple of int or str
+        Of a row; a word is a field of the experiment.
+    dtype : str or dtype
+        "dtype" is the experiment's.
+    every : int
+        Recorded at those recorded steps that are multiples of this, and at the last one.
+    samples : bool
+        Whether the function needs ``batch.sample``.
+    """
+
+    name: str
+    doc: str
+    function: Callable
+    shape: tuple = ()
+    dtype: object = "float64"
+    every: int = 1
+    samples: bool = False
+
+    def layout(self, experiment):
+        """Return shape and dtype of a row of an experiment's run."""
+        shape = tuple(getattr(experiment, n) if isinstance(n, str) else n for n in self.shape)
+        return shape, np.dtype(experiment.dtype if self.dtype == "dtype" else self.dtype)
+
+    def row_bytes(self, experiment):
+        """Return the bytes of a row."""
+        return bytes_of(*self.layout(experiment))
+
+    def is_due(self, experiment, step):
+        """Whether a recorded step has a row of this quantity."""
+        return step % self.every == 0 or step == experiment.n_steps
+
+    def rows_before(self, experiment, step):
+        """Return how many rows are recorded before a step."""
+        last = experiment.n_steps
+        every = math.lcm(experiment.record_every, self.every)
+        return -(-min(step, last) // every) + (step > last)
+
+
+# Those that every run records.
+QUANTITIES = {}
+
+
+def _recorded(dtype, *shape):
+    """Register a function as a quantity under its own name, its docstring being the line on it."""
+
+    def register(function):
+        name, doc = function.__name__, function.__doc__
+        QUANTITIES[name] = Quantity(name, doc, function, shape, dtype)
+        return function
+
+    return register
+
+
+@_recorded("int64")
+def step(state, batch, gradient):
+    """number of updates made before the row"""
+    return state.step
+
+
+@_recorded("int8")
+def stage(state, batch, gradient):
+    """stage of the bias schedule, 1 to 3"""
+    return state.stage
+
+
+@_recorded("float64")
+def loss(state, batch, gradient):
+    """mean loss on the step's batch, before its update"""
+    return gradient.loss
+
+
+@_recorded("float64")
+def positive_probability(state, batch, gradient):
+    """mean over that batch of P_p0, the softmax probability of the positive"""
+    return gradient.contrast.positive_probability.mean(dtype=np.float64)
+
+
+@_recorded("dtype", "n_neurons", "n_features")
+def alignment(state, batch, gradient):
+    """α_ij = ⟨w_i, M_j⟩"""
+    return state.alignment
+
+
+@_recorded("dtype", "n_neurons")
+def weight_norm(state, batch, gradient):
+    """‖w_i‖"""
+    return state.weight_norms
+
+
+@_recorded("dtype", "n_neurons")
+def dense_norm(state, batch, gradient):
+    """‖β_i‖, norm of what of w_i is outside the span of M"""
+    if state.model.n_features == state.model.n_inputs:
+        return np.zeros_like(state.weight_norms)
+    return dense_norms(state.alignment, state.weight_norms)
+
+
+@_recorded("dtype", "n_neurons")
+def bias(state, batch, gradient):
+    """b_i"""
+    return state.biases
+
+
+@_recorded("dtype", "n_neurons")
+def active_fraction(state, batch, gradient):
+    """fraction of the anchors with |⟨w_i, x⁺⟩| ≥ b_i"""
+    active = gradient.terms[0].activations.active
+    return active.sum(axis=0, dtype=np.int32) / len(active)
+
+
+BUILT_IN = tuple(QUANTITIES.values())
+
+
+def measure(state, batch, gradient, quantities=BUILT_IN):
+    """Return the row of the trajectory that describes a state on its batch, {name: value}.
+
+    What the state holds is not copied.
+    """
+    return {
+        q.name: q.function(state, batch, gradient)
+        for q in quantities
+        if q.is_due(state.experiment, state.step)
+    }
+
+
+def bytes_of(shape, dtype):
+    """Return the bytes of an array."""
+    return math.prod(shape) * dtype.itemsize
