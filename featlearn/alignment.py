@@ -7,6 +7,7 @@ Features are symmetric, z_j and -z_j being equally likely, so every measure here
 
 import math
 import warnings
+from typing import NamedTuple
 
 import numpy as np
 
@@ -105,8 +106,21 @@ def support(cosine, threshold=None):
     return cosine >= threshold
 
 
+class LotterySets(NamedTuple):
+    """The winners of every feature at one step.
+
+    Attributes
+    ----------
+    potential, sure : ndarray of bool, shape (m, d)
+        Whether i ∈ 𝓜_j, and whether i ∈ 𝓜*_j.
+    """
+
+    potential: np.ndarray
+    sure: np.ndarray
+
+
 def lottery_sets(alignments, sure=1.5, potential=1.5):
-    """Return the potential and the sure winners of every feature.
+    """Return the `LotterySets`, the potential and the sure winners of every feature.
 
     With q_ij = α_ij²/Σ_k α_ik² (at initialisation, or at the end of stage I),
 
@@ -122,7 +136,7 @@ def lottery_sets(alignments, sure=1.5, potential=1.5):
 
     Returns
     -------
-    potential, sure : ndarray of bool, shape (m, d)
+    LotterySets
 
     Notes
     -----
@@ -135,7 +149,7 @@ def lottery_sets(alignments, sure=1.5, potential=1.5):
     unit = math.log(d) / d
     candidates = q >= potential * unit
     others = candidates.sum(axis=1, keepdims=True) - candidates
-    return candidates, (q >= sure * unit) & (others == 0)
+    return LotterySets(candidates, (q >= sure * unit) & (others == 0))
 
 
 def lottery_constants(excess, gamma):

@@ -81,9 +81,14 @@ class Experiment:
 
     Notes
     -----
-    ``featlearn run --help`` lists the fields with their meaning. Values given as None follow the
-    paper's formula: density = density_factor · log log d / d, noise_variance = noise_factor ·
-    √(log d) / d, and bias_growth = 1 + learning_rate / d (Wen & Li 2021, setting).
+    Start from a preset: ``preset("default").replace(seed=1)``. The defaults of the fields are not
+    those of the preset "default", and do not meet the precondition of T3: without augmentation the
+    sparse part overtakes the dense one before the norms saturate (`featlearn.theory.preconditions`).
+
+    ``featlearn run --help`` lists the fields with their meaning. Three of them follow the paper's
+    formula where they are None: density = density_factor · log log d / d, noise_variance =
+    noise_factor · √(log d) / d, and bias_growth = 1 + learning_rate / d (Wen & Li 2021, setting).
+    With stage_one_growth=None stage I never ends: the biases stay 0 and the network is linear.
     """
 
     n_features: int = _field(32, _integer(1), "d, number of sparse features")
@@ -259,7 +264,7 @@ def parse_none(name, value):
 
 # The default pair is chosen by the two preconditions of the theory: the noise margin of RandomMask is
 # 0.19, far below 1, so that sparse features are learned; and without augmentation the norms
-# saturate after growing by e^2.4, well before the e^3.8 at which the sparse part would overtake the
+# saturate after growing by e^2.4, well before the e^4.1 at which the sparse part would overtake the
 # dense one. The smaller presets keep both preconditions.
 _DEFAULT = Experiment(
     n_features=32,

@@ -31,6 +31,7 @@ from featlearn.alignment import best_cosine_of_atoms, cosines
 from featlearn.errors import FeatlearnError
 from featlearn.plotting import save, scaling_fits
 from featlearn.reports.progress import Progress
+from featlearn.summary import PURE
 from featlearn.sweeps.results import load_results, results_table
 from featlearn.theory.predictions.exponents import scaling_exponents, scaling_panels
 from featlearn.theory.predictions.softmax_plateau import softmax_plateau
@@ -40,8 +41,6 @@ SIZES, LONG, QUICK = (16, 32, 64, 128), (256,), (8, 12, 16)
 RATE, STAGE_ONE = 1.0, 4.0
 # An alignment belongs to N_i above this part of the neuron's largest.
 SUPPORT = 0.5
-# Cosine with an atom from which on it is learned, and a neuron pure.
-LEARNED = 0.8
 
 
 def scaled(d, seed, steps=20.0):
@@ -83,7 +82,7 @@ def measures(run):
     outside = cosine < SUPPORT * cosine.max(axis=1, keepdims=True)
     rms = np.sqrt(np.sum(cosine**2 * outside, axis=1) / np.maximum(outside.sum(axis=1), 1))
     rms *= math.sqrt(exp.n_features)
-    pure = cosine.max(axis=1) >= LEARNED
+    pure = cosine.max(axis=1) >= PURE
     return {
         "dense_share": float(np.median(dense**2)),
         "dense_coordinate": float(
@@ -93,7 +92,7 @@ def measures(run):
         "off_support_pure": float(np.median(rms[pure])) if pure.any() else math.nan,
         "stage_one_steps": stage_one_steps(run),
         "stage_one_predicted": predict_stages(exp).two,
-        "coverage": float(np.mean(best_cosine_of_atoms(cosine) >= LEARNED)),
+        "coverage": float(np.mean(best_cosine_of_atoms(cosine) >= PURE)),
         "pure_neurons": float(np.mean(pure)),
     }
 

@@ -1,10 +1,10 @@
 """The stage I recursion against the simulator it predicts."""
 
 import dataclasses
-import os
 
 import numpy as np
 import pytest
+from sizes import FULL
 
 from featlearn import Experiment, contrastive_gradient, draw_batch, init, train
 from featlearn.theory import (
@@ -16,7 +16,6 @@ from featlearn.theory import (
 )
 from featlearn.theory.predictions.moments import Split
 
-FULL = os.environ.get("FEATLEARN_FULL") == "1"
 VARIANTS = [
     {"augmentation": "random_mask"},
     {"augmentation": "random_mask", "keep_probability": 0.3},

@@ -1,8 +1,9 @@
 """One update taken apart: every intermediate value of a training step, by name.
 
-Nothing is computed a second time here. The batch is that of `draw_batch`, the gradient that of
-`evaluate`, the update that of `step`; this module names what they return and projects it on the
-dictionary. `featlearn.explain_text` and `featlearn.plotting.update` are views of it.
+The batch is that of `draw_batch`, the gradient and the softmax are those of `evaluate`, the update is
+that of `step`: this module names what they return and projects it on the dictionary. What `evaluate`
+does not keep, the features of keys and negatives and the similarities, is computed from the same batch
+again. `featlearn.explain.text` and `featlearn.plotting.update` are views of it.
 """
 
 from dataclasses import dataclass

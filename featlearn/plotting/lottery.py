@@ -92,7 +92,7 @@ def _draw_ranks(ax, run, cosine, threshold):
 def _draw_pairs(ax, run, cosine, threshold):
     start = np.asarray(run["alignment"][0], np.float64)
     q = start**2 / np.maximum(np.sum(start**2, axis=1, keepdims=True), 1e-300)
-    _, sure = lottery_sets(start)
+    sure = lottery_sets(start).sure
     d = cosine.shape[1]
     rows = thinned((~sure).sum(), 6000)
     style = dict(linestyle="", markeredgewidth=0, rasterized=True)

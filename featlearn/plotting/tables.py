@@ -16,7 +16,7 @@ def grid_means(table, x, y, value):
     Parameters
     ----------
     table : structured ndarray
-        A row a run, as `featlearn.load_results` reads it.
+        A row a run, as `featlearn.sweeps.results.load_results` reads it.
     x, y, value : str
         Names of columns.
 

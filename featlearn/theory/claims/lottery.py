@@ -111,8 +111,8 @@ def draw(observed):
     memories = memory(observed.experiment, np.asarray(run.steps[rows]), sparse, dense)
     start, end = alignments[0], alignments[-1]
     cosine = np.sum(start * end, axis=1) / np.sqrt(sparse[0] * sparse[-1])
-    neurons, features = np.nonzero(lottery_sets(start)[1])
-    later, later_features = np.nonzero(lottery_sets(end)[1])
+    neurons, features = np.nonzero(lottery_sets(start).sure)
+    later, later_features = np.nonzero(lottery_sets(end).sure)
     if not len(neurons) or not len(later):
         return None
     chance = leading_probability(start[neurons], memories[neurons])
