@@ -14,8 +14,8 @@ from featlearn.theory.claims.stage_two import claim_stage_two
 from featlearn.theory.predictions import mean_field
 from featlearn.theory.predictions.drift import MeanFieldLaw
 from featlearn.theory.predictions.neuron_moments import neuron_moments, response
-from featlearn.theory.predictions.plateau import view_noise
 from featlearn.theory.predictions.starting_point import starting_point, starting_point_of_state
+from featlearn.theory.predictions.view_noise import view_noise
 from featlearn.theory.predictions.winners import compare_winners
 from featlearn.training import make_model
 from featlearn.views import make_augmentation

@@ -20,7 +20,7 @@ from ...compute.streams import generator
 from ...errors import InvalidInput
 from ...loss import contrast
 from ...training import evaluate, init
-from .plateau import view_noise
+from .view_noise import view_noise
 
 # Enough for 2 % of either force.
 _DRAWS = 150_000

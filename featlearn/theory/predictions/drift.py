@@ -16,7 +16,7 @@ import numpy as np
 
 from .moments import uniform_attraction
 from .neuron_moments import neuron_moments
-from .plateau import ViewNoise, view_noise
+from .view_noise import ViewNoise, view_noise
 
 
 class Drift(NamedTuple):

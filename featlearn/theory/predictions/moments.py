@@ -92,6 +92,24 @@ def mean_diagonal(kind, n_inputs, n_features):
     return Split(sparse, d * (1 - sparse) / (d1 - d) if d1 > d else 0.0)
 
 
+def noise_along(moment, diagonal):
+    """Return the variance of what is not signal in a `Moment` of views, along a direction.
+
+    Parameters
+    ----------
+    moment : featlearn.views.Moment
+    diagonal : Split
+        See `mean_diagonal`.
+
+    Returns
+    -------
+    Split
+        Dense noise, and the part of the signal that a mask scatters.
+    """
+    sparse, dense = (moment.diagonal * along + moment.isotropic for along in diagonal)
+    return Split(sparse, dense)
+
+
 def view_moments(experiment):
     """Return the `ViewMoments` of an experiment."""
     s, variance = experiment.resolved_density, experiment.resolved_noise_variance
@@ -100,10 +118,8 @@ def view_moments(experiment):
     diagonal = mean_diagonal(experiment.dictionary, experiment.n_inputs, experiment.n_features)
 
     def split(moment):
-        return Split(
-            moment.shared + moment.diagonal * diagonal.sparse + moment.isotropic,
-            moment.diagonal * diagonal.dense + moment.isotropic,
-        )
+        noise = noise_along(moment, diagonal)
+        return Split(moment.shared + noise.sparse, noise.dense)
 
     def excess(moment):
         return moment.diagonal / s if s > 0 else 0.0

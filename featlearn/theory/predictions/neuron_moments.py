@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import ndtr
 
-from .plateau import ViewNoise
+from .view_noise import ViewNoise
 
 _PASSENGER_NODES = 3
 

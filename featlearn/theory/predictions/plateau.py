@@ -11,8 +11,8 @@ import math
 from dataclasses import dataclass
 
 from ...errors import InvalidInput
-from ...views import augmentation_of
 from .moments import uniform_attraction
+from .view_noise import view_noise
 
 
 @dataclass(frozen=True)
@@ -63,69 +63,6 @@ class Plateau:
         """Root mean square of the ‖w_i‖: √(τ d (a + e)/m)."""
         total = self.temperature * self.n_features * (self.sparse + self.dense)
         return math.sqrt(total / self.n_neurons)
-
-
-@dataclass(frozen=True)
-class ViewNoise:
-    """Variances of the noise of the views along a unit direction, and its covariance across them.
-
-    Attributes
-    ----------
-    density : float
-        s, variance of the signal along an M_j.
-    anchor, key : float
-        n₁ and n₂: dense noise, and under a mask the part of the signal that the mask scatters.
-    shared : float
-        Covariance of the two: -s f under `RandomMask`, whose views scatter the signal in opposite
-        directions, and positive where the views share dense noise.
-    scattered : tuple of float
-        What scattered signal contributes to anchor, key and shared on average; with z known it is
-        in proportion to ‖z‖²/(s d).
-    uneven : tuple of float
-        Standard deviations, relative to 1 and with opposite signs, of the share of ‖w‖² that a mask
-        leaves to the anchor and to the key.
-    """
-
-    density: float
-    anchor: float
-    key: float
-    shared: float
-    scattered: tuple = (0.0, 0.0, 0.0)
-    uneven: tuple = (0.0, 0.0)
-
-
-def mask_share(experiment):
-    """Return f, the share of the signal along an M_j that a mask scatters.
-
-    The mean of diag(M Mᵀ) weighted by the squares of M_j: d/d1 where that diagonal is flat,
-    (d+2)/(d1+2) on average for a Haar-random dictionary, and 1 for the identity, whose atoms a mask
-    removes whole.
-    """
-    d, d1 = experiment.n_features, experiment.n_inputs
-    if experiment.dictionary == "identity":
-        return 1.0
-    return d / d1 if experiment.dictionary == "flat" else (d + 2) / (d1 + 2)
-
-
-def view_noise(experiment):
-    """Return the `ViewNoise` of an experiment, from its augmentation's second moments.
-
-    Notes
-    -----
-    Derived in featlearn/theory/derivation.md, "Second moments of views".
-    """
-    s, f = experiment.resolved_density, mask_share(experiment)
-    augmentation = augmentation_of(experiment)
-    moments = augmentation.moments(s, experiment.resolved_noise_variance)
-    cross, anchor, key = (f * moment.diagonal + moment.isotropic for moment in moments)
-    scattered = (f * moments.anchor.diagonal, f * moments.key.diagonal, f * moments.cross.diagonal)
-    uneven = (0.0, 0.0)
-    if augmentation.complementary_masks and experiment.dictionary != "identity":
-        # Σ_k w_k⁴ = 3 ‖w‖⁴/d1 for Gaussian entries.
-        odds = experiment.keep_probability / (1 - experiment.keep_probability)
-        size = math.sqrt(3 / experiment.n_inputs)
-        uneven = (size / math.sqrt(odds), -size * math.sqrt(odds))
-    return ViewNoise(s, anchor, key, cross, scattered, uneven)
 
 
 def plateau(experiment):

@@ -8,7 +8,7 @@ from ...errors import InvalidInput
 from ...schedule import root_mean_square
 from ...training import init
 from .moments import uniform_attraction
-from .plateau import view_noise
+from .view_noise import view_noise
 
 
 class StartingPoint(NamedTuple):
