@@ -44,6 +44,7 @@ def __getattr__(name):
 _SUBPACKAGES = (
     "compute",
     "explain",
+    "images",
     "plotting",
     "recording",
     "reports",

@@ -147,9 +147,10 @@ class SparseCodingModel:
         latents -= (uniform >= half) & (uniform < self.density)
         return latents
 
-    def draw_noise(self, rng, n, out=None):
+    def draw_noise(self, rng, n, out=None, latents=None):
         """Draw ξ of shape (n, d1), into `out` where given.
 
+        Here it is independent of the latents; a model of images gives each its own.
         The normals are drawn in float32 whatever the dtype, so that float32 and float64 runs of one
         seed see the same samples.
         """

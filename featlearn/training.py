@@ -207,7 +207,7 @@ def draw_block(start, rng, latents, noise, anchors, keys, masks, model, augmenta
     """Draw noise and views of the `BLOCK_ROWS` samples from `start` on, into their arrays."""
     rows = slice(start, start + BLOCK_ROWS)
     signal = model.signal(latents[rows], out=None if keys is anchors else keys[rows])
-    model.draw_noise(rng, len(signal), out=noise[rows])
+    model.draw_noise(rng, len(signal), out=noise[rows], latents=latents[rows])
     block = Sample(latents[rows], signal, noise[rows])
     views = augmentation.pair(rng, block, model, out=(anchors[rows], keys[rows]))
     for kept, mask in zip(masks, views.masks):

@@ -30,6 +30,8 @@ SECTIONS = [
     "Stage II mean field",
     "Lottery sets",
     "Probe floor",
+    "Real images as M z + ξ",
+    "Moments of anisotropic noise",
     "Exercises",
 ]
 EXERCISES = re.findall(r"^\*\*(\d)\.\*\*.*?```python\n(.*?)```", TEXT, re.M | re.S)

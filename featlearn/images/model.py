@@ -1,0 +1,243 @@
+"""Real images as x = M z + ξ, an identity: their leading principal components, and the rest.
+
+The dense part ξ of an image is what its first K principal components hold, at their natural strength:
+smooth, low-pass, most of the energy. The next k, whitened, are the sparse part M z: M has the ICA
+atoms as columns, and z are their coefficients, heavy-tailed (derived: featlearn/theory/derivation.md,
+"Real images as M z + ξ").
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from ..compute.streams import generator
+from ..data import Sample
+from ..errors import InvalidInput
+from .fastica import fast_ica
+from .patches import centre
+
+# Fewer rows for a direction do not determine independent components.
+ROWS_PER_DIRECTION = 20
+# How far the strongest dense direction stands out, at least, in variance over the sparse ones. Rows of
+# white noise have 1 and a little more, photographs 20 to 50.
+LEAST_CONTRAST = 3.0
+
+
+@dataclass(frozen=True)
+class ImageModel:
+    """A set of images as samples x = M z + ξ; stands where a `SparseCodingModel` does.
+
+    A sample is an image of the set, and its latents are known by the image's number:
+    `coefficients[number]` is z. `draw_latents` draws numbers, so that whatever makes views can ask
+    for the image itself.
+
+    Attributes
+    ----------
+    dictionary : ndarray of shape (d1, d)
+        M, column-orthonormal: the ICA atoms of the sparse part.
+    components : ndarray of shape (d1, K)
+        Orthonormal principal components that hold the dense part; MᵀD = 0.
+    coefficients : ndarray of shape (n, d)
+        z of every image, of variance 1 and mean 0 over the set.
+    loadings : ndarray of shape (n, K)
+        ξ of every image on the components. The unit is the root mean square strength of the sparse
+        directions before they were whitened.
+    paired : bool
+        Whether row p of `coefficients` and of `loadings` belong to one image. Otherwise an image has
+        no low frequencies of its own, and each sample gets those of one drawn at random.
+    filter : ndarray of shape (d1, d1) or None
+        T of x = T(p - mean), which makes samples of patches p.
+    mean : ndarray of shape (d1,) or None
+    windows : ndarray of shape (n, S, S) or (n, d1), or None
+        The images before the filter, with a margin around the part that a sample shows.
+    margin : int
+    """
+
+    dictionary: np.ndarray
+    components: np.ndarray
+    coefficients: np.ndarray
+    loadings: np.ndarray
+    paired: bool = True
+    filter: np.ndarray | None = None
+    mean: np.ndarray | None = None
+    windows: np.ndarray | None = None
+    margin: int = 0
+
+    @classmethod
+    def from_rows(cls, rows, n_dense=20, n_sparse=54, whiten=True, *, margin=0, seed=0):
+        """Split rows into a dense and a sparse part, and find the atoms of the sparse one.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (n, d1), or (n, S, S) for square images
+            Any finite numbers. A mean over the rows is removed.
+        n_dense, n_sparse : int
+            K and k: the leading principal components, and how many follow.
+        whiten : bool
+            Whether the sparse directions get variance 1 each; otherwise all are divided by their root
+            mean square strength.
+        margin : int
+            Pixels around images (n, S, S) that samples do not show, but crops reach.
+        seed : int
+            Where FastICA starts.
+
+        Returns
+        -------
+        ImageModel
+            In float32.
+
+        Raises
+        ------
+        InvalidInput
+            For too few rows, rows that are not finite or all the same, too few directions, or a
+            spectrum without a dense part.
+        """
+        windows = _checked(rows, margin)
+        patches = centre(windows, margin)
+        n, d1 = patches.shape
+        for name, count in (("n_dense", n_dense), ("n_sparse", n_sparse)):
+            if count < 1:
+                raise InvalidInput(name, count, "a whole number ≥ 1")
+        kept = n_dense + n_sparse
+        if d1 < kept:
+            raise InvalidInput(
+                "rows", f"{d1} numbers each", f"at least n_dense + n_sparse = {kept}"
+            )
+        if n < ROWS_PER_DIRECTION * kept:
+            raise InvalidInput(
+                "rows", f"{n} of them", f"at least {ROWS_PER_DIRECTION * kept}, {ROWS_PER_DIRECTION} for"
+                f" each of the {kept} directions: independent components need that many"
+            )  # fmt: skip
+        mean = patches.mean(axis=0, dtype=np.float64)
+        variances, directions = principal_components(patches - mean)
+        _require_structure(variances, n_dense, kept)
+        level = np.sqrt(variances[n_dense:kept].mean())
+        scales = np.full(kept, level)
+        if whiten:
+            scales[n_dense:] = np.sqrt(variances[n_dense:kept])
+        dense, sparse = directions[:, :n_dense], directions[:, n_dense:kept]
+        rest = (patches - mean) @ (sparse / np.sqrt(variances[n_dense:kept]))
+        rotation, _ = fast_ica(rest.astype(np.float32), generator(seed, "images", 0))
+        atoms = sparse @ rotation.T
+        linear = (directions[:, :kept] / scales) @ directions[:, :kept].T
+        samples = (patches - mean) @ linear
+        single = np.float32
+        return cls(
+            dictionary=np.asarray(atoms, single, order="F"),
+            components=np.asarray(dense, single, order="F"),
+            coefficients=(samples @ atoms).astype(single),
+            loadings=(samples @ dense).astype(single),
+            filter=linear.astype(single),
+            mean=mean.astype(single),
+            windows=windows.astype(single),
+            margin=margin,
+        )
+
+    @property
+    def n_inputs(self):
+        return self.dictionary.shape[0]
+
+    @property
+    def n_features(self):
+        return self.dictionary.shape[1]
+
+    @property
+    def density(self):
+        """E[z_j²], the mean over the atoms; 1 where they are whitened."""
+        return float(np.mean(np.square(self.coefficients, dtype=np.float64)))
+
+    @property
+    def noise_variance(self):
+        """E‖ξ‖²/d1, which a model with isotropic noise of the same energy would have."""
+        return float(np.trace(self.dense_covariance)) / self.n_inputs
+
+    @cached_property
+    def sparse_covariance(self):
+        """E[z zᵀ], ndarray of shape (d, d)."""
+        return _second_moment(self.coefficients)
+
+    @cached_property
+    def dense_covariance(self):
+        """E[ξ ξᵀ] on the components, ndarray of shape (K, K)."""
+        return _second_moment(self.loadings)
+
+    def sample(self, rng, n):
+        """Draw n images, as a `Sample` whose latents are z of shape (n, d)."""
+        numbers = self.draw_latents(rng, n)
+        return Sample(
+            self.coefficients[numbers], self.signal(numbers), self.draw_noise(rng, n, None, numbers)
+        )
+
+    def draw_latents(self, rng, n):
+        """Draw the numbers of n images, each once for as long as there are as many."""
+        return rng.choice(
+            len(self.coefficients), n, replace=n > len(self.coefficients), shuffle=False
+        )
+
+    def draw_noise(self, rng, n, out=None, latents=None):
+        """Return dense parts ξ of shape (n, d1): of given images, or without of n drawn at random.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+        n : int
+        out : ndarray of shape (n, d1), optional
+        latents : ndarray of int, shape (n,), optional
+            Numbers of images.
+        """
+        if out is not None:
+            n = len(out)
+        if latents is None or not self.paired:
+            latents = rng.integers(len(self.loadings), size=n)
+        return np.matmul(self.loadings[latents], self.components.T, out=out)
+
+    def signal(self, latents, out=None):
+        """Return the sparse parts M z of shape (n, d1) of images known by their numbers."""
+        return np.matmul(self.coefficients[latents], self.dictionary.T, out=out)
+
+    def filtered(self, patches):
+        """Return samples x = T(p - mean) of patches p, both of shape (n, d1)."""
+        return (patches - self.mean) @ self.filter
+
+
+def _checked(rows, margin):
+    """The rows as a float array of shape (n, d1) or (n, S, S)."""
+    rows = np.asarray(rows)
+    if rows.dtype.kind not in "fiub" or rows.ndim not in (2, 3) or 0 in rows.shape:
+        raise InvalidInput("rows", f"an array of shape {rows.shape} and type {rows.dtype}",
+                           "numbers of shape (n, d1) or (n, S, S)")  # fmt: skip
+    if margin and (rows.ndim != 3 or min(rows.shape[1:]) <= 2 * margin):
+        raise InvalidInput("margin", margin, "0, or images (n, S, S) with S > 2 margin")
+    if not np.isfinite(rows).all():
+        bad = int((~np.isfinite(rows)).reshape(len(rows), -1).any(axis=1).sum())
+        raise InvalidInput("rows", f"{bad} rows with nan or infinite numbers", "finite numbers")
+    return rows if rows.dtype.kind == "f" else rows.astype(np.float32)
+
+
+def principal_components(centred):
+    """Return variances (d1,), falling, and directions (d1, d1) as columns of rows (n, d1) of mean 0."""
+    variances, directions = np.linalg.eigh(_second_moment(centred))
+    return np.maximum(variances[::-1], 0), directions[:, ::-1]
+
+
+def _second_moment(rows):
+    rows = np.asarray(rows, np.float64)
+    return rows.T @ rows / len(rows)
+
+
+def _require_structure(variances, n_dense, kept):
+    """Refuse a spectrum that has no sparse part, or no dense one."""
+    if variances[0] == 0:
+        raise InvalidInput("rows", "the same row again and again", "rows that differ")
+    rank = int(np.sum(variances > 1e-10 * variances[0]))
+    if rank < kept:
+        raise InvalidInput(
+            "rows", f"{rank} directions with any variance", f"n_dense + n_sparse = {kept} of them"
+        )
+    contrast = variances[0] / variances[n_dense:kept].mean()
+    if contrast < LEAST_CONTRAST:
+        raise InvalidInput(
+            "rows", f"a flat spectrum: the strongest direction has {contrast:.2g} times the variance"
+            " of the sparse ones", f"at least {LEAST_CONTRAST:g} times: nothing here is dense"
+        )  # fmt: skip

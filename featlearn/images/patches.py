@@ -1,0 +1,110 @@
+"""Patches of photographs: grey, in logarithms, cut at random, of mean 0 and about unit contrast."""
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from ..errors import InvalidInput
+
+# Luminance of red, green and blue (ITU-R BT.601).
+LUMINANCE = np.array([0.299, 0.587, 0.114])
+# Added to intensities in [0, 1] before the logarithm: what counts as black.
+BLACK = 0.05
+# Added to the variance of a patch, as a part of the mean variance, before it is divided by: a patch
+# of sky stays a weak one.
+CONTRAST_FLOOR = 0.25
+
+
+def grey(image):
+    """Return an image as a float64 ndarray of shape (H, W), intensities in [0, 1].
+
+    Parameters
+    ----------
+    image : ndarray of shape (H, W), (H, W, 3) or (H, W, 4)
+        Whole numbers are divided by the largest of their type; floats outside [0, 1] are brought there.
+
+    Raises
+    ------
+    InvalidInput
+        For other shapes, values that are not finite, or an image of one value.
+    """
+    image = np.asarray(image)
+    if image.ndim == 3 and image.shape[2] in (3, 4):
+        scale = np.iinfo(image.dtype).max if image.dtype.kind in "iu" else 1
+        image = image[..., :3] @ LUMINANCE / scale
+    elif image.dtype.kind in "iu":
+        image = image / np.iinfo(image.dtype).max
+    if image.ndim != 2:
+        raise InvalidInput("image", f"an array of shape {image.shape}", "(H, W), or (H, W, 3)")
+    image = np.asarray(image, np.float64)
+    if not np.isfinite(image).all():
+        raise InvalidInput("image", "values that are not finite", "finite intensities")
+    low, high = image.min(), image.max()
+    if low == high:
+        raise InvalidInput("image", f"{low:g} everywhere", "an image that is not constant")
+    return image if low >= 0 and high <= 1 else (image - low) / (high - low)
+
+
+def cut_windows(images, side, n, rng):
+    """Cut n square windows at random places, each image as often as its area says.
+
+    Parameters
+    ----------
+    images : sequence of ndarray of shape (H, W)
+        Intensities in [0, 1]; the windows are log(intensity + 0.05).
+    side, n : int
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    ndarray of shape (n, side, side), float32, in random order
+    """
+    for image in images:
+        if min(image.shape) < side:
+            raise InvalidInput("image", f"{image.shape[0]} × {image.shape[1]} pixels",
+                               f"at least {side} × {side}")  # fmt: skip
+    area = np.array([image.size for image in images], np.float64)
+    counts = rng.multinomial(n, area / area.sum())
+    windows = np.empty((n, side, side), np.float32)
+    order, start = rng.permutation(n), 0
+    for image, count in zip(images, counts):
+        places = sliding_window_view(np.log(image + BLACK), (side, side))
+        rows, columns = (rng.integers(size, size=count) for size in places.shape[:2])
+        windows[order[start : start + count]] = places[rows, columns]
+        start += count
+    return windows
+
+
+def normalise(windows, margin=0):
+    """Bring the central part of each window to mean 0 and about unit variance.
+
+    p ← (p - mean)/√(variance + v̄/4), v̄ the mean variance of all: both of the window without its
+    margin, and applied to all of it.
+
+    Parameters
+    ----------
+    windows : ndarray of shape (n, S, S), or (n, d1) with margin 0
+    margin : int
+
+    Returns
+    -------
+    ndarray of the same shape
+
+    Raises
+    ------
+    InvalidInput
+        If every window is constant.
+    """
+    flat = centre(windows, margin)
+    mean, variance = flat.mean(axis=1), flat.var(axis=1)
+    if not variance.any():
+        raise InvalidInput("patches", "constant ones", "patches with some contrast")
+    scale = np.sqrt(variance + CONTRAST_FLOOR * variance.mean())
+    axes = (slice(None), *[None] * (windows.ndim - 1))
+    return (windows - mean[axes]) / scale[axes]
+
+
+def centre(windows, margin=0):
+    """Return windows (n, S, S) without their margin, as rows of shape (n, d1); rows as they are."""
+    if margin:
+        windows = windows[:, margin:-margin, margin:-margin]
+    return windows.reshape(len(windows), -1)
