@@ -36,11 +36,15 @@ __version__ = "0.1.0"
 
 def __getattr__(name):
     """Load a subpackage where it is first used: ``featlearn.theory``, ``featlearn.sweep``, …"""
+    if name in _OF_THEORY:
+        return getattr(importlib.import_module(f"{__name__}.theory"), name)
     if name in _SUBPACKAGES or f"{__name__}.{name}" in moved.MOVED:
         return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
+# Loaded where first used, as the theory takes a while.
+_OF_THEORY = ("check", "claim")
 _SUBPACKAGES = (
     "compute",
     "explain",

@@ -25,11 +25,14 @@ class Sample:
         M z, the sparse features.
     noise : ndarray of shape (n, d1)
         ξ, the dense features.
+    masks : tuple of ndarray of bool, shape (n, d1)
+        Those that made its views, where it has been masked.
     """
 
     latents: np.ndarray
     signal: np.ndarray
     noise: np.ndarray
+    masks: tuple = ()
 
     @property
     def inputs(self):
@@ -87,7 +90,20 @@ def _flat_dictionary(n_inputs, n_features, rng):
     return signs * cosines
 
 
-@dataclass(frozen=True)
+def _require_orthonormal(matrix):
+    """Refuse a dictionary whose columns are not orthonormal, up to the rounding of float32."""
+    matrix = np.asarray(matrix)
+    if matrix.ndim != 2 or matrix.shape[0] < matrix.shape[1]:
+        raise InvalidInput("dictionary", f"shape {matrix.shape}", "a (d1, d) matrix with d ≤ d1")
+    # Normals v with MᵀM v ≠ v tell, at the cost of a product with a few vectors.
+    v = np.random.default_rng(0).standard_normal((matrix.shape[1], 4))
+    error = np.abs(matrix.T @ (matrix @ v) - v).max()
+    if not error <= 1e-3:
+        wanted = f"orthonormal columns: ‖MᵀMv - v‖ is {error:.2g} for a v of normals"
+        raise InvalidInput("dictionary", f"shape {matrix.shape}", wanted)
+
+
+@dataclass(frozen=True, repr=False)
 class SparseCodingModel:
     """The distribution of x = M z + ξ (Wen & Li 2021, setting).
 
@@ -101,6 +117,11 @@ class SparseCodingModel:
         s.
     noise_variance : float ≥ 0
         σ² per coordinate.
+
+    Raises
+    ------
+    InvalidInput
+        If the columns of M are not orthonormal, or s or σ² out of range.
     """
 
     dictionary: np.ndarray
@@ -108,9 +129,20 @@ class SparseCodingModel:
     noise_variance: float
 
     def __post_init__(self):
+        if not 0 <= self.density <= 1:
+            raise InvalidInput("density", self.density, "a number ≥ 0 and ≤ 1")
+        if not (self.noise_variance >= 0 and math.isfinite(self.noise_variance)):
+            raise InvalidInput("noise_variance", self.noise_variance, "a finite number ≥ 0")
+        _require_orthonormal(self.dictionary)
         if self._composes_sparsely:
             # For the processes that a run forks; smaller models start without it.
             import scipy.sparse  # noqa: F401
+
+    def __repr__(self):
+        return (
+            f"{type(self).__name__}(d1={self.n_inputs}, d={self.n_features},"
+            f" density={self.density:.4g}, noise_variance={self.noise_variance:.4g})"
+        )
 
     @property
     def n_inputs(self):

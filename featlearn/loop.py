@@ -5,27 +5,44 @@ import dataclasses
 import time
 from pathlib import Path
 
+import numpy as np
+
 from .compute.interrupts import noted
 from .compute.processes import process_group
 from .compute.workspace import Workspace
 from .errors import InvalidInput, RunDirectoryError, TrainingDiverged
 from .experiment import Experiment
-from .recording.quantities import BUILT_IN, measure
+from .parts import describe, given_parts
+from .recording.config import origin
+from .recording.quantities import measure
 from .recording.resources import check_memory, largest_array, memory_needed
 from .recording.rundir import RunDirectory, load_run, read_status
 from .recording.trajectory import MemoryRecorder, Run
-from .training import draw_batch, evaluate, init, require_finite, step
+from .training import TrainingState, draw_batch, evaluate, init, require_finite, step
 
 CHECKPOINT_SECONDS = 20.0
 
 
-def train(experiment, directory=None, *, resume=False, progress=None):
+def train(
+    experiment=None,
+    directory=None,
+    *,
+    resume=False,
+    progress=None,
+    until=None,
+    start=None,
+    extend=None,
+    model=None,
+    augmentation=None,
+    schedule=None,
+    objective=None,
+):
     """Run an experiment and record its trajectory.
 
     Parameters
     ----------
     experiment : Experiment or None
-        None with `resume` takes the experiment of the directory.
+        None with `resume` takes the experiment of the directory, with `start` that of the state.
     directory : path, optional
         Where the run is recorded as it goes; kept in memory without one.
     resume : bool
@@ -33,6 +50,20 @@ def train(experiment, directory=None, *, resume=False, progress=None):
         uninterrupted run bit for bit.
     progress : callable, optional
         Called with the row of every recorded step, a dictionary.
+    until : str or callable, optional
+        "stage 2", "stage 3", or f(state) → bool: asked of every state before its update. The first
+        state that it is true of is recorded and ends the run, which is then "stopped".
+    start : TrainingState, optional
+        Begin from this state instead of step 0: steps count on from its own, and the experiment's
+        n_steps is the total. See `TrainingState.replace` for a state with something changed.
+    extend : int, optional
+        With `resume`: go on to this step, also where the run was complete. The trajectory is that of
+        a run of so many steps.
+    model, augmentation, schedule, objective : optional
+        Parts of your own: an object with the methods of `SparseCodingModel`, `Augmentation.pair`,
+        `BiasSchedule.advance`, or an objective's; or a class or function that makes one, called with
+        nothing or with the experiment. They are pure functions of their arguments, as processes that
+        share a run's work repeat every step. A run is resumed with the same ones.
 
     Returns
     -------
@@ -43,7 +74,7 @@ def train(experiment, directory=None, *, resume=False, progress=None):
     TrainingDiverged
         When a quantity is no longer finite; what was recorded before stays readable.
     InvalidInput
-        If the run would not fit in memory or on the disk.
+        If the run would not fit in memory or on the disk, or an argument does not fit another.
     RunDirectoryError
         If the directory cannot be written or holds another run.
     WriteFailed
@@ -54,27 +85,31 @@ def train(experiment, directory=None, *, resume=False, progress=None):
         After Ctrl-C or another signal to stop, once a checkpoint is written. The warnings of batch
         systems write one too, and training goes on; see `featlearn.compute.interrupts`.
     """
+    ends = _ending(until)
+    own = {
+        "model": model,
+        "augmentation": augmentation,
+        "schedule": schedule,
+        "objective": objective,
+    }
+    if start is not None:
+        start = _begin(start, experiment, own, resume)
+        experiment, own = start.experiment, start.own
     if not (isinstance(experiment, Experiment) or (experiment is None and resume)):
         raise InvalidInput("experiment", experiment, "an Experiment")
+    if extend is not None and not resume:
+        raise InvalidInput("extend", extend, "resume=True and the directory of a run beside it")
     if directory is None:
         if resume:
             raise RunDirectoryError("resume: needs the directory of the run")
-        check_memory(experiment, in_memory=True)
-        recorder = MemoryRecorder(experiment)
-        state = _loop(init(experiment), BUILT_IN, recorder.append, progress, lambda state: None)
-        return Run(
-            experiment,
-            recorder.arrays(),
-            state.weights.copy(),
-            state.biases,
-            state.model.dictionary,
-        )
-    if resume and read_status(directory).get("status") == "complete":
-        run = load_run(directory)
-        if experiment not in (None, run.experiment):
-            raise RunDirectoryError(f"{directory}: holds a run of another experiment")
-        return run
-    with RunDirectory(directory, experiment, resume) as place, noted() as asked:
+        began = None if start is None else origin(start)
+        return _train_in_memory(start or init(experiment, **own), began, progress, ends)
+    own = {role: part for role, part in own.items() if part is not None}
+    place = RunDirectory(directory, experiment, resume, own=own, begin=start, extend=extend)
+    if resume and extend is None and read_status(directory).get("status") == "complete":
+        place.admit()
+        return load_run(directory, place.own.get("model"))
+    with place, noted() as asked:
         latest = place.start()
         saved = time.monotonic()
 
@@ -92,23 +127,73 @@ def train(experiment, directory=None, *, resume=False, progress=None):
                 raise KeyboardInterrupt
 
         try:
-            latest = _loop(latest, place.quantities, place.append, progress, between_steps)
+            latest = _loop(latest, place, progress, between_steps, ends)
         except TrainingDiverged as error:
             place.checkpoint(latest)
             place.status("failed", latest, error=str(error))
             raise
         place.checkpoint(latest)
-        place.status("complete", latest)
-    return load_run(directory)
+        if latest.step == latest.experiment.n_steps:
+            place.status("complete", latest)
+        else:
+            place.status("stopped", latest, by="until")
+    return load_run(directory, place.own.get("model"))
 
 
-def train_or_resume(experiment, directory, progress=None):
+def _train_in_memory(state, began, progress, ends):
+    check_memory(state.experiment, in_memory=True)
+    recorder = MemoryRecorder(state.experiment, first=state.step)
+    last = _loop(state, recorder, progress, _ignore, ends)
+    return Run(
+        last.experiment,
+        recorder.arrays(),
+        last.weights.copy(),
+        last.biases,
+        np.asarray(last.model.dictionary),
+        None,
+        last.model,
+        {role: describe(part) for role, part in last.own.items()},
+        began,
+    )
+
+
+def _ending(until):
+    """Return `until` as a function of the state."""
+    if until is None:
+        return lambda state: False
+    if until in ("stage 2", "stage 3"):
+        stage = int(until[-1])
+        return lambda state: state.stage >= stage
+    if callable(until):
+        return until
+    raise InvalidInput("until", until, '"stage 2", "stage 3" or a function of the state')
+
+
+def _begin(state, experiment, own, resume):
+    """Return the state that a run begins from, with the parts that were given."""
+    if not isinstance(state, TrainingState):
+        raise InvalidInput("start", state, "a TrainingState, as init or load_state return it")
+    if resume:
+        raise InvalidInput("start", f"a state at step {state.step}", "no resume beside it")
+    if experiment not in (None, state.experiment):
+        raise InvalidInput(
+            "experiment", "another than that of the state", "None, or start=state.replace(...)"
+        )
+    if state.step > state.experiment.n_steps:
+        wanted = f"at least {state.step}, the step of the state: n_steps is the total"
+        raise InvalidInput("n_steps", state.experiment.n_steps, wanted)
+    given = given_parts(state.experiment, **own)
+    model = given.get("model", state.model)
+    return dataclasses.replace(state, model=model, own={**state.own, **given})
+
+
+def train_or_resume(experiment, directory, progress=None, **options):
     """Train in a directory; go on there if the run was begun before, load it if it is complete.
 
     Takes and returns what `train` does.
     """
     begun = (Path(directory) / "config.json").exists()
-    return train(experiment, directory, resume=begun, progress=progress)
+    return train(experiment, directory, resume=begun, progress=progress, **options)
 
 
 @contextlib.contextmanager
@@ -133,34 +218,38 @@ def workplace(state, help):
         yield state, work
 
 
-def _loop(state, quantities, append, progress, between_steps):
+def _loop(state, place, progress, between_steps, ends):
     """Record and step until the last step is recorded; return the last state."""
+    first = place.first
 
     def record(state, batch, gradient):
-        row = measure(state, batch, gradient, quantities)
-        append(row)
+        row = measure(state, batch, gradient, place.quantities, first)
+        place.append(row)
         if progress is not None:
             # Whoever watches may keep it.
             progress({**row, "alignment": row["alignment"].copy()})
 
     # Helpers make every step too; what is done with it is the leader's business.
-    with workplace(state, lambda *there: _steps(*there, _ignore, _ignore)) as (state, work):
-        return _steps(state, work, record, between_steps)
+    def help(state, work):
+        _steps(state, work, _ignore, _ignore, _ignore, first)
+
+    with workplace(state, help) as (state, work):
+        return _steps(state, work, record, between_steps, ends, first)
 
 
 def _ignore(*_):
     pass
 
 
-def _steps(state, work, record, between_steps):
+def _steps(state, work, record, between_steps, ends, first):
     exp = state.experiment
     while True:
         between_steps(state)
-        last = state.step == exp.n_steps
+        last = state.step == exp.n_steps or ends(state)
         batch = draw_batch(state, work, keep_sample=False)
         gradient = evaluate(state, batch, work)
         require_finite(state, gradient.loss)
-        if last or state.step % exp.record_every == 0:
+        if last or state.step % exp.record_every == 0 or state.step == first:
             state.align(work)
             record(state, batch, gradient)
         if last:

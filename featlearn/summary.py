@@ -15,7 +15,6 @@ from .alignment import (
 from .compute.streams import generator
 from .probing import ProbeResult, SharedCosines, probe, shared_cosines
 from .schedule import root_mean_square
-from .training import make_model
 
 # A neuron is pure, and an atom learned, from this cosine on.
 PURE = 0.9
@@ -86,12 +85,17 @@ def summarize(run):
     """Return the `Summary` of a `Run` at its last recorded step.
 
     Probes draw from the run's own seed, a stream that training does not touch.
+
+    Raises
+    ------
+    InvalidInput
+        If the run was loaded without the model of its own that it was trained on.
     """
     exp = run.experiment
     norms = np.linalg.norm(run.weights, axis=1)
     alignments = run.weights @ run.dictionary
     cosine = cosines(alignments, norms)
-    model = make_model(exp)
+    model = run.require_model()
     shared: SharedCosines = shared_cosines(
         run.weights, run.biases, model, generator(exp.seed, "probe", 0)
     )

@@ -3,7 +3,8 @@
 import dataclasses
 import functools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -12,9 +13,10 @@ from .alignment import alignment
 from .compute.streams import generator
 from .compute.workspace import Workspace, few_rows
 from .data import Sample, SparseCodingModel, make_dictionary
-from .errors import TrainingDiverged
+from .errors import InvalidInput, TrainingDiverged
 from .experiment import Experiment
 from .gradient import contrastive_gradient
+from .parts import given_parts
 from .schedule import BiasSchedule, root_mean_square
 from .views import Views, augmentation_of
 
@@ -47,6 +49,16 @@ class TrainingState:
         Root mean square of the ‖w_i‖ at step 0.
     parameters : dict of str to ndarray
         What the objective learns beside the weights; empty for most.
+    own : dict of str to object
+        The parts that the user brought in place of the experiment's, by role: "model",
+        "augmentation", "schedule" or "objective".
+    recorded_in : Path or None
+        The run directory that it was loaded from.
+
+    Raises
+    ------
+    InvalidInput
+        If the model is not the one of the experiment, nor the user's own.
     """
 
     experiment: Experiment
@@ -57,7 +69,24 @@ class TrainingState:
     biases: np.ndarray
     weight_norms: np.ndarray
     initial_norm: float
-    parameters: dict = dataclasses.field(default_factory=dict)
+    parameters: dict = field(default_factory=dict)
+    own: dict = field(default_factory=dict)
+    recorded_in: Path | None = None
+
+    def __post_init__(self):
+        if "model" in self.own:
+            return
+        for name in ("density", "noise_variance"):
+            found, wanted = (
+                getattr(self.model, name),
+                getattr(self.experiment, f"resolved_{name}"),
+            )
+            if found != wanted:
+                raise InvalidInput(
+                    name,
+                    wanted,
+                    f"{found}, that of the model, or state.replace(...), which rebuilds it",
+                )
 
     @functools.cached_property
     def alignment(self):
@@ -69,13 +98,93 @@ class TrainingState:
 
         It holds until the workspace computes the next one.
         """
-        if self.experiment.dictionary == "identity":
+        if self.experiment.dictionary == "identity" and "model" not in self.own:
             # W M is the first columns of W.
             found = self.weights[:, : self.model.n_features]
         else:
             found = alignment(self.weights, self.model.dictionary, work)
+            # A dictionary of the user's own may be of another type.
+            found = found.astype(self.weights.dtype, copy=False)
         vars(self)["alignment"] = found
         return found
+
+    @property
+    def augmentation(self):
+        """What makes the views: the user's own, or the experiment's."""
+        return self.own.get("augmentation") or augmentation_of(self.experiment)
+
+    @property
+    def schedule(self):
+        """What sets the biases: the user's own, or the experiment's."""
+        return self.own.get("schedule") or make_schedule(self.experiment)
+
+    def replace(self, **changes):
+        """Return a state with other fields of its experiment, or other weights or biases.
+
+        What depends on a field is rebuilt: the model, with the same dictionary, the augmentation
+        and the schedule. Step and stage stay.
+
+        Parameters
+        ----------
+        **changes
+            Fields of an `Experiment`; ``weights``, ndarray of shape (m, d1); ``biases``, ndarray of
+            shape (m,), ≥ 0.
+
+        Raises
+        ------
+        InvalidInput
+            For a field that cannot change in mid-run, one that a part of the user's own replaces,
+            or arrays that do not fit.
+        """
+        arrays = {name: changes.pop(name) for name in ("weights", "biases") if name in changes}
+        for name, value in changes.items():
+            if name in FIXED:
+                raise InvalidInput(name, value, "no change in mid-run")
+            for role in self.own:
+                if name in _DECIDED_BY.get(role, ()):
+                    raise InvalidInput(name, value, f"no change: the run has its own {role}")
+        own = {role: part for role, part in self.own.items() if role not in changes}
+        experiment = self.experiment.replace(**changes)
+        model = self.model
+        if "model" not in own and any(name in changes for name in _DECIDED_BY["model"]):
+            model = make_model(experiment, self.model.dictionary)
+        return dataclasses.replace(
+            self, experiment=experiment, model=model, own=own, **self._checked(arrays)
+        )
+
+    def _checked(self, arrays):
+        checked = {}
+        for name, value in arrays.items():
+            old, array = getattr(self, name), np.array(value, dtype=self.experiment.dtype)
+            if array.shape != old.shape:
+                raise InvalidInput(name, f"shape {array.shape}", f"shape {old.shape}")
+            if not np.isfinite(array).all() or (name == "biases" and not (array >= 0).all()):
+                raise InvalidInput(
+                    name, "an array", "finite numbers" + ", ≥ 0" * (name == "biases")
+                )
+            checked[name] = array
+        if "weights" in checked:
+            checked["weight_norms"] = _norms(checked["weights"])
+        return checked
+
+
+# Fields of an experiment that are what they were when a run began.
+FIXED = (
+    "n_features",
+    "n_inputs",
+    "n_neurons",
+    "dictionary",
+    "dense",
+    "dtype",
+    "seed",
+    "initial_norm",
+)
+# Fields that a part of the user's own takes the place of.
+_DECIDED_BY = {
+    "model": ("density", "density_factor", "noise_variance", "noise_factor"),
+    "augmentation": ("keep_probability", "noise_correlation"),
+    "schedule": ("stage_one_growth", "bias_factor", "bias_growth", "bias_cap"),
+}
 
 
 class Batch(NamedTuple):
@@ -96,14 +205,18 @@ class Batch(NamedTuple):
     sample: Sample | None
 
 
-def make_model(experiment):
-    """Return the `SparseCodingModel` of an experiment, drawn from its seed."""
-    matrix = make_dictionary(
-        experiment.dictionary,
-        experiment.n_inputs,
-        experiment.n_features,
-        generator(experiment.seed, "dictionary"),
-    )
+def make_model(experiment, matrix=None):
+    """Return the `SparseCodingModel` of an experiment, drawn from its seed.
+
+    A dictionary that is known already may be given as `matrix`.
+    """
+    if matrix is None:
+        matrix = make_dictionary(
+            experiment.dictionary,
+            experiment.n_inputs,
+            experiment.n_features,
+            generator(experiment.seed, "dictionary"),
+        )
     # Column-major, so that Mᵀ is contiguous where samples are composed.
     matrix = np.asarray(matrix, dtype=experiment.dtype, order="F")
     return SparseCodingModel(
@@ -121,12 +234,25 @@ def make_schedule(experiment):
     )
 
 
-def init(experiment):
+def init(experiment, *, model=None, augmentation=None, schedule=None, objective=None):
     """Return the `TrainingState` at step 0.
 
     w_i ~ N(0, σ_0² I) with σ_0 = initial_norm/√d1, and b_i = 0 (Wen & Li 2021, setting). The weights
     depend on the seed and the sizes only, so that twins start from the same ones.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    model, augmentation, schedule, objective : optional
+        Parts of your own, as in `train`.
     """
+    own = given_parts(
+        experiment,
+        model=model,
+        augmentation=augmentation,
+        schedule=schedule,
+        objective=objective,
+    )
     rng = generator(experiment.seed, "weights")
     shape = (experiment.n_neurons, experiment.n_inputs)
     weights = rng.standard_normal(shape, dtype=np.float32)
@@ -135,13 +261,14 @@ def init(experiment):
     norms = _norms(weights)
     return TrainingState(
         experiment,
-        make_model(experiment),
+        own.get("model") or make_model(experiment),
         step=0,
         stage=1,
         weights=weights,
         biases=np.zeros(experiment.n_neurons, experiment.dtype),
         weight_norms=norms,
         initial_norm=root_mean_square(norms),
+        own=own,
     )
 
 
@@ -174,22 +301,27 @@ def draw_batch(state, work=None, keep_sample=True):
 def _draw(state, stream, n, work, keep_sample):
     """Draw n samples and their views, block by block."""
     exp, model = state.experiment, state.model
-    augmentation = augmentation_of(exp)
-    shape, dtype = (n, exp.n_inputs), model.dictionary.dtype
+    augmentation = state.augmentation
+    shape, dtype = (n, exp.n_inputs), np.dtype(exp.dtype)
     anchors = work(stream + " anchors", shape, dtype)
-    keys = anchors if augmentation.identical_views else work(stream + " keys", shape, dtype)
+    one_view = getattr(augmentation, "identical_views", False)
+    keys = anchors if one_view else work(stream + " keys", shape, dtype)
     # The views take the place of what they are made of.
     noise, masks = anchors, ()
     if keep_sample:
         noise = work(stream + " noise", shape, dtype)
-        masks = [work(f"{stream} mask {k}", shape, np.bool_) for k in range(augmentation.n_masks)]
+        n_masks = getattr(augmentation, "n_masks", 0)
+        masks = [work(f"{stream} mask {k}", shape, np.bool_) for k in range(n_masks)]
     latents = model.draw_latents(generator(exp.seed, "latents", state.step, _SETS[stream]), n)
+    own = not state.own.keys().isdisjoint(("model", "augmentation"))
+    if own:
+        latents = _checked("model", "draw_latents", latents, (n, exp.n_features), dtype)
 
     starts = range(0, n, BLOCK_ROWS)
     # One after the other they are made in half the time.
     rngs = [generator(exp.seed, stream, state.step, start // BLOCK_ROWS) for start in starts]
     work.for_each(
-        draw_block,
+        draw_own_block if own else draw_block,
         zip(starts, rngs),
         latents=latents,
         noise=noise,
@@ -199,8 +331,9 @@ def _draw(state, stream, n, work, keep_sample):
         model=model,
         augmentation=augmentation,
     )
-    sample = Sample(latents, model.signal(latents), noise) if keep_sample else None
-    return Views(anchors, keys, tuple(masks)), sample
+    masks = tuple(masks)
+    sample = Sample(latents, model.signal(latents), noise, masks) if keep_sample else None
+    return Views(anchors, keys, masks), sample
 
 
 def draw_block(start, rng, latents, noise, anchors, keys, masks, model, augmentation):
@@ -212,6 +345,28 @@ def draw_block(start, rng, latents, noise, anchors, keys, masks, model, augmenta
     views = augmentation.pair(rng, block, model, out=(anchors[rows], keys[rows]))
     for kept, mask in zip(masks, views.masks):
         kept[rows] = mask
+
+
+def draw_own_block(start, rng, latents, noise, anchors, keys, masks, model, augmentation):
+    """`draw_block` for parts of the user's own, which return arrays instead of filling these."""
+    rows, dtype = slice(start, start + BLOCK_ROWS), anchors.dtype
+    z, shape = latents[rows], anchors[rows].shape
+    signal = _checked("model", "signal", model.signal(z), shape, dtype)
+    xi = _checked("model", "draw_noise", model.draw_noise(rng, len(z)), shape, dtype)
+    noise[rows] = xi
+    views = augmentation.pair(rng, Sample(z, signal, xi), model)
+    for k, out in enumerate((anchors, keys)):
+        out[rows] = _checked("augmentation", "pair", views[k], shape, dtype)
+    for kept, mask in zip(masks, getattr(views, "masks", ())):
+        kept[rows] = mask
+
+
+def _checked(role, method, array, shape, dtype):
+    """What a part of the user's own returned, as an array of the shape it should have."""
+    array = np.asarray(array, dtype)
+    if array.shape != shape:
+        raise InvalidInput(role, f"shape {array.shape} from {method}", f"shape {shape}")
+    return array
 
 
 def evaluate(state, batch=None, work=None):
@@ -275,7 +430,7 @@ def step(state, gradient=None, work=None):
         norms = _norms(weights)
     if not np.isfinite(norms).all():
         raise TrainingDiverged(state.step, "a weight", _HINT)
-    stage, biases = make_schedule(exp).advance(
+    stage, biases = state.schedule.advance(
         state.stage, state.biases, state.weight_norms, norms, state.initial_norm
     )
     return dataclasses.replace(
@@ -285,6 +440,7 @@ def step(state, gradient=None, work=None):
         weights=weights,
         biases=biases,
         weight_norms=norms,
+        recorded_in=None,
     )
 
 

@@ -140,6 +140,10 @@ class RandomMask(Augmentation):
     n_masks, complementary_masks = 1, True
     keep_probability: float = 0.5
 
+    def __post_init__(self):
+        if not 0 < self.keep_probability < 1:
+            raise InvalidInput("keep_probability", self.keep_probability, "a number > 0 and < 1")
+
     def pair(self, rng, sample, model, out=None):
         """Return the `Views` of a `Sample`; see `Augmentation.pair`."""
         anchors, keys = _output(out, sample)
@@ -184,6 +188,10 @@ class IndependentMasks(Augmentation):
     n_masks = 2
     keep_probability: float = 0.5
 
+    def __post_init__(self):
+        if not 0 < self.keep_probability <= 1:
+            raise InvalidInput("keep_probability", self.keep_probability, "a number > 0 and ≤ 1")
+
     def pair(self, rng, sample, model, out=None):
         """Return the `Views` of a `Sample`; see `Augmentation.pair`."""
         anchors, keys = _output(out, sample)
@@ -222,6 +230,10 @@ class CorrelatedNoise(Augmentation):
     color, line_style = "#009E73", "--"
     n_normals = 3
     noise_correlation: float = 0.0
+
+    def __post_init__(self):
+        if not 0 <= self.noise_correlation <= 1:
+            raise InvalidInput("noise_correlation", self.noise_correlation, "a number ≥ 0 and ≤ 1")
 
     def pair(self, rng, sample, model, out=None):
         """Return the `Views` of a `Sample`; see `Augmentation.pair`."""

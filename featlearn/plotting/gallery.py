@@ -5,7 +5,6 @@ from pathlib import Path
 from ..compute.streams import generator
 from ..probing import probe
 from ..recording.rundir import load_run
-from ..training import make_model
 from .atoms import cosine_heatmaps, neurons_per_atom
 from .canvas import as_runs, save
 from .competition import competition
@@ -74,7 +73,7 @@ def probe_run(run):
     """Return the `ProbeResult` of a run's last weights; the samples are those of `summarize`."""
     experiment = run.experiment
     return probe(
-        run.weights, run.biases, make_model(experiment), generator(experiment.seed, "probe", 1)
+        run.weights, run.biases, run.require_model(), generator(experiment.seed, "probe", 1)
     )
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import RunDirectoryError
+from ..errors import InvalidInput, RunDirectoryError
+from ..experiment import Experiment
 from ..training import TrainingState, make_model
 from .files import write_aside
 
@@ -23,6 +24,15 @@ def _digest(arrays):
 def _text(experiment):
     """The experiment as an array, so that a checkpoint knows which one it belongs to."""
     return np.frombuffer(json.dumps(experiment.to_dict(), sort_keys=True).encode(), np.uint8)
+
+
+def _belongs(text, experiment):
+    """Whether a checkpoint is of that experiment, or of one that is longer or shorter."""
+    try:
+        found = Experiment.from_dict(json.loads(bytes(text)))
+    except (TypeError, ValueError, InvalidInput):
+        return False
+    return found.replace(n_steps=experiment.n_steps) == experiment
 
 
 def write_checkpoint(directory, state):
@@ -41,8 +51,31 @@ def write_checkpoint(directory, state):
     write_aside(Path(directory) / "checkpoint.npz", buffer.getvalue())
 
 
-def read_checkpoint(directory, experiment):
-    """Return the `TrainingState` of a run directory's checkpoint."""
+def read_checkpoint(directory, experiment, own=None):
+    """Return the `TrainingState` of a run directory's checkpoint.
+
+    Parameters
+    ----------
+    directory : path
+    experiment : Experiment
+    own : dict of str to object, optional
+        The parts of the user's own that the run goes on with.
+    """
+    own = own or {}
+    arrays = read_arrays(directory, experiment)
+    return TrainingState(
+        experiment,
+        own.get("model") or make_model(experiment),
+        step=int(arrays["step"]),
+        stage=int(arrays["stage"]),
+        initial_norm=float(arrays["initial_norm"]),
+        own=own,
+        **{name: arrays[name] for name in ("weights", "biases", "weight_norms")},
+    )
+
+
+def read_arrays(directory, experiment):
+    """Return what a run directory's checkpoint holds, a dictionary of arrays."""
     path = Path(directory) / "checkpoint.npz"
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -54,13 +87,6 @@ def read_checkpoint(directory, experiment):
         raise RunDirectoryError(f"{path}: is damaged ({type(error).__name__})") from None
     if not np.array_equal(checksum, _digest(arrays)):
         raise RunDirectoryError(f"{path}: is damaged (its checksum does not match)")
-    if not np.array_equal(arrays.get("experiment"), _text(experiment)):
+    if not _belongs(arrays.get("experiment"), experiment):
         raise RunDirectoryError(f"{path}: belongs to another experiment than config.json describes")
-    return TrainingState(
-        experiment,
-        make_model(experiment),
-        step=int(arrays["step"]),
-        stage=int(arrays["stage"]),
-        initial_norm=float(arrays["initial_norm"]),
-        **{name: arrays[name] for name in ("weights", "biases", "weight_norms")},
-    )
+    return arrays

@@ -11,6 +11,7 @@ import numpy as np
 from ..compute.threads import thread_count
 from ..errors import InvalidInput, RunDirectoryError
 from ..experiment import Experiment
+from ..parts import describe
 from .files import read_json, write_json
 from .quantities import QUANTITIES, Quantity
 
@@ -35,8 +36,20 @@ def versions():
     }
 
 
-def write_config(directory, experiment, quantities):
-    """Write the config.json of a run that records some quantities."""
+def write_config(directory, experiment, quantities, own=None, start=None):
+    """Write the config.json of a run.
+
+    Parameters
+    ----------
+    directory : path
+    experiment : Experiment
+    quantities : sequence of Quantity
+        What it records.
+    own : dict of str to object, optional
+        The parts of the user's own.
+    start : TrainingState, optional
+        What it begins from, if not step 0.
+    """
     value = {
         "format": FORMAT_VERSION,
         "experiment": experiment.to_dict(),
@@ -44,7 +57,37 @@ def write_config(directory, experiment, quantities):
         "versions": versions(),
         "blas_threads": thread_count(),
     }
+    if own:
+        value["own"] = {role: describe(part) for role, part in own.items()}
+    if start is not None:
+        value["start"] = origin(start)
     write_json(Path(directory) / "config.json", value)
+
+
+def change_experiment(directory, experiment):
+    """Write into a config.json that the run is one of another experiment, a longer one."""
+    path = Path(directory) / "config.json"
+    write_json(path, {**read_json(path), "experiment": experiment.to_dict()})
+
+
+def read_own(directory):
+    """Return name and digest of each part of the user's own that a run was trained with."""
+    return read_json(Path(directory) / "config.json").get("own", {})
+
+
+def read_start(directory):
+    """Return where a run began: None at step 0 of its own, otherwise what `origin` says."""
+    return read_json(Path(directory) / "config.json").get("start")
+
+
+def origin(state):
+    """Return what a run says of the state it began from: its step, its run, the fields changed."""
+    found = {"step": state.step, "run": None, "changed": {}}
+    if state.recorded_in is not None:
+        before, now = read_config(state.recorded_in).to_dict(), state.experiment.to_dict()
+        found["run"] = str(state.recorded_in)
+        found["changed"] = {n: [before[n], now[n]] for n in now if before[n] != now[n]}
+    return found
 
 
 def read_config(directory):

@@ -27,7 +27,7 @@ class Quantity:
     dtype : str or dtype
         "dtype" is the experiment's.
     every : int
-        Recorded at those recorded steps that are multiples of this, and at the last one.
+        Recorded at those recorded steps that are multiples of this, and at the first and last one.
     samples : bool
         Whether the function needs ``batch.sample``.
     """
@@ -49,15 +49,18 @@ class Quantity:
         """Return the bytes of a row."""
         return bytes_of(*self.layout(experiment))
 
-    def is_due(self, experiment, step):
-        """Whether a recorded step has a row of this quantity."""
-        return step % self.every == 0 or step == experiment.n_steps
+    def is_due(self, experiment, step, first=0):
+        """Whether a recorded step has a row of this quantity, in a run that began at `first`."""
+        return step % self.every == 0 or step in (first, experiment.n_steps)
 
-    def rows_before(self, experiment, step):
-        """Return how many rows are recorded before a step."""
+    def rows_before(self, experiment, step, first=0):
+        """Return how many rows are recorded before a step, in a run that began at `first`."""
         last = experiment.n_steps
         every = math.lcm(experiment.record_every, self.every)
-        return -(-min(step, last) // every) + (step > last)
+        if step <= first:
+            return 0
+        regular = -(-min(step, last) // every) - -(-first // every)
+        return regular + (first % every > 0 and first < last) + (step > last)
 
 
 # Those that every run records.
@@ -135,7 +138,7 @@ def active_fraction(state, batch, gradient):
 BUILT_IN = tuple(QUANTITIES.values())
 
 
-def measure(state, batch, gradient, quantities=BUILT_IN):
+def measure(state, batch, gradient, quantities=BUILT_IN, first=0):
     """Return the row of the trajectory that describes a state on its batch, {name: value}.
 
     What the state holds is not copied.
@@ -143,7 +146,7 @@ def measure(state, batch, gradient, quantities=BUILT_IN):
     return {
         q.name: q.function(state, batch, gradient)
         for q in quantities
-        if q.is_due(state.experiment, state.step)
+        if q.is_due(state.experiment, state.step, first)
     }
 
 

@@ -3,6 +3,7 @@
     config.json              the experiment, with versions and thread count
     trajectory/<name>.npy    one array a quantity, time axis first
     checkpoint.npz           weights and biases, from which the run can go on
+    parts.npz                arrays of the model or another part of the user's own, where there is one
     status.json              how far the run is, and whether it runs, is complete, or broke
     lock                     held, by the operating system, while a process writes here
 
@@ -13,14 +14,26 @@ of one. Nothing in it is ever executed when it is read: JSON and plain arrays on
 import contextlib
 import dataclasses
 import fcntl
+import io
 import os
 from pathlib import Path
 
-from ..errors import RunDirectoryError, WriteFailed
-from ..training import init
-from .checkpoint import read_checkpoint, write_checkpoint
-from .config import read_config, recorded_quantities, warn_of_other_bits, write_config
-from .files import read_json, write_json
+import numpy as np
+
+from ..errors import InvalidInput, RunDirectoryError, WriteFailed
+from ..parts import given_parts, held_arrays, require_same
+from ..training import init, make_model
+from .checkpoint import read_arrays, read_checkpoint, write_checkpoint
+from .config import (
+    change_experiment,
+    read_config,
+    read_own,
+    read_start,
+    recorded_quantities,
+    warn_of_other_bits,
+    write_config,
+)
+from .files import read_json, write_aside, write_json
 from .quantities import BUILT_IN
 from .resources import check_disk, check_memory
 from .rows import open_rows
@@ -37,13 +50,22 @@ class RunDirectory:
     experiment : Experiment or None
         None takes the experiment of the run that is resumed.
     resume : bool
-    own : sequence of Quantity
+    record : sequence of Quantity
         What to record beside the built-in quantities.
+    own : dict of str to object, optional
+        The parts of the user's own, by role.
+    begin : TrainingState, optional
+        Where a new run begins; at step 0 without.
+    extend : int, optional
+        The total number of steps that a resumed run is to have.
 
     Attributes
     ----------
     quantities : tuple of Quantity
         What is recorded; that of the run that is resumed.
+    own : dict of str to object
+    first : int
+        The step at which the run began.
 
     Raises
     ------
@@ -51,21 +73,26 @@ class RunDirectory:
         If the directory cannot be written, holds another run, or another process writes to it.
     """
 
-    def __init__(self, path, experiment=None, resume=False, own=()):
+    def __init__(
+        self, path, experiment=None, resume=False, record=(), own=None, begin=None, extend=None
+    ):
         self.path = Path(path)
-        self.resume = resume
-        self.experiment = experiment
-        self.quantities = (*BUILT_IN, *own)
+        self.resume, self.extend = resume, extend
+        self.experiment = self._asked = experiment
+        self.quantities = (*BUILT_IN, *record)
+        self.own, self._given = {}, own or {}
+        self._begin = begin
+        self.first = 0 if begin is None else begin.step
         self.recorder = self._lock = None
 
     def __enter__(self):
         try:
-            self._admit()
+            self.admit()
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock = open(self.path / "lock", "a")
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # Another process may have come and gone between the first look and the lock.
-            self._admit()
+            self.admit()
         except BlockingIOError:
             self._lock.close()
             raise RunDirectoryError(f"{self.path}: another process is writing this run") from None
@@ -73,18 +100,28 @@ class RunDirectory:
             raise RunDirectoryError(f"{self.path}: cannot be written ({error.strerror})") from None
         return self
 
-    def _admit(self):
+    def admit(self):
         """Check, without touching anything, that this run may be written here."""
         if self.resume:
-            found = read_config(self.path)
-            if self.experiment not in (None, found):
+            found = self.experiment = read_config(self.path)
+            if self.extend is not None:
+                self.experiment = found.replace(n_steps=self.extend)
+            if self._asked not in (None, found, self.experiment):
                 raise RunDirectoryError(f"{self.path}: holds a run of another experiment")
-            self.experiment = found
+            reached = read_status(self.path).get("step", 0)
+            if self.experiment.n_steps < reached:
+                wanted = f"at least {reached}, the run's last step"
+                raise InvalidInput("extend", self.extend, wanted)
+            self.own = given_parts(found, **self._given)
+            self.first = (read_start(self.path) or {"step": 0})["step"]
+            require_same(self.path, read_own(self.path), self.own, RunDirectoryError)
             self.quantities = _with_functions(recorded_quantities(self.path), self.quantities)
         elif self.path.exists() and not _is_free(self.path):
             raise RunDirectoryError(
                 f"{self.path}: exists and is not an empty directory; name a new one, or resume"
             )
+        else:
+            self.own = given_parts(self.experiment, **self._given)
         check_memory(self.experiment)
         check_disk(self.experiment, self.path)
 
@@ -97,20 +134,39 @@ class RunDirectory:
         """Write what a new run starts with, or read where the old one stood; return the state."""
         resumable = self.resume and (self.path / "checkpoint.npz").exists()
         if resumable:
-            state = read_checkpoint(self.path, self.experiment)
+            state = read_checkpoint(self.path, self.experiment, self.own)
             warn_of_other_bits(self.path)
+        elif self.resume and read_start(self.path):
+            raise RunDirectoryError(
+                f"{self.path}: was ended before the state it began from was written; begin it again"
+            )
         else:
-            state = init(self.experiment)
+            state = self._begin or init(self.experiment, **self.own)
         with self._writing(RunDirectoryError):
             if not self.resume:
-                write_config(self.path, self.experiment, self.quantities)
+                self._describe()
+            elif self.extend is not None:
+                change_experiment(self.path, self.experiment)
             self.recorder = DirectoryRecorder(
-                self.path, self.experiment, state.step, self.quantities
+                self.path, self.experiment, state.step, self.quantities, first=self.first
             )
             if not resumable:
                 self.checkpoint(state)
             self.status("running", state)
         return state
+
+    def _describe(self):
+        """Write what stays as it is: the arrays of the user's own parts, and config.json last."""
+        if self.own:
+            arrays = {
+                f"{role}.{name}": array
+                for role, part in self.own.items()
+                for name, array in held_arrays(part).items()
+            }
+            buffer = io.BytesIO()
+            np.savez(buffer, **arrays)
+            write_aside(self.path / "parts.npz", buffer.getvalue())
+        write_config(self.path, self.experiment, self.quantities, self.own, self._begin)
 
     def append(self, row):
         """Record one row of the trajectory."""
@@ -146,7 +202,7 @@ class RunDirectory:
 
 def _is_free(path):
     """Whether a new run may start here: a process killed at once leaves a lock file at most."""
-    left_over = {"lock", "config.json.new"}
+    left_over = {"lock", "config.json.new", "parts.npz", "parts.npz.new"}
     return path.is_dir() and all(entry.name in left_over for entry in path.iterdir())
 
 
@@ -171,12 +227,17 @@ def read_status(directory):
     return read_json(path) if os.path.exists(path) else {}
 
 
-def load_run(directory):
+def load_run(directory, model=None):
     """Load a run directory, of a run that is complete, was stopped, or is still going.
+
+    Nothing that it names is imported or executed.
 
     Parameters
     ----------
     directory : path
+    model : object, optional
+        The model of the user's own that the run was trained on, which is held against the digest
+        that it recorded. Without it the `model` of such a run is None.
 
     Returns
     -------
@@ -186,20 +247,44 @@ def load_run(directory):
     Raises
     ------
     RunDirectoryError
-        Naming the file that is missing, damaged, or does not fit the experiment.
+        Naming the file that is missing, damaged, or does not fit the experiment; or if the model
+        is not the one that the run was trained on.
     """
     directory = Path(directory)
     experiment = read_config(directory)
+    own = read_own(directory)
+    given = given_parts(experiment, model=model)
+    if given:
+        recorded = {role: value for role, value in own.items() if role == "model"}
+        require_same(directory, recorded, given, RunDirectoryError)
     arrays = _open_trajectory(directory, experiment)
-    state = read_checkpoint(directory, experiment)
+    checkpoint = read_arrays(directory, experiment)
+    model = given.get("model")
+    if "model" not in own:
+        model = make_model(experiment)
     return Run(
         experiment,
         arrays,
-        state.weights,
-        state.biases,
-        state.model.dictionary,
+        checkpoint["weights"],
+        checkpoint["biases"],
+        model.dictionary if model is not None else _own_dictionary(directory, experiment),
         directory,
+        model,
+        own,
+        read_start(directory),
     )
+
+
+def _own_dictionary(directory, experiment):
+    path = directory / "parts.npz"
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            dictionary = file["model.dictionary"]
+    except Exception as error:  # zipfile meets damaged bytes with errors of many kinds
+        raise RunDirectoryError(f"{path}: is damaged ({type(error).__name__})") from None
+    if dictionary.shape != (experiment.n_inputs, experiment.n_features):
+        raise RunDirectoryError(f"{path}: holds a dictionary of shape {dictionary.shape}")
+    return dictionary
 
 
 def last_row(directory):
@@ -219,8 +304,9 @@ def _open_trajectory(directory, experiment):
     # While a run is going, a file may be a few rows ahead of another.
     rows = min(len(arrays[q.name]) for q in recorded if q.every == 1)
     steps = arrays["step"][:rows]
+    first = (read_start(directory) or {"step": 0})["step"]
     due = {
-        q.name: sum(q.is_due(experiment, t) for t in steps.tolist())
+        q.name: sum(q.is_due(experiment, t, first) for t in steps.tolist())
         for q in recorded
         if q.every > 1
     }

@@ -1,13 +1,15 @@
 """The trajectory of a run: the rows of all its quantities, kept in memory or written to files."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from ..data import SparseCodingModel
 from ..errors import InvalidInput
 from ..experiment import Experiment
+from ..training import make_model
 from .quantities import BUILT_IN, QUANTITIES
 from .rows import FLUSH_BYTES, LARGE_BYTES, RowFile, checksum, require_rows
 
@@ -42,6 +44,15 @@ class Run:
         At the last checkpoint; for a complete run, the last recorded step.
     dictionary : ndarray of shape (d1, d)
     directory : Path or None
+    model : SparseCodingModel or None
+        What it was trained on; None where that was a model of the user's own, which a run directory
+        holds the arrays of only.
+    own : dict of str to dict
+        Name and digest of each part of the user's own, by role: "model", "augmentation", "schedule"
+        or "objective".
+    start : dict or None
+        Where it began, if not at step 0: "step", the "run" whose state that was, and the fields
+        "changed" since.
     """
 
     experiment: Experiment
@@ -50,6 +61,13 @@ class Run:
     biases: np.ndarray
     dictionary: np.ndarray
     directory: Path | None = None
+    model: SparseCodingModel | None = None
+    own: dict = field(default_factory=dict)
+    start: dict | None = None
+
+    def __post_init__(self):
+        if self.model is None and "model" not in self.own:
+            object.__setattr__(self, "model", make_model(self.experiment))
 
     @property
     def steps(self):
@@ -63,6 +81,14 @@ class Run:
     def __len__(self):
         return len(self.steps)
 
+    def require_model(self):
+        """Return the model, or raise an InvalidInput that says how to give it."""
+        if self.model is None:
+            raise InvalidInput(
+                "model", None, "the model it was trained on: load_run(directory, model=...)"
+            )
+        return self.model
+
 
 class MemoryRecorder:
     """Keeps a trajectory in memory.
@@ -71,13 +97,16 @@ class MemoryRecorder:
     ----------
     experiment : Experiment
     quantities : sequence of Quantity
+    first : int
+        The step at which the run begins.
     """
 
-    def __init__(self, experiment, quantities=BUILT_IN):
+    def __init__(self, experiment, quantities=BUILT_IN, first=0):
+        self.quantities, self.first = quantities, first
         self._arrays, self._rows = {}, dict.fromkeys((q.name for q in quantities), 0)
         for q in quantities:
             shape, dtype = q.layout(experiment)
-            rows = q.rows_before(experiment, experiment.n_steps + 1)
+            rows = q.rows_before(experiment, experiment.n_steps + 1, first)
             self._arrays[q.name] = np.empty((rows, *shape), dtype)
 
     def append(self, row):
@@ -109,15 +138,17 @@ class DirectoryRecorder:
     checksums : dict of str to (int, int)
         As `checksums` returned them when the earlier part ended; computed from the files where that
         had another number of rows.
+    first : int
+        The step at which the run begins.
     """
 
-    def __init__(self, directory, experiment, step=0, quantities=BUILT_IN, checksums=None):
+    def __init__(self, directory, experiment, step=0, quantities=BUILT_IN, checksums=None, first=0):
         folder = Path(directory) / "trajectory"
         folder.mkdir(exist_ok=True)
         plans = []
         # Before any file is touched, each must hold the rows that the checkpoint counts on.
         for q in quantities:
-            path, rows = folder / f"{q.name}.npy", q.rows_before(experiment, step)
+            path, rows = folder / f"{q.name}.npy", q.rows_before(experiment, step, first)
             layout = q.layout(experiment)
             counted, value = (checksums or {}).get(q.name, (0, 0))
             if rows:

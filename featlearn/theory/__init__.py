@@ -2,6 +2,7 @@
 
 from ..moved import alias_loaded
 from .claims.checking import check, check_pair
+from .claims.claim import claim
 from .claims.verdict import (
     Verdict,
     at_least,

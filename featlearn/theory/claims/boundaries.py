@@ -7,6 +7,7 @@ the norms. So it is cut where straight pieces fit it best.
 
 import numpy as np
 
+from .claim import claim
 from .verdict import does_not_apply, within
 
 CLAIM = "boundaries"
@@ -62,6 +63,7 @@ def boundaries_of(observed):
     return found
 
 
+@claim(CLAIM)
 def claim_boundaries(observed):
     """Compare the boundaries found in the trajectory with those of the schedule.
 

@@ -2,6 +2,7 @@
 
 from ...errors import InvalidInput
 from .boundaries import claim_boundaries
+from .claim import Verdicts, judge
 from .decoupling import claim_t5
 from .linear import claim_t4
 from .lottery import claim_lottery
@@ -12,6 +13,7 @@ from .stage_one import claim_plateau, claim_stage_one
 from .stage_three import claim_stage_three
 from .stage_two import claim_stage_two
 from .twins import claim_pair
+from .verdict import does_not_apply
 
 CLAIMS = (
     claim_simulator,
@@ -29,18 +31,25 @@ CLAIMS = (
 )
 
 
-def check(runs):
-    """Check the theory on runs of one experiment.
+# Those that ask nothing of how a run began.
+WHEREVER_BEGUN = (claim_t1, claim_t2, claim_t5)
+
+
+def check(runs, claims=()):
+    """Check the theory, and claims of your own, on runs of one experiment.
 
     Parameters
     ----------
     runs : Run, Observed, or sequence of either
         With several, of different seeds, every verdict is on their mean and has a confidence
         interval.
+    claims : function or sequence of functions
+        Marked by `featlearn.claim`; judged after the built-in ones.
 
     Returns
     -------
     list of Verdict
+        It prints as its table.
 
     Raises
     ------
@@ -48,7 +57,28 @@ def check(runs):
         If the runs differ in more than the seed, or share one.
     """
     observed = _observe(runs)
-    return [verdict for claim in CLAIMS for verdict in claim(observed)]
+    claims = (claims,) if callable(claims) else claims
+    found = Verdicts()
+    for built_in in CLAIMS:
+        reason = _unknown(observed[0].run, built_in)
+        if reason:
+            name = built_in.claim.name
+            found.append(does_not_apply(name, "all of it", reason))
+        else:
+            found += judge(built_in, observed)
+    for function in claims:
+        found += judge(function, observed)
+    return found
+
+
+def _unknown(run, built_in):
+    """What a built-in claim does not know of a run, or nothing."""
+    if run.own:
+        return ", ".join(f"own {role}" for role in run.own)
+    if run.start is not None and built_in not in WHEREVER_BEGUN:
+        source = run.start["run"] or "a state"
+        return f"the run began at step {run.start['step']} of {source}"
+    return ""
 
 
 def check_pair(augmented, plain):
@@ -93,12 +123,19 @@ def _observe(runs):
     for run in runs:
         if len(run) == 0:
             raise InvalidInput("run", _name(run), "one with at least one recorded row")
-        if run.experiment.replace(seed=0) != runs[0].experiment.replace(seed=0):
+        if _kind(run) != _kind(runs[0]):
             raise InvalidInput("runs", _name(run), f"only the seed different from {_name(runs[0])}")
     seeds = [run.experiment.seed for run in runs]
     if len(set(seeds)) < len(seeds):
         raise InvalidInput("runs", f"seeds {seeds}", "a different seed for each run")
     return observed
+
+
+def _kind(run):
+    """What runs that are checked together have in common: everything but seed and arrays."""
+    own = {role: part["name"] for role, part in run.own.items()}
+    begun = run.start and {**run.start, "run": None}
+    return run.experiment.replace(seed=0), own, begun
 
 
 def _name(run):

@@ -14,6 +14,7 @@ from ...compute.streams import generator
 from ...data import SparseCodingModel
 from ...network import features
 from .applicability import features_not_promised
+from .claim import claim
 from .verdict import at_least, does_not_apply, within
 
 SAMPLES = 2048
@@ -119,6 +120,7 @@ def cross_view(observed, n=SAMPLES):
     return CrossView(*linear, *outputs, *expected)
 
 
+@claim("T5")
 def claim_t5(observed):
     """T5: what the views share of the dense and of the sparse features.
 

@@ -12,6 +12,7 @@ from scipy import special
 
 from ...compute.streams import generator
 from ..predictions.linear_network import rotation_test
+from .claim import claim
 from .representation import floors
 from .verdict import at_least, at_most, does_not_apply, within
 
@@ -66,6 +67,7 @@ def atoms_by_chance(d, cosine=0.9, probability=1e-3):
     return int(np.searchsorted(at_most, 1 - probability))
 
 
+@claim("T4")
 def claim_t4(observed):
     """T4: what linear learners make of the same data.
 

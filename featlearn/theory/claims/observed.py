@@ -10,7 +10,6 @@ from ...alignment import best_cosine_of_neurons, cosines, sparse_share, support
 from ...recording.trajectory import Run
 from ...schedule import root_mean_square
 from ...summary import PURE, Summary, summarize
-from ...training import make_model
 from ...views import augmentation_of
 
 # A trajectory is read at this many rows at most, so that a check never loads all of it.
@@ -39,7 +38,7 @@ class Observed:
     @cached_property
     def model(self):
         """The `SparseCodingModel` the run was trained on."""
-        return make_model(self.experiment)
+        return self.run.require_model()
 
     @cached_property
     def augmentation(self):

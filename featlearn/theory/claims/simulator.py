@@ -12,11 +12,13 @@ from scipy.special import logsumexp
 
 from ... import training
 from ...network import features
+from .claim import claim
 from .verdict import does_not_apply, within
 
 CLAIM = "simulator"
 
 
+@claim(CLAIM)
 def claim_simulator(observed):
     """Hold views, recorded loss and update against their definitions.
 

@@ -20,12 +20,14 @@ from ..predictions.crossing import crossing
 from ..predictions.moments import uniform_attraction, view_moments
 from ..predictions.softmax_plateau import softmax_plateau
 from ..predictions.stage_one import predict_stage_one
+from .claim import claim
 from .verdict import does_not_apply, within
 
 CLAIM = "stage I"
 _LEAST_RATIO = 16
 
 
+@claim(CLAIM)
 def claim_stage_one(observed):
     """Compare ‖α‖² and ‖β‖², summed over the neurons, with the recursion, and their crossing.
 
@@ -197,6 +199,7 @@ def _crossing(observed):
     return within(CLAIM, name, mean, shifted, 0.1, why, absolute=0.05)
 
 
+@claim("plateau")
 def claim_plateau(observed):
     """Compare the end of a long linear run with the plateau of the linear phase.
 

@@ -9,6 +9,7 @@ import numpy as np
 from ...summary import PURE
 from ..predictions.mean_field import VALID_SIMILARITY, predict
 from ..predictions.winners import compare_winners
+from .claim import claim
 from .verdict import at_least, does_not_apply, within
 
 CLAIM = "stage II"
@@ -16,6 +17,7 @@ NAMES = ("winning feature as predicted, share of neurons", "winner's |α|, predi
 _FEWEST_NEURONS = 10
 
 
+@claim(CLAIM)
 def claim_stage_two(observed):
     """Compare the winners of stage II, and their alignments, with the mean field.
 

@@ -41,6 +41,8 @@ class Verdict:
     outcome : {"holds", "fails", "does not apply"}
     reason : str
         The unmet precondition of a claim that does not apply; otherwise a remark or nothing.
+    low, high : float or None
+        The bounds that `measured` was held against; None for no bound on that side.
     """
 
     claim: str
@@ -52,6 +54,8 @@ class Verdict:
     why: str
     outcome: str
     reason: str = ""
+    low: float | None = None
+    high: float | None = None
 
     def to_dict(self):
         """Return the fields as plain values that JSON can hold."""
@@ -119,15 +123,18 @@ def _judge(claim, quantity, predicted, values, interval, wanted, why, reason):
         predicted = wanted
     elif not isinstance(predicted, str):
         predicted = float(predicted)
-    if not np.isfinite(values).all() or len(values) == 0:
-        return Verdict(claim, quantity, predicted, "undefined", None, wanted, why, FAILS, reason)
-    mean, spread = float(values.mean()), confidence(values)
     low, high = interval
+    bounds = [float(bound) if math.isfinite(bound) else None for bound in interval]
+    if not np.isfinite(values).all() or len(values) == 0:
+        return Verdict(
+            claim, quantity, predicted, "undefined", None, wanted, why, FAILS, reason, *bounds
+        )
+    mean, spread = float(values.mean()), confidence(values)
     outcome = HOLDS if low <= mean <= high else FAILS
     if spread is not None and any(abs(mean - bound) < spread for bound in interval):
         remark = "the bound lies inside the confidence interval: more seeds would decide"
         reason = f"{reason}; {remark}" if reason else remark
-    return Verdict(claim, quantity, predicted, mean, spread, wanted, why, outcome, reason)
+    return Verdict(claim, quantity, predicted, mean, spread, wanted, why, outcome, reason, *bounds)
 
 
 def confidence(values):

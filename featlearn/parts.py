@@ -1,0 +1,215 @@
+"""Parts of a run that a user brings: a model, an augmentation, a schedule or an objective of their own.
+
+A run records the name and a digest of each, and the arrays it holds, never its code. So loading a
+run imports and executes nothing that it names; going on with one needs the same parts again.
+"""
+
+import hashlib
+import importlib
+import inspect
+from dataclasses import fields, is_dataclass
+from functools import cached_property
+
+import numpy as np
+
+from .errors import InvalidInput
+
+# What each part must have to take part in a step.
+METHODS = {
+    "model": ("dictionary", "draw_latents", "draw_noise", "signal"),
+    "augmentation": ("pair",),
+    "schedule": ("advance",),
+    "objective": ("gradient",),
+}
+
+
+def given_parts(experiment, **parts):
+    """Return the parts that were given, each as an object with the methods that a step calls.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    **parts : object, class, function or None
+        By role, a key of `METHODS`. A class or a function is called to make the object, with the
+        experiment if it needs one argument.
+
+    Returns
+    -------
+    dict of str to object
+
+    Raises
+    ------
+    InvalidInput
+        Naming the role and what it lacks.
+    """
+    made = {}
+    for role, part in parts.items():
+        if part is None:
+            continue
+        if inspect.isclass(part) or inspect.isfunction(part):
+            part = _make(role, part, experiment)
+        missing = [name for name in METHODS[role] if not hasattr(part, name)]
+        if missing:
+            raise InvalidInput(role, part, "an object with " + ", ".join(missing))
+        if role == "model":
+            _check_model(part, experiment)
+        made[role] = part
+    return made
+
+
+def _make(role, maker, experiment):
+    required = [
+        p
+        for p in inspect.signature(maker).parameters.values()
+        if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+    ]
+    if len(required) > 1:
+        wanted = "an object, or a class or function that needs nothing or an experiment to make one"
+        raise InvalidInput(role, maker, wanted)
+    return maker(*[experiment][: len(required)])
+
+
+def _check_model(model, experiment):
+    wanted = (experiment.n_inputs, experiment.n_features)
+    if np.shape(model.dictionary) != wanted:
+        raise InvalidInput(
+            "model", f"a dictionary of shape {np.shape(model.dictionary)}", f"shape {wanted}"
+        )
+
+
+def describe(part):
+    """Return what a run records of a part: its name and a digest of class source and state."""
+    digest = hashlib.sha256()
+    for each in type(part).__mro__:
+        if each is object:
+            continue
+        _feed(digest, f"{each.__module__}.{each.__qualname__}")
+        if not each.__module__.startswith("featlearn."):
+            _feed_source(digest, each)
+    _feed(digest, _attributes(part))
+    kind = type(part)
+    return {"name": f"{kind.__module__}.{kind.__qualname__}", "digest": digest.hexdigest()}
+
+
+def held_arrays(part):
+    """Return the arrays that a part holds, by attribute."""
+    arrays = {
+        name: value for name, value in _attributes(part).items() if isinstance(value, np.ndarray)
+    }
+    if hasattr(part, "dictionary"):
+        arrays["dictionary"] = np.asarray(part.dictionary)
+    return arrays
+
+
+def require_same(directory_name, recorded, parts, error):
+    """Refuse parts that are not those a run recorded.
+
+    Parameters
+    ----------
+    directory_name : str
+    recorded : dict of str to dict
+        `describe` of each part, as recorded.
+    parts : dict of str to object
+    error : type
+        The exception to raise.
+    """
+    for role in [*recorded, *parts]:
+        if role not in parts:
+            name = recorded[role]["name"]
+            raise error(
+                f"{directory_name}: was trained with its own {role} ({name}): give it again"
+            )
+        if role not in recorded:
+            raise error(f"{directory_name}: was not trained with a {role} of its own")
+        found = describe(parts[role])
+        if found != recorded[role]:
+            raise error(
+                f"{directory_name}: was trained with another {role}: {recorded[role]['name']} of"
+                f" digest {recorded[role]['digest'][:12]}, given {found['name']} of digest"
+                f" {found['digest'][:12]}"
+            )
+
+
+def importable_name(role, thing):
+    """Return "module:name" of a class, function or module attribute that a worker can import.
+
+    Raises
+    ------
+    InvalidInput
+        If a worker could not find it under that name.
+    """
+    if isinstance(thing, str):
+        load_name(role, thing)
+        return thing
+    wanted = "a class or function that a worker can import by name, or its module:name"
+    module, name = getattr(thing, "__module__", None), getattr(thing, "__qualname__", None)
+    if not module or not name or module == "__main__" or "<" in name:
+        raise InvalidInput(role, thing, wanted)
+    if load_name(role, f"{module}:{name}") is not thing:
+        raise InvalidInput(role, thing, wanted)
+    return f"{module}:{name}"
+
+
+def load_name(role, name):
+    """Import what "module:name" names."""
+    module, _, attribute = name.partition(":")
+    try:
+        found = importlib.import_module(module)
+        for step in attribute.split("."):
+            found = getattr(found, step)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InvalidInput(role, name, f"module:name of something importable ({error})") from None
+    return found
+
+
+def _attributes(part):
+    """The state of an object by attribute, without what it has only computed from it."""
+    if is_dataclass(part):
+        return {f.name: getattr(part, f.name) for f in fields(part)}
+    computed = {
+        name
+        for kind in type(part).__mro__
+        for name, value in vars(kind).items()
+        if isinstance(value, cached_property)
+    }
+    return {name: v for name, v in getattr(part, "__dict__", {}).items() if name not in computed}
+
+
+def _feed_source(digest, kind):
+    try:
+        _feed(digest, inspect.getsource(kind))
+    except (OSError, TypeError):
+        # Typed into an interpreter: the compiled methods stand for their text.
+        for name, value in sorted(vars(kind).items(), key=lambda item: item[0]):
+            value = getattr(value, "fget", getattr(value, "__func__", value))
+            if hasattr(value, "__code__"):
+                _feed(digest, value)
+            elif not name.startswith("__"):
+                _feed(digest, [name, value])
+
+
+def _feed(digest, value):
+    """Add a value to a digest, by what it is rather than where it lives."""
+    digest.update(f"\n{type(value).__name__} ".encode())
+    if isinstance(value, np.ndarray):
+        digest.update(f"{value.dtype} {value.shape} ".encode())
+        digest.update(np.ascontiguousarray(value).tobytes())
+    elif isinstance(value, dict):
+        for key in sorted(value, key=str):
+            _feed(digest, str(key))
+            _feed(digest, value[key])
+    elif isinstance(value, (list, tuple)):
+        for each in value:
+            _feed(digest, each)
+    elif hasattr(value, "__code__"):
+        code = value.__code__
+        digest.update(code.co_code)
+        constants = [c if not hasattr(c, "co_code") else c.co_code for c in code.co_consts]
+        _feed(digest, [repr(c) for c in constants])
+        _feed(digest, list(code.co_names))
+    elif isinstance(value, (str, bytes, int, float, complex, np.generic, type(None))):
+        digest.update(repr(value).encode())
+    elif isinstance(value, type):
+        digest.update(f"{value.__module__}.{value.__qualname__}".encode())
+    else:
+        _feed(digest, _attributes(value))

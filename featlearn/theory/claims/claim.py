@@ -1,0 +1,92 @@
+"""A claim: a function of recorded runs that returns verdicts, marked with its name and its needs."""
+
+from dataclasses import dataclass
+
+from ...errors import InvalidInput
+from .verdict import Verdict, does_not_apply, table
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What `claim` notes on the function it marks.
+
+    Attributes
+    ----------
+    name : str
+    needs : tuple of callable
+        Functions of the experiment that return why the claim does not apply, or None.
+    """
+
+    name: str
+    needs: tuple = ()
+
+
+def claim(name, needs=()):
+    """Mark a function as a claim, for `check` and ``featlearn check --claims``.
+
+    Parameters
+    ----------
+    name : str
+        What its rows of the table are called.
+    needs : callable or sequence of callable
+        Preconditions: functions of the `Experiment` that return a reason why the claim does not
+        apply, or None.
+
+    Returns
+    -------
+    callable
+        A decorator of f(observed) → `Verdict` or list of them, where observed is a list of
+        `Observed`, one for each seed. The function itself stays as it was.
+
+    Examples
+    --------
+    >>> @featlearn.claim("my lemma")
+    ... def bias_below_cap(observed):
+    ...     ratio = [o.run["bias"][-1].max() / o.norms.max() for o in observed]
+    ...     return featlearn.theory.at_most("my lemma", "b/‖w‖", 0.6, ratio, "the cap")
+    """
+    if not isinstance(name, str) or not name:
+        raise InvalidInput("name", name, "the name of a claim, a text")
+    needs = (needs,) if callable(needs) else tuple(needs)
+    if not all(map(callable, needs)):
+        raise InvalidInput("needs", needs, "functions of the experiment")
+
+    def mark(function):
+        function.claim = Claim(name, needs)
+        return function
+
+    return mark
+
+
+class Verdicts(list):
+    """A list of `Verdict` that prints as its table."""
+
+    def __str__(self):
+        return table(self)
+
+    def _repr_html_(self):
+        import html
+
+        return f"<pre>{html.escape(table(self))}</pre>"
+
+
+def judge(function, observed):
+    """Return the verdicts of a marked function on some runs, a list.
+
+    Raises
+    ------
+    InvalidInput
+        If it is not marked, or returns something else than verdicts.
+    """
+    mark = getattr(function, "claim", None)
+    if not isinstance(mark, Claim):
+        raise InvalidInput("claims", function, "functions marked by @featlearn.claim(name)")
+    for need in mark.needs:
+        reason = need(observed[0].experiment)
+        if reason:
+            return [does_not_apply(mark.name, function.__name__.replace("_", " "), str(reason))]
+    found = function(observed)
+    found = [found] if isinstance(found, Verdict) else found
+    if not isinstance(found, (list, tuple)) or not all(isinstance(v, Verdict) for v in found):
+        raise InvalidInput(f"claim {mark.name}", found, "a Verdict or a list of them")
+    return list(found)

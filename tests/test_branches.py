@@ -1,0 +1,120 @@
+"""Runs that stop early, go on later, or branch off from another."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import featlearn
+from featlearn.recording.rundir import read_status
+
+
+def same(one, other, rows=slice(None)):
+    assert set(one.arrays) == set(other.arrays)
+    for name in one.arrays:
+        np.testing.assert_array_equal(one[name], other[name][rows], err_msg=name)
+
+
+def state_at(experiment, step):
+    state = featlearn.init(experiment)
+    while state.step < step:
+        state = featlearn.step(state)
+    return state
+
+
+@pytest.fixture
+def short(small):
+    return small.replace(n_steps=40, record_every=7)
+
+
+def test_a_run_stops_at_a_stage_and_goes_on_with_the_same_bits(short, tmp_path):
+    whole = featlearn.train(short)
+    stopped = featlearn.train(short, tmp_path / "run", until="stage 2")
+    assert read_status(tmp_path / "run")["status"] == "stopped"
+    assert stopped["stage"][-1] == 2 and np.all(stopped["stage"][:-1] == 1)
+    assert stopped.steps[-1] % 7 != 0, "the state that ends a run is recorded whatever its step"
+    same(featlearn.train(short, until="stage 2"), stopped)
+    same(featlearn.train(None, tmp_path / "run", resume=True), whole)
+
+
+def test_a_run_stops_where_a_function_of_the_state_says_so(short):
+    asked = []
+
+    def until(state):
+        asked.append(state.step)
+        return state.step == 9
+
+    assert list(featlearn.train(short, until=until).steps) == [0, 7, 9]
+    assert asked == list(range(10))
+    with pytest.raises(featlearn.InvalidInput, match="until"):
+        featlearn.train(short, until="stage 4")
+
+
+def test_a_complete_run_is_extended_with_the_bits_of_a_longer_one(short, tmp_path):
+    place = tmp_path / "run"
+    featlearn.train(short, place)
+    longer = featlearn.train(None, place, resume=True, extend=60)
+    same(longer, featlearn.train(short.replace(n_steps=60)))
+    assert longer.experiment.n_steps == 60 and read_status(place)["status"] == "complete"
+    with pytest.raises(featlearn.InvalidInput, match="extend.*60"):
+        featlearn.train(None, place, resume=True, extend=50)
+    with pytest.raises(featlearn.InvalidInput, match="extend"):
+        featlearn.train(short, extend=60)
+
+
+def test_a_branch_with_nothing_changed_is_the_rest_of_the_run(short, tmp_path):
+    whole = featlearn.train(short.replace(record_every=1))
+    start = state_at(short.replace(record_every=1), 16)
+    rest = featlearn.train(None, tmp_path / "rest", start=start)
+    same(rest, whole, slice(16, None))
+    assert rest.start["step"] == 16
+    branch = featlearn.train(None, tmp_path / "b", start=start.replace(record_every=7))
+    assert list(branch.steps) == [16, 21, 28, 35, 40]
+    longer = featlearn.train(None, tmp_path / "b", resume=True, extend=45)
+    assert list(longer.steps) == [16, 21, 28, 35, 42, 45]
+
+
+def test_a_branch_begins_from_what_was_changed(short):
+    start = state_at(short, 10)
+    weights = 2 * start.weights
+    run = featlearn.train(start=start.replace(weights=weights, augmentation="none"))
+    np.testing.assert_allclose(run["weight_norm"][0], np.linalg.norm(weights, axis=1), rtol=1e-6)
+    assert run.experiment.augmentation == "none" and run["stage"][0] == start.stage
+    with pytest.raises(featlearn.InvalidInput, match="experiment"):
+        featlearn.train(short.replace(temperature=3.0), start=start)
+    with pytest.raises(featlearn.InvalidInput, match="n_steps"):
+        featlearn.train(start=start.replace(n_steps=9))
+
+
+def test_a_changed_field_changes_what_depends_on_it(short):
+    start = state_at(short, 3)
+    noisy = start.replace(noise_variance=0.5, bias_cap=0.9)
+    assert noisy.model.noise_variance == 0.5 and noisy.schedule.cap == 0.9
+    np.testing.assert_array_equal(noisy.model.dictionary, start.model.dictionary)
+    noise = featlearn.draw_batch(noisy).sample.noise
+    assert np.var(noise) == pytest.approx(0.5, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    (
+        {"n_inputs": 128}, {"n_neurons": 3}, {"dictionary": "flat"}, {"dtype": "float64"},
+        {"seed": 1}, {"initial_norm": 1.0}, {"dense": "gram"}, {"no_such_field": 1},
+        {"weights": np.zeros((2, 2))}, {"biases": -np.ones(24)},
+    ),
+)  # fmt: skip
+def test_a_change_that_no_state_can_follow_is_refused_by_name(short, changes):
+    with pytest.raises(featlearn.InvalidInput, match=next(iter(changes))):
+        featlearn.init(short).replace(**changes)
+
+
+def test_a_state_whose_model_is_not_that_of_its_experiment_is_refused(short):
+    with pytest.raises(featlearn.InvalidInput, match="noise_variance.*replace"):
+        dataclasses.replace(featlearn.init(short), experiment=short.replace(noise_variance=0.5))
+
+
+def test_claims_about_the_start_do_not_apply_to_a_branch(short, tmp_path):
+    run = featlearn.train(start=state_at(short, 10))
+    verdicts = {v.claim: v for v in featlearn.check(run)}
+    assert "step 10" in verdicts["stage I"].reason
+    assert "began" not in verdicts["T5"].reason

@@ -1,0 +1,194 @@
+"""A model, an augmentation or a schedule of one's own, in place of the experiment's."""
+
+import json
+import sys
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+
+import featlearn
+from featlearn import parts
+from featlearn.training import make_model
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """Biases that are a fixed share of the norms from the first update on."""
+
+    ratio: float = 0.3
+
+    def advance(self, stage, biases, norms, new_norms, initial_norm):
+        return 2, (self.ratio * new_norms).astype(biases.dtype)
+
+
+@pytest.fixture
+def short(small):
+    return small.replace(n_steps=15)
+
+
+def own_model(experiment, seed=5):
+    rng = np.random.default_rng(seed)
+    matrix, _ = np.linalg.qr(rng.standard_normal((experiment.n_inputs, experiment.n_features)))
+    return featlearn.SparseCodingModel(
+        matrix, experiment.resolved_density, experiment.resolved_noise_variance
+    )
+
+
+def test_the_experiments_own_model_given_as_a_part_changes_no_bit(short):
+    given = featlearn.train(short, model=make_model(short))
+    plain = featlearn.train(short)
+    for name in plain.arrays:
+        np.testing.assert_array_equal(given[name], plain[name])
+
+
+def test_alignments_and_probes_are_those_of_the_model_trained_on(short, tmp_path):
+    model = own_model(short)
+    run = featlearn.train(short, tmp_path / "run", model=model)
+    assert run.model is model
+    np.testing.assert_allclose(
+        run["alignment"][-1], run.weights @ model.dictionary, rtol=1e-4, atol=1e-6
+    )
+    plain = replace(run, model=make_model(short), own={})
+    assert featlearn.summarize(run).same_latents != featlearn.summarize(plain).same_latents
+
+
+def test_a_directory_holds_name_digest_and_arrays_and_asks_for_the_model(short, tmp_path):
+    model, place = own_model(short), tmp_path / "run"
+    featlearn.train(short, place, model=model)
+    own = json.loads((place / "config.json").read_text())["own"]["model"]
+    assert own["name"] == "featlearn.data.SparseCodingModel" and len(own["digest"]) == 64
+    run = featlearn.load_run(place)
+    assert run.model is None
+    np.testing.assert_array_equal(run.dictionary, model.dictionary)
+    with pytest.raises(featlearn.InvalidInput, match="model.*load_run"):
+        featlearn.summarize(run)
+    assert featlearn.load_run(place, model=own_model(short)).model is not None
+    with pytest.raises(featlearn.RunDirectoryError, match="another model"):
+        featlearn.load_run(place, model=own_model(short, seed=6))
+
+
+def test_a_run_goes_on_with_the_same_parts_only(short, tmp_path):
+    place = tmp_path / "run"
+    featlearn.train(short, place, until=lambda state: state.step == 6, schedule=Fixed())
+    with pytest.raises(featlearn.RunDirectoryError, match="own schedule.*Fixed.*again"):
+        featlearn.train(None, place, resume=True)
+    with pytest.raises(featlearn.RunDirectoryError, match="another schedule"):
+        featlearn.train(None, place, resume=True, schedule=Fixed(0.2))
+    with pytest.raises(featlearn.RunDirectoryError, match="model"):
+        featlearn.train(None, place, resume=True, schedule=Fixed(), model=own_model(short))
+    resumed = featlearn.train(None, place, resume=True, schedule=Fixed())
+    whole = featlearn.train(short, schedule=Fixed)
+    for name in whole.arrays:
+        np.testing.assert_array_equal(resumed[name], whole[name])
+    np.testing.assert_allclose(whole["bias"][1:], 0.3 * whole["weight_norm"][1:], rtol=1e-6)
+
+
+def test_a_part_without_its_methods_is_refused(short):
+    for role in parts.METHODS:
+        with pytest.raises(featlearn.InvalidInput, match=role):
+            featlearn.train(short, **{role: object()})
+    with pytest.raises(featlearn.InvalidInput, match="shape"):
+        featlearn.train(short, model=own_model(short.replace(n_inputs=32)))
+
+
+def test_a_field_that_ones_own_part_decides_cannot_change(short):
+    state = featlearn.init(short, schedule=Fixed())
+    with pytest.raises(featlearn.InvalidInput, match="bias_cap.*own schedule"):
+        state.replace(bias_cap=0.9)
+    assert state.replace(temperature=3.0).schedule == Fixed()
+
+
+def test_loading_a_strangers_run_imports_nothing_that_it_names(short, tmp_path, monkeypatch):
+    place = tmp_path / "run"
+    (tmp_path / "stranger_part.py").write_text("raise SystemExit('executed')")
+    monkeypatch.syspath_prepend(tmp_path)
+    featlearn.train(short, place, model=own_model(short))
+    config = json.loads((place / "config.json").read_text())
+    config["own"]["model"]["name"] = "stranger_part.Model"
+    (place / "config.json").write_text(json.dumps(config))
+    featlearn.check(featlearn.load_run(place))
+    assert "stranger_part" not in sys.modules
+
+
+def test_built_in_claims_do_not_apply_to_parts_they_do_not_know(short):
+    verdicts = featlearn.check(featlearn.train(short, schedule=Fixed()))
+    assert {v.outcome for v in verdicts} == {"does not apply"}
+    assert {v.reason for v in verdicts} == {"own schedule"}
+
+
+def test_a_digest_knows_class_source_and_state_and_nothing_else():
+    assert parts.describe(Fixed()) == parts.describe(Fixed())
+    assert parts.describe(Fixed(0.2)) != parts.describe(Fixed())
+    texts = ["return biases", "return biases + 1", "return biases"]
+    digests = []
+    for text in texts:
+        space = {"__name__": "typed_in"}
+        exec(f"class Own:\n    def advance(self, biases):\n        {text}\n", space)
+        digests.append(parts.describe(space["Own"]()))
+    assert digests[0] == digests[2] != digests[1]
+
+
+@dataclass(frozen=True)
+class Negated(featlearn.views.Augmentation):
+    """x⁺ = x and x⁺⁺ = -x."""
+
+    name = "negated"
+
+    def pair(self, rng, sample, model, out=None):
+        return featlearn.views.Views(sample.inputs, -sample.inputs)
+
+
+def test_an_augmentation_of_ones_own_makes_the_views(short):
+    batch = featlearn.draw_batch(featlearn.init(short, augmentation=Negated))
+    np.testing.assert_array_equal(batch.views.keys, -batch.views.anchors)
+    np.testing.assert_array_equal(batch.views.anchors, batch.sample.inputs)
+    given = featlearn.train(short, augmentation=featlearn.RandomMask(0.5))
+    plain = featlearn.train(short)
+    np.testing.assert_array_equal(given["loss"], plain["loss"])
+
+
+class Spiked(featlearn.SparseCodingModel):
+    """Noise with ten times the variance along the first input."""
+
+    def draw_noise(self, rng, n, out=None):
+        noise = super().draw_noise(rng, n)
+        noise[:, 0] *= np.sqrt(10)
+        return noise
+
+
+def test_noise_of_ones_own_reaches_the_views(short):
+    base = make_model(short)
+    model = Spiked(base.dictionary, base.density, base.noise_variance)
+    noise = featlearn.draw_batch(
+        featlearn.init(short.replace(batch_size=2000), model=model)
+    ).sample.noise
+    assert np.var(noise[:, 0]) == pytest.approx(10 * base.noise_variance, rel=0.15)
+    assert np.var(noise[:, 1:]) == pytest.approx(base.noise_variance, rel=0.02)
+
+
+class Wrong(featlearn.SparseCodingModel):
+    def draw_noise(self, rng, n, out=None):
+        return super().draw_noise(rng, n + 1)
+
+
+def test_arrays_of_another_shape_are_refused_by_name(short):
+    base = make_model(short)
+    wrong = Wrong(base.dictionary, base.density, base.noise_variance)
+    with pytest.raises(featlearn.InvalidInput, match="model.*draw_noise"):
+        featlearn.train(short, model=wrong)
+
+
+def test_what_the_theory_excludes_is_refused(short):
+    matrix = make_model(short).dictionary.copy()
+    for make in (
+        lambda: featlearn.SparseCodingModel(1.01 * matrix, 0.1, 0.1),
+        lambda: featlearn.SparseCodingModel(matrix[:5], 0.1, 0.1),
+        lambda: featlearn.SparseCodingModel(matrix, 1.5, 0.1),
+        lambda: featlearn.SparseCodingModel(matrix, 0.1, -1),
+        lambda: featlearn.RandomMask(2),
+        lambda: featlearn.IndependentMasks(0),
+        lambda: featlearn.CorrelatedNoise(-0.1),
+    ):
+        with pytest.raises(featlearn.InvalidInput):
+            make()
