@@ -1,16 +1,9 @@
 """When stages II and III start, predicted from the experiment alone.
 
-Stage I: the recursion of `stage_one` with the softmax's back-reaction. The neurons span m directions,
-d of which the sparse signal fills; every direction has a sparse part a and a dense part e (squared
-norms over τ), and with the residual r of `residual`
-
-    growth of ln a in a step = 2 ln(1 + η(E[r y]/√a - λ)),      of ln e alike with E[r ζ]/√e,
-
-plus sampling noise. Stage II: the norm follows the attraction that the thresholds leave, and the
-biases gain on it until they are at their cap.
+Stage I is the `linear_phase`. In stage II the norm follows the attraction that the thresholds leave,
+and the biases gain on it until they are at their cap.
 """
 
-import dataclasses
 import math
 from typing import NamedTuple
 
@@ -18,16 +11,13 @@ import numpy as np
 from scipy.special import erfc
 
 from ...errors import InvalidInput
-from .moments import Split, negative_count, uniform_attraction, view_moments
-from .residual import negative_mass_of, residual_moments
+from .linear_phase import linear_phase
+from .moments import negative_count, uniform_attraction, view_moments
 from .saturation import dense_pair, shares_noise
 from .softmax_plateau import softmax_plateau
-from .stage_one import initial_split, sampling_noise
 
 # Steps beyond which no boundary is looked for, and how far beyond the end of the run.
 MOST_STEPS, BEYOND = 100_000, 10
-# Change of a part, relative to it, up to which its rates of growth are taken as they were.
-STEADY = 1e-3
 
 
 class Stages(NamedTuple):
@@ -70,8 +60,8 @@ def predict_stages(experiment):
     if exp.stage_one_growth is None:
         return Stages(*steps, (exp.initial_norm, exp.initial_norm))
     most, target = min(BEYOND * exp.n_steps, MOST_STEPS), exp.stage_one_growth * exp.initial_norm
-    for step, (norm, _) in zip(range(1, most + 1), linear_phase(exp)):
-        norms[0] = norm
+    for step, weights in zip(range(1, most + 1), linear_phase(exp)):
+        norms[0] = norm = math.sqrt((weights.sparse + weights.dense) / exp.n_neurons)
         if norm >= target:
             steps[0] = step
             break
@@ -90,67 +80,6 @@ def predict_stages(experiment):
             steps[1] = step
             break
     return Stages(*steps, tuple(norms))
-
-
-def linear_phase(experiment):
-    """Yield (‖w‖, sparse share) after each step with b = 0, for ever; means over the neurons.
-
-    Parameters
-    ----------
-    experiment : Experiment
-
-    Yields
-    ------
-    norm, share : float
-        Root mean square of the ‖w_i‖, and Σ‖α_i‖²/Σ‖w_i‖².
-
-    Notes
-    -----
-    For small similarities it is the recursion of `predict_stage_one`, and it ends on the `plateau`.
-    Between, the mean of the squared singular values is up to a tenth ahead in norm, as the largest of
-    them slow down first.
-    Derived in featlearn/theory/derivation.md, "Stage boundaries".
-    """
-    exp, v = experiment, view_moments(experiment)
-    d, m, tau, eta = exp.n_features, exp.n_neurons, exp.temperature, exp.learning_rate
-    filled = min(d, m)
-    counts = np.array([filled, m - filled])
-    start = initial_split(exp)
-    # Columns: the directions that the signal fills, and the others; rows: a and e, over τ.
-    parts = np.array([[start.sparse * m / filled, 0.0], [start.dense, start.dense]]) / tau
-    noise = eta**2 / exp.batch_size * sampling_noise(exp, Split(d, exp.n_inputs - d))
-    negative_mass_at, still = negative_mass_of(exp), uniform_attraction(exp) ** 2
-    # Without stop-gradient the keys move in the same way, with the views exchanged.
-    exchanged = dataclasses.replace(v, anchor=v.key, key=v.anchor)
-    arguments = (v,) if exp.stop_gradient else (v, exchanged)
-
-    def rates(parts):
-        """The drift of the parts in a step, and the power of the noise along each."""
-        (a, _), (e, other) = parts
-        negative_mass = negative_mass_at(a, e, other)
-        moments = [residual_moments(a, e, views, negative_mass) for views in arguments]
-        beside = v.cross.dense - v.anchor.dense * v.key.dense * other
-        pull = [
-            [sum(r.sparse for r in moments), 0.0],
-            [sum(r.dense for r in moments), len(moments) * negative_mass.mean * beside],
-        ]
-        # The sampling noise of a uniform softmax is in proportion to the power of a key.
-        key = v.key.sparse * a + v.key.dense * e
-        power = [moments[0].power / key if key > 0 else 0.0, negative_mass.mean_square]
-        drift = 1 + eta * (np.array(pull) - exp.weight_decay)
-        return np.maximum(drift, 0.0) ** 2, np.array(power) / still
-
-    seen = np.full_like(parts, math.nan)
-    while True:
-        # Written so that what was never seen counts as changed.
-        if not (abs(parts - seen) <= STEADY * seen).all():
-            seen, (drift, power) = parts, rates(parts)
-        added = noise @ (parts * power)
-        # W M has rank d: what noise adds to it in other directions turns the d ones instead.
-        added[0] = [added[0] @ counts / filled, 0.0]
-        parts = drift * parts + added
-        sparse, both = float(parts[0] @ counts), float((parts @ counts).sum())
-        yield math.sqrt(tau * both / m), sparse / both if both > 0 else 0.0
 
 
 def _thresholded_rate(experiment):

@@ -1,0 +1,150 @@
+"""The linear phase, b = 0, from its start to the plateau, with the softmax's back-reaction.
+
+The neurons span m directions, of which the sparse signal fills d. A filled direction has a sparse
+part a and a dense part e, each of the others a dense part e' (squared norms over τ). With the
+residual r of `residual`,
+
+    growth of ln a in a step = 2 ln(1 + η(E[r y]/√a - λ)),      of ln e alike with E[r ζ]/√e,
+
+plus sampling noise. The squared singular values of W M are not all alike: they have a relative
+variance ω, and the larger ones grow more slowly.
+"""
+
+import dataclasses
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from .moments import Split, uniform_attraction, view_moments
+from .residual import negative_mass_of, residual_moments
+from .stage_one import initial_split, sampling_noise
+
+# Change of a part, relative to it, up to which its rates of growth are taken as they were.
+STEADY = 1e-3
+
+
+class Weights(NamedTuple):
+    """The weights of a linear network in three numbers.
+
+    Attributes
+    ----------
+    sparse, dense : float
+        Σ_i ‖α_i‖² and Σ_i ‖β_i‖².
+    spread : float
+        ω, the variance of the non-zero squared singular values of W M, relative to their mean².
+    """
+
+    sparse: float
+    dense: float
+    spread: float
+
+    @property
+    def sparse_share(self):
+        """Σ‖α_i‖²/Σ‖w_i‖², 0 where there is nothing."""
+        total = self.sparse + self.dense
+        return self.sparse / total if total > 0 else 0.0
+
+
+def initial_weights(experiment):
+    """Return the expected `Weights` of an experiment at initialisation.
+
+    For Gaussian entries r tr(G²)/(tr G)² = r (m + d + 1)/(m d + 2) in the mean, G = MᵀWᵀWM of rank
+    r = min(m, d).
+    """
+    d, m, start = experiment.n_features, experiment.n_neurons, initial_split(experiment)
+    spread = min(d, m) * (m + d + 1) / (m * d + 2) - 1
+    return Weights(m * start.sparse, m * start.dense, spread)
+
+
+def measured_weights(alignments, dense_norms):
+    """Return the `Weights` of alignments of shape (m, d) and of ‖β_i‖ of shape (m,)."""
+    alignments = np.asarray(alignments, np.float64)
+    gram = alignments.T @ alignments
+    sparse = float(np.trace(gram))
+    spread = min(alignments.shape) * np.square(gram).sum() / sparse**2 - 1 if sparse > 0 else 0.0
+    return Weights(sparse, float(np.square(dense_norms, dtype=np.float64).sum()), float(spread))
+
+
+def linear_phase(experiment, start=None):
+    """Yield the `Weights` after each step with b = 0, for ever.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    start : Weights, optional
+        Those before the first step; by default `initial_weights`.
+
+    Yields
+    ------
+    Weights
+
+    Notes
+    -----
+    For small similarities it is the recursion of `predict_stage_one`, and it ends on the `plateau`.
+    From a run's own start it followed ‖α‖² and ‖β‖² through the whole of stage I within the scatter
+    of a seed and 2 %: the presets, with and without stop-gradient, and with 20 to 400 negatives.
+    Derived in featlearn/theory/derivation.md, "Stage boundaries" and "The positive's own similarity".
+    """
+    exp, start = experiment, start or initial_weights(experiment)
+    views, eta, tau = view_moments(exp), exp.learning_rate, exp.temperature
+    d, m, extra = exp.n_features, exp.n_neurons, exp.n_inputs - exp.n_features
+    filled = min(d, m)
+    counts = np.array([filled, m - filled])
+    # Columns: the directions that the signal fills, and the others; rows: a and e, over τ.
+    dense = start.dense / m
+    parts, spread = np.array([[start.sparse / filled, 0.0], [dense, dense]]) / tau, start.spread
+    noise = eta**2 / exp.batch_size * sampling_noise(exp, Split(d, extra))
+    uneven = (filled - 1) * (filled + 2) / filled * 2 * eta**2 / exp.batch_size
+    rates, seen = _rates(exp, views), np.full_like(parts, math.nan)
+    while True:
+        # Written so that what was never seen counts as changed.
+        if not (abs(parts - seen) <= STEADY * seen).all():
+            seen, (pull, lag, power) = parts, rates(parts, spread)
+        drift = np.maximum(1 + eta * (pull - exp.weight_decay), 0.0) ** 2
+        added = noise @ (parts * power)
+        # W M has rank d: what noise adds to it in other directions turns the d ones instead.
+        added[0] = [added[0] @ counts / filled, 0.0]
+        (a, _), (e, _) = parts
+        parts = drift * parts + added
+        if parts[0][0] > 0 and a > 0:
+            # The larger values lag, products of a batch add variance, and new values are alike.
+            key = views.key.sparse * a + views.key.dense * e
+            spread += 4 * eta * lag - 2 * spread * min(added[0][0] / parts[0][0], 0.5)
+            spread = max(spread + uneven * power[0] * views.anchor.sparse * key / a, 0.0)
+        sparse, dense = parts @ counts * tau
+        yield Weights(float(sparse), float(dense), spread)
+
+
+def _rates(experiment, views):
+    """Return a function of the parts and ω: drifts, the lag of the larger a, power of the noise.
+
+    Σ a grows at the rate of a direction with the mean of a weighted by itself, a (1 + ω). A dense
+    part of m random directions in D = d1 - d dimensions sees itself 1 + m/D times as large.
+    """
+    exp, m = experiment, experiment.n_neurons
+    mass_of, still = negative_mass_of(exp), uniform_attraction(exp) ** 2
+    crowding = 1 + m / max(exp.n_inputs - exp.n_features, 1)
+    # Without stop-gradient the keys move in the same way, with the views exchanged.
+    exchanged = dataclasses.replace(views, anchor=views.key, key=views.anchor)
+    arguments = (views,) if exp.stop_gradient else (views, exchanged)
+
+    def rates(parts, spread):
+        (a, _), (e, other) = parts
+        mass = mass_of(a, e, other)
+        mean = [residual_moments(a, e, view, mass) for view in arguments]
+        largest = [
+            residual_moments(a * (1 + spread), e * crowding, view, mass) for view in arguments
+        ]
+        beside = views.cross.dense - views.anchor.dense * views.key.dense * other * crowding
+        pull = [
+            [sum(r.sparse for r in largest), 0.0],
+            [sum(r.dense for r in largest), len(arguments) * mass.mean * beside],
+        ]
+        lag = sum(r.sparse for r in largest) - sum(r.sparse for r in mean)
+        # The sampling noise of a uniform softmax is in proportion to the power of a key.
+        key = views.key.sparse * a + views.key.dense * e
+        power = [mean[0].power / key if key > 0 else 0.0, mass.mean_square]
+        return np.array(pull), lag, np.array(power) / still
+
+    return rates
