@@ -3,6 +3,9 @@
 import numpy as np
 from matplotlib.lines import Line2D
 
+from ..theory.claims.observed import Observed
+from ..theory.claims.stage_one import linear_rows
+from ..theory.predictions.linear_phase import linear_phase, measured_weights
 from ..theory.predictions.stage_one import predict_stage_one
 from .canvas import (
     COLUMN,
@@ -29,8 +32,10 @@ def stage_one_growth(runs):
     Returns
     -------
     matplotlib.figure.Figure
-        Σ_i ‖α_i‖² and Σ_i ‖β_i‖²; dashed, the recursion of stage I from the same start (derived in
-        featlearn/theory/derivation.md, "Stage I: growth with sampling noise").
+        Σ_i ‖α_i‖² and Σ_i ‖β_i‖²; dashed, predicted from the same start with the softmax's
+        back-reaction (derived in featlearn/theory/derivation.md, "Stage boundaries"); dotted, the
+        recursion without it ("Stage I: growth with sampling noise"). Shaded, where similarities have
+        halved the growth, beyond which the prediction is not checked.
     """
     runs = as_runs(runs)
     figure, axes = new_figure(max(COLUMN, PAGE * len(runs) / 2), 2.6, 1, len(runs))
@@ -41,9 +46,10 @@ def stage_one_growth(runs):
     handles = [
         Line2D([], [], color=GREEN, label=r"sparse $\sum_i\|\alpha_i\|^2$"),
         Line2D([], [], color=VERMILLION, label=r"dense $\sum_i\|\beta_i\|^2$"),
-        Line2D([], [], color="black", linestyle="--", label="stage I recursion"),
+        Line2D([], [], color="black", linestyle="--", label="predicted"),
+        Line2D([], [], color="black", linestyle=":", label="without similarities"),
     ]
-    legend_above(figure, handles, columns=3 if len(runs) > 1 else 2)
+    legend_above(figure, handles, columns=4 if len(runs) > 1 else 2)
     return figure
 
 
@@ -53,13 +59,20 @@ def _draw(ax, run):
     steps = np.asarray(run.steps[rows])
     dense = np.sum(np.square(run["dense_norm"][rows], dtype=np.float64), axis=1)
     sparse = np.array([np.sum(np.square(a, dtype=np.float64)) for a in run["alignment"][rows]])
-    predicted = predict_stage_one(run.experiment, sparse[0], dense[0], int(steps[-1]))
-    for measured, curve, color in (
-        (sparse, predicted.sparse, GREEN),
-        (dense, predicted.dense, VERMILLION),
-    ):
+    start = measured_weights(run["alignment"][rows[0]], run["dense_norm"][rows[0]])
+    last = int(steps[-1] - steps[0])
+    path = [start, *(w for w, _ in zip(linear_phase(run.experiment, start), range(last)))]
+    free = predict_stage_one(run.experiment, start.sparse, start.dense, last)
+    for part, measured, color in (("sparse", sparse, GREEN), ("dense", dense, VERMILLION)):
         ax.plot(steps, measured, color=color, linewidth=2.2, alpha=0.55)
-        ax.plot(predicted.steps, curve, color=color, linestyle="--", linewidth=1.0)
+        curve = [getattr(weights, part) for weights in path]
+        ax.plot(steps[0] + free.steps, curve, color=color, linestyle="--", linewidth=1.0)
+        ax.plot(
+            steps[0] + free.steps, getattr(free, part), color=color, linestyle=":", linewidth=1.0
+        )
+    checked = linear_rows(Observed(run)).steps[-1]
+    if checked < steps[-1]:
+        ax.axvspan(checked, steps[-1], color="0.92", zorder=0)
     # In a run that never leaves stage I the recursion outgrows what it describes.
     everything = np.concatenate([sparse, dense])
     positive = everything[everything > 0]

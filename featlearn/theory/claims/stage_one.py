@@ -1,13 +1,8 @@
 """Stage I predictions against a run: the two parts of the neurons, their crossing, and the plateau.
 
-The recursion holds while similarities are small. To leading order the softmax pulls a left singular
-direction of W back at the rate E[u²] c₁/τ along an atom and E[u²] n₁/τ along a dense direction, E[u²]
-being the second moment of a key's feature along it and c₁, n₁ the anchor's along the two. With
-
-    E[u²] = c₂ ‖α‖²/d + n₂ ‖β‖²/m  where α lives,   (c₂ ‖α‖² + n₂ ‖β‖²)/m  where β lives,
-
-this is added up over the rows of a run, and the run is compared as long as the pull is below a small
-part of the sparse drift.
+From the first row of a run the `linear_phase` follows both parts, with the softmax's back-reaction.
+The run is compared with it until similarities have halved the growth of the sparse part, or that of
+the two views is 2τ.
 """
 
 import math
@@ -16,15 +11,24 @@ from typing import NamedTuple
 import numpy as np
 
 from ...views import augmentation_of
-from ..predictions.crossing import crossing
-from ..predictions.moments import uniform_attraction, view_moments
+from ..predictions.linear_phase import linear_phase, measured_weights
+from ..predictions.moments import Split, uniform_attraction, view_moments
 from ..predictions.softmax_plateau import softmax_plateau
-from ..predictions.stage_one import predict_stage_one
+from ..predictions.stage_one import sampling_noise
 from .claim import claim
 from .verdict import does_not_apply, within
 
 CLAIM = "stage I"
+CROSSING = "g*, ln of the growth of ‖W‖ at ‖α‖ = ‖β‖"
+NAMES = ("‖α‖², measured over predicted", "‖β‖², measured over predicted")
 _LEAST_RATIO = 16
+# Part of the sparse growth that similarities may leave at the last row compared.
+_LEAST_DRIFT = 0.5
+# Mean similarity of the two views over τ up to which all anchors are nearly as sure of their keys.
+_LARGEST_SIMILARITY = 2.0
+_FEWEST_ROWS = 3
+# What the recursion neglects.
+_CLOSE = 0.02
 
 
 @claim(CLAIM)
@@ -41,75 +45,77 @@ def claim_stage_one(observed):
     list of Verdict
     """
     exp = observed[0].experiment
-    paths = [linear_rows(o, 0.05) for o in observed]
+    paths = [linear_rows(o) for o in observed]
     n = min(len(path.steps) for path in paths)
-    names = ("‖α‖², measured over predicted", "‖β‖², measured over predicted")
-    if n < 3:
-        reason = "similarities reach the order of τ, or stage I ends, within three recorded rows"
-        return [does_not_apply(CLAIM, name, reason) for name in names]
-    if not _is_even(exp):
-        reason = (
+    unmet = ""
+    if n < _FEWEST_ROWS:
+        unmet = (
+            f"stage I has {n} recorded rows before similarities halve the growth or reach"
+            f" {_LARGEST_SIMILARITY:g} τ, fewer than {_FEWEST_ROWS}"
+        )
+    elif not _is_even(exp):
+        unmet = (
             f"a mask on a Haar-random dictionary at d1/d = {exp.n_inputs / exp.n_features:.3g}"
             f" mixes the two parts: take d1/d ≥ {_LEAST_RATIO}, or a flat one"
         )
-        return [does_not_apply(CLAIM, name, reason) for name in names]
+    elif min(path.sparse[0] for path in paths) == 0 or view_moments(exp).cross.sparse <= 0:
+        unmet = "the views share no signal that could grow"
+    if unmet:
+        return [does_not_apply(CLAIM, name, unmet) for name in (*NAMES, CROSSING)]
     verdicts = []
-    for part, name in enumerate(names):
-        ratios = []
-        for path in paths:
-            last = int(path.steps[n - 1])
-            predicted = predict_stage_one(exp, path.sparse[0], path.dense[0], last)
-            expected = (predicted.sparse, predicted.dense)[part][path.steps[:n]]
-            expected = expected * (path.slowed_sparse, path.slowed_dense)[part][:n]
-            measured = (path.sparse, path.dense)[part][:n]
-            ratios.append(np.divide(measured, expected, out=np.ones(n), where=expected > 0))
-        ratios = np.array(ratios)
+    for name, part in zip(NAMES, ("sparse", "dense")):
+        ratios = np.array(
+            [getattr(p, part)[:n] / getattr(p, f"predicted_{part}")[:n] for p in paths]
+        )
         worst = int(np.abs(ratios.mean(axis=0) - 1).argmax())
-        sd = float(max(path.scatter[worst] for path in paths)) / math.sqrt(len(observed))
+        sd = float(max(getattr(p, f"scatter_{part}")[worst] for p in paths))
+        sd /= math.sqrt(len(observed))
         verdicts.append(
             within(
                 CLAIM,
                 name,
                 1.0,
                 ratios[:, worst],
-                max(0.02, 4 * sd),
-                f"worst row, step {paths[0].steps[worst]}, of all up to step {last}, where similarities"
-                f" slow the growth by 5 %; the larger of 2 % and four standard deviations,"
+                _CLOSE + 4 * sd,
+                f"worst row, step {paths[0].steps[worst]}, of all up to step {paths[0].steps[n - 1]};"
+                f" {100 * _CLOSE:.2g} % for taking directions alike, and four standard deviations,"
                 f" {100 * sd:.2g} % each, by the batches' noise that all neurons share",
             )
         )
-    return [*verdicts, _crossing(observed)]
+    return [*verdicts, _crossing(paths)]
 
 
 class LinearRows(NamedTuple):
-    """The rows of a run's stage I in which similarities slow the growth by a small fraction at most.
+    """The rows of a run's stage I up to where similarities have halved the growth.
 
     Attributes
     ----------
     steps : ndarray of int, shape (T,)
     sparse, dense : ndarray of shape (T,)
         ‖α‖² and ‖β‖², summed over the neurons.
-    slowed_sparse, slowed_dense : ndarray of shape (T,)
-        Factors by which the softmax lowers the two.
-    scatter : ndarray of shape (T,)
-        Standard deviation of a seed's ‖α‖², relative to its mean.
+    predicted_sparse, predicted_dense : ndarray of shape (T,)
+        The two as the `linear_phase` has them from the first row.
+    scatter_sparse, scatter_dense : ndarray of shape (T,)
+        Standard deviations of a seed's ‖α‖² and ‖β‖², relative to their means.
     """
 
     steps: np.ndarray
     sparse: np.ndarray
     dense: np.ndarray
-    slowed_sparse: np.ndarray
-    slowed_dense: np.ndarray
-    scatter: np.ndarray
+    predicted_sparse: np.ndarray
+    predicted_dense: np.ndarray
+    scatter_sparse: np.ndarray
+    scatter_dense: np.ndarray
 
 
-def linear_rows(observed, slowed):
-    """Return the `LinearRows` of a run, up to a pull of `slowed` times the sparse drift.
+def linear_rows(observed, least_drift=_LEAST_DRIFT):
+    """Return the `LinearRows` of a run.
 
     Parameters
     ----------
     observed : Observed
-    slowed : float
+    least_drift : float
+        Part of the growth rate of α that similarities must leave.
 
     Returns
     -------
@@ -118,47 +124,77 @@ def linear_rows(observed, slowed):
     Notes
     -----
     The scatter: all neurons move by one and the same Ĉ, the batch's cross-covariance. In one step
-    the relative change of a = Σ‖α_i‖² has the variance
+    the relative changes of a = Σ‖α_i‖² and of b = Σ‖β_i‖² have the variances
 
         4η²q²/(B a²) [ v tr G² + (s + n₁) n₂ Σ‖α_i‖²‖β_i‖² ],   G = Σ α_i α_iᵀ,
+        4η²q²/(B b²) [ (n₁n₂ + x²) b² (1/m + 1/D) + n₁ (s + n₂) Σ‖α_i‖²‖β_i‖² ],
         v = Var(u⁺u⁺⁺) = s + s(n₁ + n₂ + 4x) + n₁n₂ + 2x² - (s + x)²
 
-    for u^± = ⟨M_j, x^±⟩ with E u⁺² = s + n₁, E u⁺⁺² = s + n₂, E u⁺u⁺⁺ = s + x, and the steps add up
-    (derived in featlearn/theory/derivation.md, "Scatter of a seed").
+    for u^± = ⟨M_j, x^±⟩ with E u⁺² = s + n₁, E u⁺⁺² = s + n₂, E u⁺u⁺⁺ = s + x, and the steps add up;
+    what sampling noise makes of α in b scatters as a does (derived in
+    featlearn/theory/derivation.md, "Scatter of a seed"). The keys' part of a gradient without
+    stop-gradient moves with the anchors' part and doubles a change.
     """
     run, exp, views = observed.run, observed.experiment, view_moments(observed.experiment)
-    rows = observed.rows_before(observed.first_row_of(2) or len(run))
+    first = observed.first_row_of(2)
+    rows = observed.rows_before(len(run) if first is None else first)
     steps = np.asarray(run.steps[rows])
     alignments = np.asarray(run["alignment"][rows], np.float64)
     sparse = np.square(alignments).sum(axis=2)
     dense = np.square(run["dense_norm"][rows], dtype=np.float64)
     a, b = sparse.sum(axis=1), dense.sum(axis=1)
-    d, m = exp.n_features, exp.n_neurons
-    pull_sparse = views.key.sparse * a / d + views.key.dense * b / m
-    pull_dense = (views.key.sparse * a + views.key.dense * b) / m
-    pull_sparse *= views.anchor.sparse / exp.temperature
-    pull_dense *= views.anchor.dense / exp.temperature
+    path = [measured_weights(alignments[0], run["dense_norm"][0])]
+    for weights, _ in zip(linear_phase(exp, path[0]), range(int(steps[-1] - steps[0]))):
+        path.append(weights)
+        shared = views.cross.sparse * weights.sparse + views.cross.dense * weights.dense
+        if weights.drift < least_drift or shared > _LARGEST_SIMILARITY * exp.temperature:
+            break
+    reached = steps - steps[0] < len(path)
+    path = [path[step - steps[0]] for step in steps[reached]]
+    gram = np.square(np.matmul(alignments.transpose(0, 2, 1), alignments)).sum(axis=(1, 2))
+    both = (sparse * dense).sum(axis=1)
+    extra = max(exp.n_inputs - exp.n_features, 1)
+    alone = views.anchor.dense * views.key.dense + views.cross.dense**2
+    inside = _product_variance(views) * gram + views.anchor.sparse * views.key.dense * both
+    beside = alone * b**2 * (1 / exp.n_neurons + 1 / extra)
+    beside += views.anchor.dense * views.key.sparse * both
+    drift = 1 + exp.learning_rate * (views.cross.sparse - exp.weight_decay)
+    pull = (1 if exp.stop_gradient else 2) * exp.learning_rate * uniform_attraction(exp)
 
-    def added_up(rate):
+    def added_up(rate, growth):
+        rate = 4 * (pull / growth) ** 2 / exp.batch_size * rate
         return np.concatenate([[0.0], np.cumsum(np.diff(steps) * (rate[1:] + rate[:-1]) / 2)])
 
-    with np.errstate(divide="ignore", invalid="ignore"):
-        gram = np.matmul(alignments.transpose(0, 2, 1), alignments)
-        inside = _product_variance(views) * np.square(gram).sum(axis=(1, 2))
-        across = views.anchor.sparse * views.key.dense * (sparse * dense).sum(axis=1)
-        rate = (inside + across) / a**2
-    drift = 1 + exp.learning_rate * (views.cross.sparse - exp.weight_decay)
-    scale = 4 * (exp.learning_rate * uniform_attraction(exp) / drift) ** 2 / exp.batch_size
-    columns = (
-        steps,
-        a,
-        b,
-        np.exp(-2 * exp.learning_rate * added_up(pull_sparse)),
-        np.exp(-2 * exp.learning_rate * added_up(pull_dense)),
-        np.sqrt(scale * added_up(rate)),
+    of_sparse = added_up(_quotient(inside, a**2), drift)
+    of_dense = added_up(_quotient(beside, b**2), 1.0)
+    of_dense += _fed(exp, steps, a, b) ** 2 * of_sparse
+    return LinearRows(
+        steps[reached],
+        a[reached],
+        b[reached],
+        np.array([weights.sparse for weights in path]),
+        np.array([weights.dense for weights in path]),
+        np.sqrt(of_sparse[reached]),
+        np.sqrt(of_dense[reached]),
     )
-    small = np.logical_and.accumulate(pull_sparse <= slowed * views.cross.sparse)
-    return LinearRows(*(column[small] for column in columns))
+
+
+def _quotient(a, b):
+    return np.divide(a, b, out=np.zeros_like(b), where=b > 0)
+
+
+def _fed(experiment, steps, sparse, dense):
+    """Part of ‖β‖² at each row that the sampling noise of α put there since the first."""
+    extra = experiment.n_inputs - experiment.n_features
+    noise = sampling_noise(experiment, Split(experiment.n_features, extra))[1, 0]
+    noise *= experiment.learning_rate**2 / experiment.batch_size
+    fed = np.zeros(len(steps))
+    for k in range(len(steps) - 1):
+        added = noise * (steps[k + 1] - steps[k]) * (sparse[k] + sparse[k + 1]) / 2
+        if dense[k + 1] > 0:
+            kept = max(dense[k + 1] - added, 0.0) / dense[k + 1]
+            fed[k + 1] = min(fed[k] * kept + added / dense[k + 1], 1.0)
+    return fed
 
 
 def _product_variance(views):
@@ -175,28 +211,34 @@ def _is_even(experiment):
     return not masked or experiment.dictionary == "flat" or wide
 
 
-def _crossing(observed):
+def _crossing(paths):
     """Compare ln of the growth of ‖W‖ at ‖α‖ = ‖β‖ with g*."""
-    name, exp = "g*, ln of the growth of ‖W‖ at ‖α‖ = ‖β‖", observed[0].experiment
     found, expected = [], []
-    for o in observed:
-        rows = linear_rows(o, 0.1)
-        sparse, dense = rows.sparse, rows.dense
-        leads = np.flatnonzero(sparse >= dense)
-        if len(leads) == 0 or leads[0] == 0:
-            return does_not_apply(CLAIM, name, "the two do not cross while similarities are small")
-        # ln(a/β²) is smooth, and 0 at the crossing.
-        before, after = leads[0] - 1, leads[0]
-        gap = np.log(sparse[[before, after]] / dense[[before, after]])
-        share = -gap[0] / (gap[1] - gap[0])
-        total = np.log(sparse + dense)
-        at = (1 - share) * total[before] + share * total[after]
-        found.append(0.5 * (at - total[0]))
-        expected.append(crossing(exp, sparse[0], dense[0]).growth)
+    for p in paths:
+        growths = (_growth_at_crossing(p.sparse, p.dense),)
+        growths += (_growth_at_crossing(p.predicted_sparse, p.predicted_dense),)
+        if None in growths:
+            reason = "the two do not cross before similarities count"
+            return does_not_apply(CLAIM, CROSSING, reason)
+        found.append(growths[0])
+        expected.append(growths[1])
     mean = float(np.mean(expected))
     shifted = mean + np.array(found) - np.array(expected)
     why = "10 %, or 0.05 for a small g*: what 10 % less growth and the scatter of a seed make of it"
-    return within(CLAIM, name, mean, shifted, 0.1, why, absolute=0.05)
+    return within(CLAIM, CROSSING, mean, shifted, 0.1, why, absolute=0.05)
+
+
+def _growth_at_crossing(sparse, dense):
+    """ln of the growth of ‖W‖ where a first reaches β², None where it does not."""
+    leads = np.flatnonzero(sparse >= dense)
+    if len(leads) == 0 or leads[0] == 0:
+        return None
+    # ln(a/β²) is smooth, and 0 at the crossing.
+    before, after = leads[0] - 1, leads[0]
+    gap = np.log(sparse[[before, after]] / dense[[before, after]])
+    share = -gap[0] / (gap[1] - gap[0])
+    total = np.log(sparse + dense)
+    return 0.5 * ((1 - share) * total[before] + share * total[after] - total[0])
 
 
 @claim("plateau")

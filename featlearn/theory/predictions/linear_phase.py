@@ -22,6 +22,8 @@ from .stage_one import initial_split, sampling_noise
 
 # Change of a part, relative to it, up to which its rates of growth are taken as they were.
 STEADY = 1e-3
+# Spread from which a slope is measured.
+_FINITE = 0.01
 
 
 class Weights(NamedTuple):
@@ -33,11 +35,14 @@ class Weights(NamedTuple):
         Σ_i ‖α_i‖² and Σ_i ‖β_i‖².
     spread : float
         ω, the variance of the non-zero squared singular values of W M, relative to their mean².
+    drift : float
+        Rate at which the α grew in the last step, decay aside, over that without similarities.
     """
 
     sparse: float
     dense: float
     spread: float
+    drift: float = 1.0
 
     @property
     def sparse_share(self):
@@ -97,10 +102,11 @@ def linear_phase(experiment, start=None):
     noise = eta**2 / exp.batch_size * sampling_noise(exp, Split(d, extra))
     uneven = (filled - 1) * (filled + 2) / filled * 2 * eta**2 / exp.batch_size
     rates, seen = _rates(exp, views), np.full_like(parts, math.nan)
+    free = (1 if exp.stop_gradient else 2) * uniform_attraction(exp) * views.cross.sparse
     while True:
         # Written so that what was never seen counts as changed.
         if not (abs(parts - seen) <= STEADY * seen).all():
-            seen, (pull, lag, power) = parts, rates(parts, spread)
+            seen, (pull, slope, power) = parts, rates(parts, spread)
         drift = np.maximum(1 + eta * (pull - exp.weight_decay), 0.0) ** 2
         added = noise @ (parts * power)
         # W M has rank d: what noise adds to it in other directions turns the d ones instead.
@@ -110,17 +116,18 @@ def linear_phase(experiment, start=None):
         if parts[0][0] > 0 and a > 0:
             # The larger values lag, products of a batch add variance, and new values are alike.
             key = views.key.sparse * a + views.key.dense * e
-            spread += 4 * eta * lag - 2 * spread * min(added[0][0] / parts[0][0], 0.5)
+            spread *= 1 + 4 * eta * slope - 2 * min(added[0][0] / parts[0][0], 0.5)
             spread = max(spread + uneven * power[0] * views.anchor.sparse * key / a, 0.0)
         sparse, dense = parts @ counts * tau
-        yield Weights(float(sparse), float(dense), spread)
+        yield Weights(float(sparse), float(dense), spread, pull[0][0] / free if free > 0 else 1.0)
 
 
 def _rates(experiment, views):
-    """Return a function of the parts and ω: drifts, the lag of the larger a, power of the noise.
+    """Return a function of the parts and ω: drifts, slope of that of a, power of the noise.
 
     Σ a grows at the rate of a direction with the mean of a weighted by itself, a (1 + ω). A dense
-    part of m random directions in D = d1 - d dimensions sees itself 1 + m/D times as large.
+    part of m random directions in D = d1 - d dimensions sees itself 1 + m/D times as large. The slope
+    is that by ln a.
     """
     exp, m = experiment, experiment.n_neurons
     mass_of, still = negative_mass_of(exp), uniform_attraction(exp) ** 2
@@ -133,18 +140,21 @@ def _rates(experiment, views):
         (a, _), (e, other) = parts
         mass = mass_of(a, e, other)
         mean = [residual_moments(a, e, view, mass) for view in arguments]
-        largest = [
+        wide = max(spread, _FINITE)
+        largest = [residual_moments(a * (1 + wide), e, view, mass) for view in arguments]
+        crowded = [
             residual_moments(a * (1 + spread), e * crowding, view, mass) for view in arguments
         ]
+        slope = (sum(r.sparse for r in largest) - sum(r.sparse for r in mean)) / wide
+        sparse = sum(r.sparse for r in mean) + slope * spread
         beside = views.cross.dense - views.anchor.dense * views.key.dense * other * crowding
         pull = [
-            [sum(r.sparse for r in largest), 0.0],
-            [sum(r.dense for r in largest), len(arguments) * mass.mean * beside],
+            [sparse, 0.0],
+            [sum(r.dense for r in crowded), len(arguments) * mass.mean * beside],
         ]
-        lag = sum(r.sparse for r in largest) - sum(r.sparse for r in mean)
         # The sampling noise of a uniform softmax is in proportion to the power of a key.
         key = views.key.sparse * a + views.key.dense * e
         power = [mean[0].power / key if key > 0 else 0.0, mass.mean_square]
-        return np.array(pull), lag, np.array(power) / still
+        return np.array(pull), slope, np.array(power) / still
 
     return rates

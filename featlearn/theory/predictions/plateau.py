@@ -12,7 +12,11 @@ from dataclasses import dataclass
 
 from ...errors import InvalidInput
 from .moments import uniform_attraction
+from .residual import negative_mass_of
 from .view_noise import view_noise
+
+# The fixed point is reached to 1e-6 after twenty halvings.
+_ROUNDS = 20
 
 
 @dataclass(frozen=True)
@@ -68,11 +72,11 @@ class Plateau:
 def plateau(experiment):
     """Return the plateau of the linear phase, to leading order in the similarities.
 
-    With c₁ = s + n₁ and c₂ = s + n₂ (equal at keep probability 1/2) and x the covariance of the
-    views' noise, -s f under RandomMask,
+    With c₁ = s + n₁ and c₂ = s + n₂ (equal at keep probability 1/2), x the covariance of the views'
+    noise, -s f under RandomMask, D the mean of 1 - P_p0 there, and g = 1, or 2 without stop-gradient,
 
-        k = (q (s + x) - λ)/c₁,
-        e = (η/2B) k n₁ (d1-d)/(λ - q x + k n₁),
+        k = (s + x - λ/(g D))/c₁,
+        e = (η/2B) g D² k n₁ (d1-d)/(λ + g D (k n₁ - x)),
         a = (k - n₂ e)/c₂.
 
     Parameters
@@ -83,39 +87,45 @@ def plateau(experiment):
     Returns
     -------
     Plateau
-        All zero where decay beats the signal, q (s + x) ≤ λ; a = 0 where sampling noise alone fills
+        All zero where decay beats the signal, g q (s + x) ≤ λ; a = 0 where sampling noise alone fills
         the plateau, n₂ e ≥ k.
 
     Raises
     ------
     InvalidInput
-        Where q x > λ. The dense features then grow by themselves, in all left directions and not
+        Where g q x > λ. The dense features then grow by themselves, in all left directions and not
         only in those of W M, until similarities are far from small: there is no such plateau.
 
     Notes
     -----
-    Derived in featlearn/theory/derivation.md, "Plateau of the linear phase". The true softmax repels
-    more than its leading order: the mean is high by 1-5 % where a < 1, and by more above (see
-    `softmax_plateau`).
+    Derived in featlearn/theory/derivation.md, "Plateau of the linear phase" and "The positive's own
+    similarity". The true softmax repels more than its leading order: the mean is high by 1-5 % where
+    a < 1, and by more above, or with fewer than a hundred negatives (see `softmax_plateau`).
     """
-    views, factor = view_noise(experiment), uniform_attraction(experiment)
-    decay, extra = experiment.weight_decay, experiment.n_inputs - experiment.n_features
-    if factor * views.shared > decay:
+    views, decay = view_noise(experiment), experiment.weight_decay
+    arguments = 1 if experiment.stop_gradient else 2
+    extra, q = experiment.n_inputs - experiment.n_features, uniform_attraction(experiment)
+    if arguments * q * views.shared > decay:
         raise InvalidInput(
             "augmentation",
             experiment.augmentation,
             f"views that share dense noise of variance ≤ weight_decay = {decay:.4g} for a plateau"
-            f" of the linear phase, not {views.shared:.4g}",
+            f" of the linear phase, not {arguments * views.shared:.4g}",
         )
     anchor, key = views.density + views.anchor, views.density + views.key
-    gain = factor * (views.density + views.shared)
-    if gain <= decay:
-        return plateau_at(experiment, 0.0, 0.0)
-    repulsion = (gain - decay) / anchor
-    noise = experiment.learning_rate / (2 * experiment.batch_size) * repulsion
-    restoring = decay - factor * views.shared + repulsion * views.anchor
-    dense = noise * views.anchor * extra / restoring if views.anchor > 0 else 0.0
-    sparse = max(0.0, repulsion - views.key * dense) / key
+    signal = views.density + views.shared
+    mass_of = negative_mass_of(experiment)
+    mass, sparse, dense = q, 0.0, 0.0
+    for _ in range(_ROUNDS):
+        if arguments * mass * signal <= decay:
+            return plateau_at(experiment, 0.0, 0.0)
+        repulsion = (signal - decay / (arguments * mass)) / anchor
+        noise = experiment.learning_rate / (2 * experiment.batch_size) * arguments * mass**2
+        restoring = decay + arguments * mass * (repulsion * views.anchor - views.shared)
+        dense = noise * repulsion * views.anchor * extra / restoring if views.anchor > 0 else 0.0
+        sparse = max(0.0, repulsion - views.key * dense) / key
+        # Half of the way: a smaller mass makes a smaller network, whose mass is larger.
+        mass = (mass + mass_of(sparse, dense).mean) / 2
     return plateau_at(experiment, sparse, dense)
 
 
@@ -140,6 +150,7 @@ def spectrum_half_width(experiment, repulsion, sparse):
     A step adds sampling noise of variance 2 a η² k c₁/B to the entries of MᵀWᵀWM/τ, and the
     repulsion pulls them back at the rate 2 η c₁ c₂ a: a stationary Gaussian symmetric matrix, whose
     eigenvalues fill a semicircle of half-width 2√(η d k/(2 B c₂ a²)), relative to their mean a.
+    Without stop-gradient the noise has four times the variance and the pull twice the rate.
 
     Parameters
     ----------
@@ -160,6 +171,8 @@ def spectrum_half_width(experiment, repulsion, sparse):
         return 0.0
     views = view_noise(experiment)
     noise = experiment.learning_rate * experiment.n_features * repulsion
+    if not experiment.stop_gradient:
+        noise *= 2
     return 2 * math.sqrt(
         noise / (2 * experiment.batch_size * (views.density + views.key) * sparse**2)
     )

@@ -68,7 +68,8 @@ def _sparse_plateau_norm(experiment):
     """Return the ‖w‖ of the plateau, with no more shared noise than decay takes away."""
     exp, views = experiment, view_moments(experiment)
     # A little less, so that rounding does not make it more.
-    bearable = (1 - 1e-9) * exp.weight_decay / uniform_attraction(exp)
+    arguments = 1 if exp.stop_gradient else 2
+    bearable = (1 - 1e-9) * exp.weight_decay / (arguments * uniform_attraction(exp))
     if views.cross.dense > bearable:
         noise = views.anchor.dense
         exp = exp.replace(

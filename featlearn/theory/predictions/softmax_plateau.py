@@ -5,9 +5,11 @@ of the residual r, attraction minus repulsion along it (see `residual`), fix the
 
     E[r y]/√a = λ,      2 e (λ - E[r ζ]/√e) = (η/B) n₁ (d1-d) E[r²].
 
-A finite batch has B keys instead of their law; its moments are measured on drawn batches.
+Without stop-gradient the keys have a residual too, with the views exchanged, and each of the three is a
+sum over both. A finite batch has B keys instead of their law; its moments are measured on drawn batches.
 """
 
+import dataclasses
 import math
 
 import numpy as np
@@ -57,7 +59,7 @@ def softmax_plateau(experiment, finite_batch=True):
     solution = _balance(experiment, limit, correction, solution)
     for _ in range(_ROUNDS if finite_batch else 0):
         previous = solution
-        correction = _batch_moments(batches, *solution) - limit(*solution)
+        correction = _batch_moments(experiment, batches, *solution) - limit(*solution)
         solution = _balance(experiment, limit, correction, solution)
         if abs(solution[0] / previous[0] - 1) < 1e-3:
             break
@@ -65,18 +67,31 @@ def softmax_plateau(experiment, finite_batch=True):
 
 
 def _limit_moments(experiment):
-    """Return a function of (a, e): the moments of r, with the law of the keys for the keys."""
-    views = view_moments(experiment)
-    negative_mass = negative_mass_of(experiment)
-    return lambda a, e: np.array(residual_moments(a, e, views, negative_mass(a, e)))
+    """Return a function of (a, e): the moments of r, with the law of the keys for the keys.
+
+    They are E[r y]/√a, E[r ζ]/√e and n₁ E[r²], summed over the arguments of the similarity that the
+    gradient passes through.
+    """
+    views, negative_mass = view_moments(experiment), negative_mass_of(experiment)
+    arguments = [views]
+    if not experiment.stop_gradient:
+        arguments.append(dataclasses.replace(views, anchor=views.key, key=views.anchor))
+
+    def moments(a, e):
+        mass = negative_mass(a, e)
+        each = [residual_moments(a, e, view, mass) for view in arguments]
+        powers = [view.anchor.dense * r.power for view, r in zip(arguments, each)]
+        return np.array([sum(r.sparse for r in each), sum(r.dense for r in each), sum(powers)])
+
+    return moments
 
 
 def _balance(experiment, limit, correction, start):
     """Return (a, e) where the corrected moments balance decay and sampling noise."""
     decay, views = experiment.weight_decay, view_moments(experiment)
-    noise = experiment.learning_rate / experiment.batch_size * views.anchor.dense
-    noise *= experiment.n_inputs - experiment.n_features
-    has_dense = start[1] > 0 and noise > 0
+    extra = experiment.n_inputs - experiment.n_features
+    noise = experiment.learning_rate / experiment.batch_size * extra
+    has_dense = start[1] > 0 and extra > 0
 
     def imbalance(logarithms):
         sparse, *dense = np.exp(np.clip(logarithms, -_FARTHEST, _FARTHEST))
@@ -124,9 +139,10 @@ def _draw_coordinates(experiment):
     return batches
 
 
-def _batch_moments(batches, sparse, dense):
-    """Return the moments of the residual over drawn batches."""
+def _batch_moments(experiment, batches, sparse, dense):
+    """Return the moments of the residual over drawn batches; see `_limit_moments`."""
     root_a, root_e = math.sqrt(sparse), math.sqrt(dense)
+    views = view_moments(experiment)
 
     def feature(coordinates):
         return root_a * coordinates[0] + root_e * coordinates[1]
@@ -134,10 +150,23 @@ def _batch_moments(batches, sparse, dense):
     total = np.zeros(3)
     for anchors, keys, negatives in batches:
         u, key = feature(anchors), feature(keys)
-        others = None if negatives is None else feature(negatives)
-        result = contrast(u, key, 1.0, others)
-        r = result.attraction[:, None] * key
-        r -= result.repulsion @ (key if others is None else others)
-        along_dense = np.mean(r * anchors[1]) / root_e if dense > 0 else 0.0
-        total += [np.mean(r * anchors[0]) / root_a, along_dense, np.mean(r**2)]
+        others = key if negatives is None else feature(negatives)
+        result = contrast(u, key, 1.0, None if negatives is None else others)
+        strength = result.attraction[:, None]
+        r = strength * key - result.repulsion @ others
+        terms = [(r, anchors, views.anchor.dense)]
+        power = 0.0
+        if not experiment.stop_gradient:
+            pushed = result.repulsion.T @ u
+            own = strength * u - (pushed if negatives is None else 0)
+            terms.append((own, keys, views.key.dense))
+            power += 2 * views.cross.dense * np.mean(r * own)
+            if negatives is not None:
+                terms.append((-pushed, negatives, views.key.dense))
+        for residual, _, noise in terms:
+            power += noise * np.sum(residual**2) / r.size
+        along_sparse = sum(np.sum(residual * inputs[0]) for residual, inputs, _ in terms)
+        along_dense = sum(np.sum(residual * inputs[1]) for residual, inputs, _ in terms)
+        along_dense = along_dense / r.size / root_e if dense > 0 else 0.0
+        total += [along_sparse / r.size / root_a, along_dense, power]
     return total / len(batches)
