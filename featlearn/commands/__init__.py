@@ -10,7 +10,18 @@ import sys
 
 from ..errors import FeatlearnError, InvalidInput, RunDirectoryError, TrainingDiverged
 
-COMMANDS = ("reproduce", "plan", "run", "step", "check", "plot", "animate", "report", "sweep")
+COMMANDS = (
+    "reproduce",
+    "plan",
+    "run",
+    "step",
+    "check",
+    "plot",
+    "animate",
+    "explore",
+    "report",
+    "sweep",
+)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -6,11 +6,8 @@ examples:
   featlearn report runs/default runs/no-augmentation -o report.html
 """
 
-from pathlib import Path
-
-from ..errors import InvalidInput, RunDirectoryError
-from ..recording.files import write_aside
 from ..recording.rundir import load_run
+from ..reports.page import page_path, write_page
 from .common import announcing, message
 
 
@@ -23,9 +20,7 @@ def add_arguments(parser):
 
 def main(arguments):
     """Run it."""
-    out = Path(arguments.out)
-    if out.suffix not in (".html", ".htm"):
-        raise InvalidInput("--out", arguments.out, "a name ending in .html")
+    out = page_path("--out", arguments.out)
     loaded = [load_run(directory) for directory in arguments.runs]
     # Matplotlib and the checks take a while to import, which the other commands need not wait for.
     from ..plotting import GALLERY, draw_gallery, label_runs
@@ -43,10 +38,6 @@ def main(arguments):
     drawn = draw_gallery(runs, probes=probes)
     figures = ((name, GALLERY[name][1], figure) for name, figure in drawn)
     text = make_report(observed, [(one.title, one.verdicts) for one in checked], figures)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        write_aside(out, text.encode())
-    except OSError as error:
-        raise RunDirectoryError(f"{out}: cannot be written ({error.strerror})") from None
+    write_page(out, text)
     print(out)
     return 0

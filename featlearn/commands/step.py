@@ -8,6 +8,7 @@ examples:
   featlearn step --steps 400 --every 20
   featlearn step --interactive
   featlearn step --plot update.png
+  featlearn step --html step.html
   featlearn step --set augmentation=none --set batch_size=6 --seed 3
 
 keys of --interactive:
@@ -23,6 +24,7 @@ from ..errors import InvalidInput
 from ..explain.gradient_check import check_gradient
 from ..explain.text import render, state_lines
 from ..explain.update import SMALL_WORLD, explain_step
+from ..reports.page import page_path, write_page
 from ..training import evaluate, init, step
 from .common import add_experiment_arguments, experiment_from, message
 from .keys import read_keys
@@ -46,6 +48,11 @@ def add_arguments(parser):
     )
     parser.add_argument("--interactive", action="store_true", help="one step at a key")
     parser.add_argument("--plot", metavar="FILE", help="draw the update: a .png or .pdf file")
+    parser.add_argument(
+        "--html",
+        metavar="FILE",
+        help="write a page to look around in: --steps N, or all that follow",
+    )
     parser.add_argument("--quiet", action="store_true", help="no messages")
 
 
@@ -57,11 +64,15 @@ def main(arguments):
             raise InvalidInput(f"--{name.replace('_', '-')}", value, f"a whole number ≥ {least}")
     if arguments.plot and Path(arguments.plot).suffix not in (".png", ".pdf"):
         raise InvalidInput("--plot", arguments.plot, "a name ending in .png or .pdf")
+    if arguments.html:
+        page_path("--html", arguments.html)
     experiment = experiment_from(arguments, SMALL_WORLD)
     # A terminal that cannot show a Greek letter gets a question mark instead of an error.
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")
     state = _advance(init(experiment), arguments.at_step)
+    if arguments.html:
+        return _write_page(state, arguments)
     explained = explain_step(state, arguments.neuron, arguments.anchor)
     if arguments.interactive:
         return _interactive(state, arguments)
@@ -74,6 +85,16 @@ def main(arguments):
     if arguments.steps:
         print()
         _watch(state, arguments.steps, arguments.every)
+    return 0
+
+
+def _write_page(state, arguments):
+    from ..reports.explorer import frames_of_steps, make_explorer
+
+    out = page_path("--html", arguments.html)
+    steps = arguments.steps or max(state.experiment.n_steps - state.step, 1)
+    write_page(out, make_explorer(frames_of_steps(state, steps)))
+    print(out)
     return 0
 
 

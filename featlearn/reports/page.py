@@ -1,0 +1,28 @@
+"""An HTML file as a command writes it: whole, or not at all."""
+
+from pathlib import Path
+
+from ..errors import InvalidInput, RunDirectoryError
+from ..recording.files import write_aside
+
+
+def page_path(option, name):
+    """Return the path of the page that an option names; refuse another kind of file."""
+    if Path(name).suffix not in (".html", ".htm"):
+        raise InvalidInput(option, name, "a name ending in .html")
+    return Path(name)
+
+
+def write_page(path, text):
+    """Write a page, and the directory it is in where that is missing.
+
+    Raises
+    ------
+    RunDirectoryError
+        If it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_aside(path, text.encode())
+    except OSError as error:
+        raise RunDirectoryError(f"{path}: cannot be written ({error.strerror})") from None
