@@ -8,8 +8,9 @@ import math
 import shlex
 
 from ..experiment import Experiment, preset
+from ..recording.config import versions
 from ..recording.files import read_json
-from ..recording.rundir import read_status, versions
+from ..recording.rundir import read_status
 from ..theory.claims.verdict import FAILS, count_outcomes, number
 from ..theory.predictions.crossing import crossing, noise_margin
 
