@@ -12,16 +12,26 @@ import numpy as np
 from .errors import InvalidInput
 from .views import AUGMENTATIONS
 
+# Least d1/d at which the mask noise of a Gram matrix's views, an expansion in 1/d1, is accepted.
+MASK_RATIO = 16
+# Least expected number of samples of half a paired batch that hold a given feature: stratification
+# makes their coincidences rarer by its inverse, here 6 %.
+PAIRED_PRESENCE = 16
 DICTIONARIES = ("orthonormal", "flat", "identity")
 
 
-def _integer(low, high=2**31 - 1):
+def _integer(low, high=2**31 - 1, optional=None):
     def check(value):
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
             return None
         return int(value) if low <= value <= high else None
 
-    return check, f"a whole number ≥ {low}" + (f" and ≤ {high}" if high != 2**31 - 1 else "")
+    wanted = f"a whole number ≥ {low}" + (f" and ≤ {high}" if high != 2**31 - 1 else "")
+    if optional:
+        return (lambda value: "none" if value is None else check(value)), (
+            f"{wanted}, or none {optional}"
+        )
+    return check, wanted
 
 
 def _number(low, high=math.inf, open_low=False, open_high=False, optional=None):
@@ -65,9 +75,11 @@ def _negatives():
     ), '"in_batch" or a whole number ≥ 1'
 
 
-def _field(default, rule, doc):
+def _field(default, rule, doc, later=False):
+    """Describe a field; one that was added later leaves the identity of older runs alone."""
     check, wanted = rule
-    return field(default=default, metadata={"check": check, "wanted": wanted, "doc": doc})
+    metadata = {"check": check, "wanted": wanted, "doc": doc, "later": later}
+    return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True)
@@ -92,7 +104,7 @@ class Experiment:
     """
 
     n_features: int = _field(32, _integer(1), "d, number of sparse features")
-    n_inputs: int = _field(1024, _integer(1), "d1, input dimension, at least d")
+    n_inputs: int = _field(1024, _integer(1, 2**63 - 1), "d1, input dimension, at least d")
     n_neurons: int = _field(192, _integer(1), "m, number of neurons")
     batch_size: int = _field(512, _integer(1), "B, anchors per step")
     n_steps: int = _field(5000, _integer(0), "training steps")
@@ -124,6 +136,31 @@ class Experiment:
         None, _number(1, optional="for 1 + η/d"), "factor of a bias in one step of stage II"
     )
     bias_cap: float = _field(0.55, _number(0), "largest bias relative to ‖w_i‖")
+    dense: str = _field(
+        "explicit",
+        _choice(("explicit", "gram")),
+        "β_i as vectors, or by their Gram matrix: any d1",
+        later=True,
+    )
+    noise_inputs: int | None = _field(
+        None,
+        _integer(1, 2**63 - 1, optional="for n_inputs"),
+        "d1 that the sampling noise outside the row space is that of; smaller than n_inputs: "
+        "the large-batch limit",
+        later=True,
+    )
+    batches: str = _field(
+        "iid",
+        _choice(("iid", "paired")),
+        "independent samples, or paired: the large-batch limit",
+        later=True,
+    )
+    negative_groups: int = _field(
+        1,
+        _integer(1),
+        "equal groups of a batch; negatives come from one's own group",
+        later=True,
+    )
     seed: int = _field(0, _integer(0, 2**63 - 1), "seed of everything random")
     dtype: str = _field("float32", _choice(("float32", "float64")), "precision")
     record_every: int = _field(1, _integer(1), "record every k-th step")
@@ -157,6 +194,8 @@ class Experiment:
                     self.density_factor,
                     f"at most {d / math.log(math.log(d)):.6g}, so that the density is at most 1",
                 )
+        self._check_dense()
+        self._check_batches()
         if self.negatives == "in_batch" and self.batch_size < 2:
             raise InvalidInput(
                 "batch_size", self.batch_size, "at least 2 with in-batch negatives: one has none"
@@ -167,6 +206,100 @@ class Experiment:
                 self.bias_cap,
                 f"at least √(bias_factor · log d / d) = {self.bias_jump:.4g}, where stage II starts",
             )
+
+    def _check_dense(self):
+        """Refuse what the law of a Gram matrix is not derived for, with the reason."""
+        d, d1 = self.n_features, self.n_inputs
+        if self.dense == "explicit":
+            if d1 > 2**31 - 1:
+                raise InvalidInput("n_inputs", d1, 'at most 2³¹ - 1, or dense = "gram"')
+            if self.noise_inputs not in (None, d1):
+                raise InvalidInput("noise_inputs", self.noise_inputs, 'none, or dense = "gram"')
+            return
+        inside = self.n_columns
+        if self.noise_inputs is not None and not inside <= self.noise_inputs <= d1:
+            raise InvalidInput(
+                "noise_inputs",
+                self.noise_inputs,
+                f"n_features + min(n_neurons, n_inputs - n_features) = {inside} to n_inputs = {d1}",
+            )
+        if self.augmentation == "independent_masks":
+            raise InvalidInput(
+                "augmentation",
+                self.augmentation,
+                'with dense = "gram" random_mask, none or correlated_noise: the law of two'
+                " overlapping masks is not derived",
+            )
+        if self.augmentation != "random_mask":
+            return
+        with_mask = 'with dense = "gram" and random_mask '
+        if self.dictionary == "identity":
+            wanted = "orthonormal or flat: a mask erases whole features of an identity"
+            raise InvalidInput("dictionary", self.dictionary, with_mask + wanted)
+        if self.keep_probability != 0.5:
+            wanted = "0.5: the law of other masks is not derived"
+            raise InvalidInput("keep_probability", self.keep_probability, with_mask + wanted)
+        if d1 < MASK_RATIO * d:
+            wanted = f"at least {MASK_RATIO} n_features = {MASK_RATIO * d}: its error is O(1/d1)"
+            raise InvalidInput("n_inputs", d1, with_mask + wanted)
+
+    def _check_batches(self):
+        """Refuse groups and pairs of samples whose gradient would be biased."""
+        groups, batch = self.negative_groups, self.batch_size
+        if groups > 1:
+            if self.negatives != "in_batch":
+                raise InvalidInput("negative_groups", groups, "1, or negatives = in_batch")
+            if batch % groups or batch < 2 * groups:
+                wanted = f"a divisor of batch_size = {batch}, with groups of at least 2"
+                raise InvalidInput("negative_groups", groups, wanted)
+        if self.batches == "iid":
+            return
+        reasons = {
+            'dense = "gram"': self.dense == "gram",
+            "negatives = in_batch": self.negatives == "in_batch",
+            "stop_gradient = true": self.stop_gradient,
+        }
+        for wanted, met in reasons.items():
+            if not met:
+                raise InvalidInput("batches", "paired", f"iid, or {wanted}")
+        if groups % 2:
+            wanted = "an even number: halves of a paired batch that share a group bias the gradient"
+            raise InvalidInput("negative_groups", groups, wanted)
+        present = self.resolved_density * batch / 2
+        if present < PAIRED_PRESENCE:
+            least = math.ceil(2 * PAIRED_PRESENCE / self.resolved_density)
+            wanted = (
+                f"at least {least} with paired batches: every feature is present in s B/2 ="
+                f" {present:.3g} samples, and coincidences are rarer by (1-s)/(s B/2)"
+            )
+            raise InvalidInput("batch_size", batch, wanted)
+
+    @property
+    def n_columns(self):
+        """Columns of the weights: d1, or with the dense part as a Gram matrix d + r, r = min(m, d1-d)."""
+        d, d1 = self.n_features, self.n_inputs
+        return d1 if self.dense == "explicit" else d + self.row_space
+
+    @property
+    def row_space(self):
+        """r = min(m, d1 - d), the largest rank of the dense parts β_i."""
+        return min(self.n_neurons, self.n_inputs - self.n_features)
+
+    @property
+    def group_size(self):
+        """Number of anchors that share their negatives, B/n."""
+        return self.batch_size // self.negative_groups
+
+    @property
+    def is_large_batch_limit(self):
+        """Whether batches or outer noise are those of a batch far larger than batch_size."""
+        fewer = self.noise_inputs is not None and self.noise_inputs < self.n_inputs
+        return self.batches == "paired" or fewer
+
+    @property
+    def resolved_noise_inputs(self):
+        """The d1 that outer sampling noise is that of: the number given, or n_inputs."""
+        return self.n_inputs if self.noise_inputs is None else self.noise_inputs
 
     @property
     def resolved_density(self):
@@ -205,6 +338,16 @@ class Experiment:
     def to_dict(self):
         """Return the fields as a dictionary of plain values."""
         return dataclasses.asdict(self)
+
+    def identity(self):
+        """Return what a run is known by: the fields, without later ones that have their default.
+
+        A field that is added later, with a default that changes nothing, so leaves alone the names
+        and checkpoints of runs that were made before.
+        """
+        later = {f.name: f.default for f in dataclasses.fields(self) if f.metadata["later"]}
+        values = self.to_dict()
+        return {k: v for k, v in values.items() if k not in later or v != later[k]}
 
     @classmethod
     def from_dict(cls, values):
@@ -311,11 +454,37 @@ _TINY = _QUICK.replace(
     bias_cap=0.47,
 )
 
+# The theorem in its own regime, d1 = d^5.5, in the large-batch limit: no outer noise, paired batches.
+# Biases go from 1.3 to 2.2 σ within 12/s, before the similarities saturate; the tiny start gives
+# stage II a growth of e^6 to select in.
+_ASYMPTOTIC = Experiment(
+    n_features=64,
+    n_inputs=2**33,
+    n_neurons=512,
+    batch_size=4096,
+    n_steps=720,
+    density_factor=0.7,
+    learning_rate=3.85,
+    weight_decay=1.6e-4,
+    temperature=1.0,
+    initial_norm=5e-6,
+    stage_one_growth=60.0,
+    bias_factor=0.83,
+    bias_growth=1.0026,
+    bias_cap=0.393,
+    dense="gram",
+    noise_inputs=576,
+    batches="paired",
+    negative_groups=16,
+)
+
 PRESETS = {
     "tiny": _TINY,
     "quick": _QUICK,
     "default": _DEFAULT,
     "no-augmentation": _DEFAULT.replace(augmentation="none"),
+    "asymptotic": _ASYMPTOTIC,
+    "asymptotic-no-augmentation": _ASYMPTOTIC.replace(augmentation="none"),
 }
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from .compute.workspace import Workspace, few_rows
 from .errors import InvalidInput
-from .loss import Contrast, contrast
+from .loss import Contrast, contrast, split_rows
 from .network import Activations, forward
 
 
@@ -30,6 +30,7 @@ def contrastive_gradient(
     negatives=None,
     stop_gradient=True,
     work=None,
+    negative_groups=1,
 ):
     """Evaluate the contrastive loss and its gradient on one batch.
 
@@ -50,6 +51,9 @@ def contrastive_gradient(
     work : Workspace, optional
         Kept by a training loop so that no large array is allocated at later steps; the result is
         then valid until the workspace's next use.
+    negative_groups : int
+        With in-batch negatives, the number of equal groups of the batch, one after the other, within
+        which anchors are repelled.
 
     Returns
     -------
@@ -58,7 +62,7 @@ def contrastive_gradient(
     Raises
     ------
     InvalidInput
-        If shapes do not fit, a bias is negative or not a number, or the temperature is not positive.
+        If shapes do not fit, groups are not equal or of one anchor, a bias is negative or not a number, or the temperature is not positive.
 
     Notes
     -----
@@ -67,6 +71,7 @@ def contrastive_gradient(
     weights, biases, anchors, keys, negatives = _checked(
         weights, biases, anchors, keys, temperature, negatives
     )
+    _check_groups(negative_groups, len(anchors), negatives)
     work = work or Workspace()
     # A is written last: until then its memory holds what is needed in between.
     A = work("coefficients", (len(anchors), len(weights)), weights.dtype)
@@ -78,20 +83,26 @@ def contrastive_gradient(
     if negatives is not None:
         h_negative = forward(weights, biases, negatives, work, "negative ")
     separate = None if negatives is None else h_negative.features
-    result = contrast(h_anchor.features, h_key.features, temperature, separate, work, spare=A)
+    result = contrast(
+        h_anchor.features, h_key.features, temperature, separate, work, A, negative_groups
+    )
     strength, P = result.attraction, result.repulsion
 
     terms = [Term(anchors, h_anchor, h_key.features, strength, A)]
-    _fill(work, terms[0], P, h_negative.features)
+    groups = split_rows(len(A), negative_groups)
+    for rows in groups:
+        others = h_negative.features[rows] if negatives is None else separate
+        _fill(work, terms[0], P[rows], others, rows)
     if not stop_gradient:
         h = h_anchor.features
         A = work("key coefficients", h.shape, h.dtype)
         terms.append(Term(keys, h_key, h, strength, A))
-        _fill(work, terms[1], P.T if negatives is None else None, h)
+        for rows in groups:
+            _fill(work, terms[1], P[rows].T if negatives is None else None, h[rows], rows)
         if negatives is not None:
             A = work("negative coefficients", separate.shape, h.dtype)
             terms.append(Term(negatives, h_negative, None, None, A))
-            _fill(work, terms[2], P.T, h)
+            _fill(work, terms[2], P.T, h, slice(None))
 
     gradient = work("gradient", weights.shape, weights.dtype)
     more = None if stop_gradient else work("more gradient", weights.shape, weights.dtype)
@@ -128,11 +139,19 @@ def weight_product(gradient, more, *A, inputs):
     gradient /= -len(inputs[0])
 
 
-def _fill(work, term, probabilities, others):
-    active, A = term.activations.active, term.coefficients
-    work.over_rows(
-        coefficients, A, active, term.partners, term.strength, probabilities, others=others
-    )
+def _fill(work, term, probabilities, others, rows):
+    """Compute the coefficients of some rows of a term."""
+    partners, strength = (None if x is None else x[rows] for x in (term.partners, term.strength))
+    active, A = term.activations.active[rows], term.coefficients[rows]
+    work.over_rows(coefficients, A, active, partners, strength, probabilities, others=others)
+
+
+def _check_groups(groups, batch, negatives):
+    if groups > 1 and (negatives is not None or batch % groups or batch < 2 * groups):
+        wanted = (
+            f"1, or with in-batch negatives a divisor of {batch} that leaves groups of at least 2"
+        )
+        raise InvalidInput("negative_groups", groups, wanted)
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,8 @@ class Contrast(NamedTuple):
     attraction : ndarray of shape (B,)
         1 - P_p0, computed as the sum of the negatives' probabilities, without cancellation.
     repulsion : ndarray of shape (B, N)
-        P_pn of every negative. With in-batch negatives N = B and the diagonal, the positive, is 0.
+        P_pn of every negative. With in-batch negatives N = B and the diagonal, the positive, is 0;
+        with groups of B/n anchors N = B/n, and each group has its own diagonal.
     positive_probability : ndarray of shape (B,)
         P_p0.
     """
@@ -36,7 +37,13 @@ class Contrast(NamedTuple):
 
 
 def contrast(
-    anchor_features, key_features, temperature, negative_features=None, work=None, spare=None
+    anchor_features,
+    key_features,
+    temperature,
+    negative_features=None,
+    work=None,
+    spare=None,
+    groups=1,
 ):
     """Evaluate the loss and the softmax of every anchor.
 
@@ -52,6 +59,9 @@ def contrast(
     work : Workspace, optional
     spare : ndarray of shape (B, m), optional
         Memory for the scaled features; it is overwritten.
+    groups : int
+        With in-batch negatives, the number of equal groups that the batch is split in, one after the
+        other; the negatives of an anchor are then those of its own group.
 
     Returns
     -------
@@ -69,22 +79,23 @@ def contrast(
     dtype = anchor_features.dtype
     n = len(anchor_features)
     scaled = work("scaled features", anchor_features.shape, dtype) if spare is None else spare
-    logits = work("logits", (n, len(negative_features)), dtype)
+    logits = work("logits", (n, len(negative_features) // groups), dtype)
     positive, statistics = work("positive", (n,), dtype), work("statistics", (n, 3), dtype)
 
-    work.over_rows(
-        softmax,
-        anchor_features,
-        key_features,
-        scaled,
-        logits,
-        np.arange(n),
-        positive,
-        statistics,
-        others=negative_features,
-        temperature=temperature,
-        in_batch=in_batch,
-    )
+    for rows in split_rows(n, groups):
+        work.over_rows(
+            softmax,
+            anchor_features[rows],
+            key_features[rows],
+            scaled[rows],
+            logits[rows],
+            np.arange(rows.stop - rows.start),
+            positive[rows],
+            statistics[rows],
+            others=negative_features[rows] if in_batch else negative_features,
+            temperature=temperature,
+            in_batch=in_batch,
+        )
     largest, negative_weight, total = statistics.T
     # Where the positive is the largest, total - 1 is the negatives' weight alone, and log1p keeps
     # a small loss exact.
@@ -100,6 +111,11 @@ def contrast(
         repulsion=logits,
         positive_probability=np.exp(positive - largest) / total,
     )
+
+
+def split_rows(n, groups):
+    """Return the slices of n rows in equal groups."""
+    return [slice(n * g // groups, n * (g + 1) // groups) for g in range(groups)]
 
 
 def softmax(h, h_key, scaled, P, index, positive, statistics, others, temperature, in_batch):

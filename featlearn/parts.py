@@ -51,6 +51,9 @@ def given_parts(experiment, **parts):
         missing = [name for name in METHODS[role] if not hasattr(part, name)]
         if missing:
             raise InvalidInput(role, part, "an object with " + ", ".join(missing))
+        if experiment.dense == "gram" and role != "schedule":
+            wanted = "none with dense = gram, whose law is derived for the experiment's own"
+            raise InvalidInput(role, part, wanted)
         if role == "model":
             _check_model(part, experiment)
         made[role] = part

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from .gram_views import outer_dimensions
 from .views import augmentation_of
 
 
@@ -17,15 +18,19 @@ def arrays_of_a_step(experiment):
     Returns
     -------
     dict of str to (tuple, numpy.dtype)
-        By name: the length of each axis, a number or the name of the experiment's field that says
-        it, and the type.
+        By name: the length of each axis, a number or the name of the experiment's field or property
+        that says it, and the type.
     """
     number, truth = np.dtype(experiment.dtype), np.dtype(np.bool_)
     both = not augmentation_of(experiment).identical_views
     separate = experiment.negatives != "in_batch"
-    weights = "n_neurons", "n_inputs"
-    samples, responses = ("batch_size", "n_inputs"), ("batch_size", "n_neurons")
-    extra, extra_responses = ("negatives", "n_inputs"), ("negatives", "n_neurons")
+    gram = experiment.dense == "gram"
+    inputs = "n_columns" if gram else "n_inputs"
+    weights = "n_neurons", inputs
+    samples, responses = ("batch_size", inputs), ("batch_size", "n_neurons")
+    extra, extra_responses = ("negatives", inputs), ("negatives", "n_neurons")
+    group = "batch_size" if experiment.negative_groups == 1 else "group_size"
+    alignments, row_space = ("n_neurons", "n_features"), ("n_neurons", "row_space")
     through_keys = not experiment.stop_gradient
     wanted = [
         ("weights", True, weights, number),
@@ -47,10 +52,11 @@ def arrays_of_a_step(experiment):
         ("negative features", separate, extra_responses, number),
         ("negative active", separate, extra_responses, truth),
         ("negative coefficients", separate and through_keys, extra_responses, number),
-        ("logits", True, ("batch_size", "negatives" if separate else "batch_size"), number),
+        ("logits", True, ("batch_size", "negatives" if separate else group), number),
         ("positive", True, ("batch_size",), number),
         ("statistics", True, ("batch_size", 3), number),
-        ("alignment", experiment.dictionary != "identity", ("n_neurons", "n_features"), number),
+        ("alignment", not gram and experiment.dictionary != "identity", alignments, number),
+        ("dense part", gram and outer_dimensions(experiment) > 0, row_space, number),
     ]
     return {name: (axes, dtype) for name, present, axes, dtype in wanted if present}
 

@@ -13,12 +13,15 @@ from .alignment import alignment
 from .compute.streams import generator
 from .compute.workspace import Workspace, few_rows
 from .data import Sample, SparseCodingModel, make_dictionary
+from .dense import advance, gram_weights, noise_rows
 from .errors import InvalidInput, TrainingDiverged
 from .experiment import Experiment
 from .gradient import contrastive_gradient
+from .gram_views import gram_model, noise_covariance, outer_dimensions, view_law
+from .paired import negate_signal, redraw_noise, stratified_latents
 from .parts import given_parts
 from .schedule import BiasSchedule, root_mean_square
-from .views import Views, augmentation_of
+from .views import Views
 
 # Rows of a batch that share one random stream. Part of what a seed means: the bits of every run
 # depend on it. 64 rows of 1024 float32 stay in a core's cache.
@@ -42,11 +45,14 @@ class TrainingState:
     stage : {1, 2, 3}
         Of the bias schedule.
     weights : ndarray of shape (m, d1)
+        With the dense part as a Gram matrix [α | L] of shape (m, d + r), see `featlearn.dense`.
     biases : ndarray of shape (m,)
     weight_norms : ndarray of shape (m,)
         ‖w_i‖.
     initial_norm : float
         Root mean square of the ‖w_i‖ at step 0.
+    float64_factorisations : int
+        With the dense part as a Gram matrix, how often float32 was not enough to factorise it.
     parameters : dict of str to ndarray
         What the objective learns beside the weights; empty for most.
     own : dict of str to object
@@ -69,6 +75,7 @@ class TrainingState:
     biases: np.ndarray
     weight_norms: np.ndarray
     initial_norm: float
+    float64_factorisations: int = 0
     parameters: dict = field(default_factory=dict)
     own: dict = field(default_factory=dict)
     recorded_in: Path | None = None
@@ -98,7 +105,9 @@ class TrainingState:
 
         It holds until the workspace computes the next one.
         """
-        if self.experiment.dictionary == "identity" and "model" not in self.own:
+        exp = self.experiment
+        leading = exp.dictionary == "identity" or exp.dense == "gram"
+        if leading and "model" not in self.own:
             # W M is the first columns of W.
             found = self.weights[:, : self.model.n_features]
         else:
@@ -111,7 +120,7 @@ class TrainingState:
     @property
     def augmentation(self):
         """What makes the views: the user's own, or the experiment's."""
-        return self.own.get("augmentation") or augmentation_of(self.experiment)
+        return self.own.get("augmentation") or view_law(self.experiment)
 
     @property
     def schedule(self):
@@ -210,6 +219,8 @@ def make_model(experiment, matrix=None):
 
     A dictionary that is known already may be given as `matrix`.
     """
+    if experiment.dense == "gram":
+        return gram_model(experiment)
     if matrix is None:
         matrix = make_dictionary(
             experiment.dictionary,
@@ -254,10 +265,13 @@ def init(experiment, *, model=None, augmentation=None, schedule=None, objective=
         objective=objective,
     )
     rng = generator(experiment.seed, "weights")
-    shape = (experiment.n_neurons, experiment.n_inputs)
-    weights = rng.standard_normal(shape, dtype=np.float32)
-    weights = weights.astype(experiment.dtype, copy=False)
-    weights *= experiment.initial_norm / math.sqrt(experiment.n_inputs)
+    if experiment.dense == "gram":
+        weights = gram_weights(experiment, rng)
+    else:
+        shape = (experiment.n_neurons, experiment.n_inputs)
+        weights = rng.standard_normal(shape, dtype=np.float32)
+        weights = weights.astype(experiment.dtype, copy=False)
+        weights *= experiment.initial_norm / math.sqrt(experiment.n_inputs)
     norms = _norms(weights)
     return TrainingState(
         experiment,
@@ -302,7 +316,7 @@ def _draw(state, stream, n, work, keep_sample):
     """Draw n samples and their views, block by block."""
     exp, model = state.experiment, state.model
     augmentation = state.augmentation
-    shape, dtype = (n, exp.n_inputs), np.dtype(exp.dtype)
+    shape, dtype = (n, exp.n_columns), np.dtype(exp.dtype)
     anchors = work(stream + " anchors", shape, dtype)
     one_view = getattr(augmentation, "identical_views", False)
     keys = anchors if one_view else work(stream + " keys", shape, dtype)
@@ -312,25 +326,43 @@ def _draw(state, stream, n, work, keep_sample):
         noise = work(stream + " noise", shape, dtype)
         n_masks = getattr(augmentation, "n_masks", 0)
         masks = [work(f"{stream} mask {k}", shape, np.bool_) for k in range(n_masks)]
-    latents = model.draw_latents(generator(exp.seed, "latents", state.step, _SETS[stream]), n)
+    latents = draw_latents(state, stream, n)
+    # The second half of a paired batch is made from the first.
+    half = n // 2 if exp.batches == "paired" else n
+    first = Views(anchors[:half], keys[:half])
+    if one_view:
+        first = Views(first.anchors, first.anchors)
     own = not state.own.keys().isdisjoint(("model", "augmentation"))
     if own:
         latents = _checked("model", "draw_latents", latents, (n, exp.n_features), dtype)
 
-    starts = range(0, n, BLOCK_ROWS)
+    starts = range(0, half, BLOCK_ROWS)
     # One after the other they are made in half the time.
     rngs = [generator(exp.seed, stream, state.step, start // BLOCK_ROWS) for start in starts]
     work.for_each(
         draw_own_block if own else draw_block,
         zip(starts, rngs),
-        latents=latents,
-        noise=noise,
-        anchors=anchors,
-        keys=keys,
+        latents=latents[:half],
+        noise=noise[:half],
+        anchors=first.anchors,
+        keys=first.keys,
         masks=masks,
         model=model,
         augmentation=augmentation,
     )
+    if half < n:
+        rngs = [generator(exp.seed, "pairs", state.step, start // BLOCK_ROWS) for start in starts]
+        work.for_each(
+            pair_block,
+            zip(starts, rngs),
+            first=first,
+            second=Views(anchors[half:], keys[half:]),
+            covariance=noise_covariance(augmentation, model, latents[:half]),
+            n_features=model.n_features,
+            identical_views=one_view,
+        )
+        if keep_sample:
+            negate_signal(noise[:half], model.n_features, noise[half:])
     masks = tuple(masks)
     sample = Sample(latents, model.signal(latents), noise, masks) if keep_sample else None
     return Views(anchors, keys, masks), sample
@@ -345,6 +377,25 @@ def draw_block(start, rng, latents, noise, anchors, keys, masks, model, augmenta
     views = augmentation.pair(rng, block, model, out=(anchors[rows], keys[rows]))
     for kept, mask in zip(masks, views.masks):
         kept[rows] = mask
+
+
+def pair_block(start, rng, first, second, covariance, n_features, identical_views):
+    """Write the `BLOCK_ROWS` views of a batch's second half that pair with those of the first."""
+    rows = slice(start, start + BLOCK_ROWS)
+    own, cross = (values[rows] for values in covariance)
+    negate_signal(first.keys[rows], n_features, second.keys[rows])
+    if not identical_views:
+        negate_signal(first.anchors[rows], n_features, second.anchors[rows])
+        redraw_noise(rng, first.keys[rows], own, cross, n_features, second.anchors[rows])
+
+
+def draw_latents(state, stream, n):
+    """Return the latents of the n samples that the step from this state draws from a stream."""
+    rng = generator(state.experiment.seed, "latents", state.step, _SETS[stream])
+    if state.experiment.batches == "iid":
+        return state.model.draw_latents(rng, n)
+    first = stratified_latents(state.model, rng, n // 2)
+    return np.concatenate([first, -first])
 
 
 def draw_own_block(start, rng, latents, noise, anchors, keys, masks, model, augmentation):
@@ -384,6 +435,7 @@ def evaluate(state, batch=None, work=None):
             batch.negatives,
             exp.stop_gradient,
             work,
+            exp.negative_groups,
         )
 
 
@@ -427,6 +479,7 @@ def step(state, gradient=None, work=None):
             descend, weights, state.weights, gradient.weights, rate=exp.learning_rate, keep=keep
         )
         work.exchange("gradient", "weights")
+        float64 = _add_outer_noise(state, weights, gradient, work) if exp.dense == "gram" else 0
         norms = _norms(weights)
     if not np.isfinite(norms).all():
         raise TrainingDiverged(state.step, "a weight", _HINT)
@@ -440,8 +493,26 @@ def step(state, gradient=None, work=None):
         weights=weights,
         biases=biases,
         weight_norms=norms,
+        float64_factorisations=state.float64_factorisations + float64,
         recorded_in=None,
     )
+
+
+def _add_outer_noise(state, weights, gradient, work):
+    """Put the views' noise outside the row space into L; return what `advance` does."""
+    exp, dof = state.experiment, outer_dimensions(state.experiment)
+    if dof == 0:
+        return 0
+    sizes = {"batch": exp.batch_size}
+    if exp.negatives != "in_batch":
+        sizes["negatives"] = exp.negatives
+    covariances = [
+        noise_covariance(state.augmentation, state.model, draw_latents(state, stream, n))
+        for stream, n in sizes.items()
+    ]
+    rows = noise_rows(gradient, covariances, exp.batches == "paired")
+    rate, rng = exp.learning_rate / exp.batch_size, generator(exp.seed, "dense", state.step)
+    return advance(weights, rows, rate, state.weight_norms, exp.n_features, dof, rng, work)
 
 
 def descend(new, old, gradient, rate, keep):

@@ -18,7 +18,7 @@ NOT_NEGATIVE = (
 NUMBERS = (*POSITIVE, *NOT_NEGATIVE, "density", "keep_probability", "noise_correlation",
            "stage_one_growth", "bias_growth")  # fmt: skip
 OPTIONAL = ("density", "noise_variance", "stage_one_growth", "bias_growth")
-CHOICES = ("augmentation", "dictionary", "dtype")
+CHOICES = ("augmentation", "dictionary", "dtype", "dense", "batches")
 
 BAD = (
     [(name, value) for name in SIZES for value in (0, -1, 1.0, "8", None, True, [8], 2**31)]
@@ -34,6 +34,8 @@ BAD = (
     + [("noise_correlation", value) for value in (-0.1, 1.1)]
     + [(name, value) for name in ("stage_one_growth", "bias_growth") for value in (0.999, 0, -1)]
     + [(name, value) for name in CHOICES for value in ("", "NONE", None, 1, ["none"], True)]
+    + [("negative_groups", value) for value in (0, -1, 2.0, None, True, "8")]
+    + [("noise_inputs", value) for value in (0, -1, 2.0, True, "8")]
     + [("stop_gradient", value) for value in (1, 0, "true", None)]
     + [("negatives", value) for value in (0, -1, 2.0, "in batch", None, True, "8")]
     + [("temperature", 1e-300), ("learning_rate", 1e300), ("initial_norm", 1e-40)]
@@ -204,3 +206,10 @@ def test_presets():
     assert preset("default").replace(augmentation="none") == preset("no-augmentation")
     with pytest.raises(InvalidInput, match="^preset: got 'huge'"):
         preset("huge")
+
+
+def test_fields_added_later_leave_the_identity_of_older_runs_alone():
+    exp = Experiment()
+    assert "dense" not in exp.identity() and exp.identity()["n_inputs"] == 1024
+    assert exp.replace(dense="gram").identity()["dense"] == "gram"
+    assert Experiment.from_dict(exp.identity()) == exp

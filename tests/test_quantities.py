@@ -7,7 +7,7 @@ import pytest
 
 import featlearn
 from featlearn.recording import quantities
-from featlearn.recording.quantities import BUILT_IN, QUANTITIES, Quantity, measure
+from featlearn.recording.quantities import BUILT_IN, QUANTITIES, Quantity, built_in, measure
 from featlearn.recording.rundir import RunDirectory
 from featlearn.recording.trajectory import MemoryRecorder
 
@@ -98,7 +98,7 @@ def test_they_go_on_bit_for_bit(tmp_path, stop):
 
 def test_memory_holds_the_same_rows(tmp_path):
     run = train(tmp_path / "run")
-    recorder = MemoryRecorder(SMALL, (*BUILT_IN, *OWN))
+    recorder = MemoryRecorder(SMALL, (*built_in(SMALL), *OWN))
     for step in run.steps.tolist():
         row = {name: 0 for name in run.arrays if name != "gram"}
         recorder.append({**row, "gram": 1} if step in DUE else row)
@@ -125,7 +125,8 @@ def test_a_new_quantity_leaves_older_runs_readable(tmp_path, monkeypatch):
     path.write_text(json.dumps(config))
     new = Quantity("bias_sum", "sum of the biases", lambda state, *_: state.biases.sum())
     monkeypatch.setitem(quantities.QUANTITIES, new.name, new)
-    monkeypatch.setattr("featlearn.recording.rundir.BUILT_IN", (*BUILT_IN, new))
+    for module in ("rundir", "quantities"):
+        monkeypatch.setattr(f"featlearn.recording.{module}.BUILT_IN", (*BUILT_IN, new))
     expected = train(tmp_path / "new", own=())
     assert "bias_sum" in expected.arrays
     for name in ("listed", "unlisted"):

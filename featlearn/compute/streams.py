@@ -7,7 +7,10 @@ be drawn by any number of threads, at any time, or again after a restart, with t
 import numpy as np
 
 # The position in this list is part of every stream's identity: append, never reorder.
-STREAMS = ("dictionary", "weights", "latents", "batch", "negatives", "probe", "theory", "images")
+STREAMS = (
+    *("dictionary", "weights", "latents", "batch", "negatives", "probe", "theory", "images"),
+    *("dense", "pairs"),
+)
 
 
 def generator(seed, name, *index):

@@ -44,6 +44,7 @@ def write_checkpoint(directory, state):
         "weights": state.weights,
         "biases": state.biases,
         "weight_norms": state.weight_norms,
+        "float64_factorisations": np.int64(state.float64_factorisations),
         "experiment": _text(state.experiment),
     }
     buffer = io.BytesIO()
@@ -69,6 +70,7 @@ def read_checkpoint(directory, experiment, own=None):
         step=int(arrays["step"]),
         stage=int(arrays["stage"]),
         initial_norm=float(arrays["initial_norm"]),
+        float64_factorisations=int(arrays.get("float64_factorisations", 0)),
         own=own,
         **{name: arrays[name] for name in ("weights", "biases", "weight_norms")},
     )

@@ -30,6 +30,8 @@ class Quantity:
         Recorded at those recorded steps that are multiples of this, and at the first and last one.
     samples : bool
         Whether the function needs ``batch.sample``.
+    only : tuple
+        A built-in one may be recorded only where some field has some value, (name, value).
     """
 
     name: str
@@ -39,6 +41,7 @@ class Quantity:
     dtype: object = "float64"
     every: int = 1
     samples: bool = False
+    only: tuple = ()
 
     def layout(self, experiment):
         """Return shape and dtype of a row of an experiment's run."""
@@ -63,16 +66,16 @@ class Quantity:
         return regular + (first % every > 0 and first < last) + (step > last)
 
 
-# Those that every run records.
+# Those that runs record by themselves.
 QUANTITIES = {}
 
 
-def _recorded(dtype, *shape):
+def _recorded(dtype, *shape, only=()):
     """Register a function as a quantity under its own name, its docstring being the line on it."""
 
     def register(function):
         name, doc = function.__name__, function.__doc__
-        QUANTITIES[name] = Quantity(name, doc, function, shape, dtype)
+        QUANTITIES[name] = Quantity(name, doc, function, shape, dtype, only=only)
         return function
 
     return register
@@ -135,17 +138,32 @@ def active_fraction(state, batch, gradient):
     return active.sum(axis=0, dtype=np.int32) / len(active)
 
 
+@_recorded("int64", only=("dense", "gram"))
+def float64_factorisations(state, batch, gradient):
+    """how often float32 was not enough to factorise the Gram matrix of the dense parts"""
+    return state.float64_factorisations
+
+
 BUILT_IN = tuple(QUANTITIES.values())
 
 
-def measure(state, batch, gradient, quantities=BUILT_IN, first=0):
+def built_in(experiment):
+    """Return the built-in quantities that a run of an experiment records; all for None."""
+    return tuple(
+        q
+        for q in BUILT_IN
+        if experiment is None or not q.only or getattr(experiment, q.only[0]) == q.only[1]
+    )
+
+
+def measure(state, batch, gradient, quantities=None, first=0):
     """Return the row of the trajectory that describes a state on its batch, {name: value}.
 
     What the state holds is not copied.
     """
     return {
         q.name: q.function(state, batch, gradient)
-        for q in quantities
+        for q in (built_in(state.experiment) if quantities is None else quantities)
         if q.is_due(state.experiment, state.step, first)
     }
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import InvalidInput
 from ..step_arrays import bytes_by_fields
-from .quantities import BUILT_IN
+from .quantities import built_in
 
 
 def memory_needed(experiment, in_memory=False, own=()):
@@ -34,8 +34,9 @@ def largest_array(experiment):
     """Return the number of elements of the largest array of a step."""
     e = experiment
     negatives = 0 if e.negatives == "in_batch" else e.negatives
-    rows, columns = max(e.batch_size, negatives), max(e.n_inputs, e.n_neurons)
-    return max(rows * columns, e.n_neurons * e.n_inputs, e.batch_size * rows)
+    rows, columns = max(e.batch_size, negatives), max(e.n_columns, e.n_neurons)
+    others = negatives or e.group_size
+    return max(rows * columns, e.n_neurons * e.n_columns, e.batch_size * others)
 
 
 def disk_needed(experiment, own=()):
@@ -107,9 +108,14 @@ def _memory(experiment, in_memory, own):
     e, item = experiment, np.dtype(experiment.dtype).itemsize
     parts = bytes_by_fields(e)
     # The weights it starts from.
-    parts["n_neurons", "n_inputs"] += e.n_neurons * e.n_inputs * item
-    # Drawn, and the dictionary factorised, in float64.
-    parts["n_inputs", "n_features"] = e.n_inputs * e.n_features * (16 + item)
+    parts[_weights(e)] += e.n_neurons * e.n_columns * item
+    if e.dense == "gram":
+        # Coefficients of the outer noise, and factors of (m, m), in float64 where float32 fails.
+        parts["n_neurons",] = e.n_neurons**2 * (4 * item + 24)
+        parts["batch_size", "n_neurons"] += 2 * e.batch_size * e.n_neurons * item
+    else:
+        # Drawn, and the dictionary factorised, in float64.
+        parts["n_inputs", "n_features"] = e.n_inputs * e.n_features * (16 + item)
     parts["batch_size", "n_features"] = e.batch_size * e.n_features * (12 + item)
     if in_memory:
         parts |= _trajectory(e, own)
@@ -118,11 +124,16 @@ def _memory(experiment, in_memory, own):
 
 def _disk(experiment, own):
     e, item = experiment, np.dtype(experiment.dtype).itemsize
-    states = {("n_neurons", "n_inputs"): 2 * e.n_neurons * (e.n_inputs + 2) * item}
-    return _trajectory(e, own) | states
+    return _trajectory(e, own) | {_weights(e): 2 * e.n_neurons * (e.n_columns + 2) * item}
+
+
+def _weights(experiment):
+    """The fields that the size of the weights is the product of."""
+    return "n_neurons", "n_inputs" if experiment.dense == "explicit" else "n_columns"
 
 
 def _trajectory(experiment, own):
     end = experiment.n_steps + 1
-    parts = [q.rows_before(experiment, end) * q.row_bytes(experiment) for q in (*BUILT_IN, *own)]
+    recorded = (*built_in(experiment), *own)
+    parts = [q.rows_before(experiment, end) * q.row_bytes(experiment) for q in recorded]
     return {("n_steps", "record_every", "n_neurons", "n_features"): sum(parts)}

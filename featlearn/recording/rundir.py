@@ -34,7 +34,7 @@ from .config import (
     write_config,
 )
 from .files import read_json, write_aside, write_json
-from .quantities import BUILT_IN
+from .quantities import BUILT_IN, built_in
 from .resources import check_disk, check_memory
 from .rows import open_rows
 from .trajectory import DirectoryRecorder, Run
@@ -79,7 +79,7 @@ class RunDirectory:
         self.path = Path(path)
         self.resume, self.extend = resume, extend
         self.experiment = self._asked = experiment
-        self.quantities = (*BUILT_IN, *record)
+        self.quantities = (*built_in(experiment), *record)
         self.own, self._given = {}, own or {}
         self._begin = begin
         self.first = 0 if begin is None else begin.step

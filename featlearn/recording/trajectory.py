@@ -10,7 +10,7 @@ from ..data import SparseCodingModel
 from ..errors import InvalidInput
 from ..experiment import Experiment
 from ..training import make_model
-from .quantities import BUILT_IN, QUANTITIES
+from .quantities import QUANTITIES, built_in
 from .rows import FLUSH_BYTES, LARGE_BYTES, RowFile, checksum, require_rows
 
 FLUSH_SECONDS = 0.25
@@ -21,7 +21,7 @@ def quantities(experiment):
 
     ``featlearn.recording.quantities.QUANTITIES`` says what each is.
     """
-    return {q.name: q.layout(experiment) for q in BUILT_IN}
+    return {q.name: q.layout(experiment) for q in built_in(experiment)}
 
 
 def rows_before(experiment, step):
@@ -96,12 +96,13 @@ class MemoryRecorder:
     Parameters
     ----------
     experiment : Experiment
-    quantities : sequence of Quantity
+    quantities : sequence of Quantity, optional
     first : int
         The step at which the run begins.
     """
 
-    def __init__(self, experiment, quantities=BUILT_IN, first=0):
+    def __init__(self, experiment, quantities=None, first=0):
+        quantities = built_in(experiment) if quantities is None else quantities
         self.quantities, self.first = quantities, first
         self._arrays, self._rows = {}, dict.fromkeys((q.name for q in quantities), 0)
         for q in quantities:
@@ -134,7 +135,7 @@ class DirectoryRecorder:
     step : int
         Rows that an earlier part of the run recorded before this step are kept; whatever follows
         them is dropped.
-    quantities : sequence of Quantity
+    quantities : sequence of Quantity, optional
     checksums : dict of str to (int, int)
         As `checksums` returned them when the earlier part ended; computed from the files where that
         had another number of rows.
@@ -142,7 +143,8 @@ class DirectoryRecorder:
         The step at which the run begins.
     """
 
-    def __init__(self, directory, experiment, step=0, quantities=BUILT_IN, checksums=None, first=0):
+    def __init__(self, directory, experiment, step=0, quantities=None, checksums=None, first=0):
+        quantities = built_in(experiment) if quantities is None else quantities
         folder = Path(directory) / "trajectory"
         folder.mkdir(exist_ok=True)
         plans = []

@@ -41,7 +41,7 @@ def results_table(rows):
 def _resolved(experiment):
     """The fields with the paper's formulas worked out, so that a column of numbers has no word."""
     fields = experiment.to_dict()
-    for name in ("density", "noise_variance", "bias_growth"):
+    for name in ("density", "noise_variance", "bias_growth", "noise_inputs"):
         fields[name] = getattr(experiment, f"resolved_{name}")
     if fields["stage_one_growth"] is None:
         fields["stage_one_growth"] = math.inf

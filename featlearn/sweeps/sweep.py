@@ -174,7 +174,7 @@ def _open(place):
 def run_name(experiment, varied):
     """Return a name: the varied fields to read, and a hash of the whole experiment to be known by."""
     fields = experiment.to_dict()
-    text = json.dumps(fields, sort_keys=True)
+    text = json.dumps(experiment.identity(), sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
     shown = [
         f"{name}={value:.6g}" if isinstance(value := fields[name], float) else f"{name}={value}"

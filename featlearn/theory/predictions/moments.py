@@ -138,8 +138,10 @@ def view_moments(experiment):
 
 
 def negative_count(experiment):
-    """Return N, the number of negatives of an anchor: B - 1 in the batch, or K separate ones."""
-    return experiment.batch_size - 1 if experiment.negatives == "in_batch" else experiment.negatives
+    """Return N, the number of negatives of an anchor: B/n - 1 in n groups, or K separate ones."""
+    if experiment.negatives != "in_batch":
+        return experiment.negatives
+    return experiment.batch_size // experiment.negative_groups - 1
 
 
 def uniform_attraction(experiment):
