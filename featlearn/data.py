@@ -7,13 +7,14 @@ import numpy as np
 
 from .compute.gaussian import fill_normal
 from .compute.workspace import few_rows
+from .display import one_line
 from .errors import InvalidInput
 
 # From so many numbers in M on, and up to this density, z Mᵀ takes less time as a sparse product.
 SPARSE_SIZE, SPARSE_DENSITY = 1 << 17, 0.1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Sample:
     """n inputs as what they are made of, x = M z + ξ.
 
@@ -28,6 +29,8 @@ class Sample:
     masks : tuple of ndarray of bool, shape (n, d1)
         Those that made its views, where it has been masked.
     """
+
+    __repr__ = one_line
 
     latents: np.ndarray
     signal: np.ndarray

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .display import escape, html_table
 from .errors import InvalidInput
 from .views import AUGMENTATIONS
 
@@ -334,6 +335,13 @@ class Experiment:
             if name not in known:
                 raise InvalidInput("experiment", name, "a field among " + ", ".join(known))
         return dataclasses.replace(self, **changes)
+
+    def _repr_html_(self):
+        rows = [
+            [f"<code>{f.name}</code>", escape(getattr(self, f.name)), escape(f.metadata["doc"])]
+            for f in dataclasses.fields(self)
+        ]
+        return html_table(["field", "value", "meaning"], rows)
 
     def to_dict(self):
         """Return the fields as a dictionary of plain values."""

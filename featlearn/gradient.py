@@ -16,6 +16,7 @@ from functools import cached_property
 import numpy as np
 
 from .compute.workspace import Workspace, few_rows
+from .display import one_line
 from .errors import InvalidInput
 from .loss import Contrast, contrast, split_rows
 from .network import Activations, forward
@@ -154,7 +155,7 @@ def _check_groups(groups, batch, negatives):
         raise InvalidInput("negative_groups", groups, wanted)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Term:
     """The gradient through one argument of the similarity.
 
@@ -172,6 +173,8 @@ class Term:
         A: how much of each sample is added to each weight by gradient descent, times B.
     """
 
+    __repr__ = one_line
+
     inputs: np.ndarray
     activations: Activations
     partners: np.ndarray | None
@@ -186,7 +189,7 @@ class Term:
         return self.strength[:, None] * self.partners * self.activations.active
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ContrastiveGradient:
     """Loss, gradient and everything in between, for one batch.
 
@@ -201,6 +204,8 @@ class ContrastiveGradient:
     terms : tuple of Term
         The arguments of the similarity that the gradient passes through, the anchors first.
     """
+
+    __repr__ = one_line
 
     loss: float
     weights: np.ndarray

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .compute.workspace import Workspace
+from .display import one_line
 
 
 class Contrast(NamedTuple):
@@ -34,6 +35,8 @@ class Contrast(NamedTuple):
     attraction: np.ndarray
     repulsion: np.ndarray
     positive_probability: np.ndarray
+
+    __repr__ = one_line
 
 
 def contrast(

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .compute.workspace import Workspace
+from .display import one_line
 
 
 class Activations(NamedTuple):
@@ -23,6 +24,8 @@ class Activations(NamedTuple):
     preactivations: np.ndarray | None
     features: np.ndarray
     active: np.ndarray | None
+
+    __repr__ = one_line
 
 
 def forward(weights, biases, inputs, work=None, name="", features_only=False, spare=None):

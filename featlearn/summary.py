@@ -13,9 +13,28 @@ from .alignment import (
     sparse_share,
 )
 from .compute.streams import generator
+from .display import html_table
 from .probing import ProbeResult, SharedCosines, probe, shared_cosines
 from .schedule import root_mean_square
 
+# What is shown of a `Summary`, and how it is said.
+MEASURES = (
+    ("loss", "loss at the end"),
+    ("growth", "ln of the growth of the norms, g"),
+    ("sparse_share", "median sparse share ‖α_i‖²/‖w_i‖²"),
+    ("atoms_learned", "atoms with a neuron of cosine ≥ 0.9"),
+    ("weakest_atom", "best cosine of the weakest atom"),
+    ("best_cosine", "largest cosine of any neuron"),
+    ("pure_fraction", "fraction of neurons with a cosine ≥ 0.9"),
+    ("largest_atom_fraction", "largest fraction of neurons on one atom"),
+    ("same_latents", "cosine of f under the same latents z"),
+    ("same_noise", "cosine of f under the same noise ξ"),
+    ("regression_features", "regression error on f / variance"),
+    ("regression_inputs", "regression error on x / variance"),
+    ("regression_oracle", "regression error on the oracle / variance"),
+    ("classification_features", "classification error on f"),
+    ("classification_inputs", "classification error on x"),
+)
 # A neuron is pure, and an atom learned, from this cosine on.
 PURE = 0.9
 
@@ -70,6 +89,12 @@ class Summary:
     def classification(self, head):
         """Mean error rate of a head: "features", "inputs" or "oracle"."""
         return float(self.probe.classification[head].mean())
+
+    def _repr_html_(self):
+        values = self.to_dict()
+        return html_table(
+            ["measure", ""], [[said, f"{values[name]:.4g}"] for name, said in MEASURES]
+        )
 
     def to_dict(self):
         """Return a flat dictionary of plain numbers."""

@@ -14,6 +14,7 @@ from .compute.streams import generator
 from .compute.workspace import Workspace, few_rows
 from .data import Sample, SparseCodingModel, make_dictionary
 from .dense import advance, gram_weights, noise_rows
+from .display import one_line
 from .errors import InvalidInput, TrainingDiverged
 from .experiment import Experiment
 from .gradient import contrastive_gradient
@@ -31,7 +32,7 @@ BLOCK_ROWS = 64
 _SETS = {"batch": 0, "negatives": 1}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TrainingState:
     """Everything that the next step depends on.
 
@@ -66,6 +67,8 @@ class TrainingState:
     InvalidInput
         If the model is not the one of the experiment, nor the user's own.
     """
+
+    __repr__ = one_line
 
     experiment: Experiment
     model: SparseCodingModel
@@ -212,6 +215,8 @@ class Batch(NamedTuple):
     views: Views
     negatives: np.ndarray | None
     sample: Sample | None
+
+    __repr__ = one_line
 
 
 def make_model(experiment, matrix=None):

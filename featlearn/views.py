@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .display import one_line
 from .errors import InvalidInput
 
 
@@ -31,6 +32,8 @@ class Views(NamedTuple):
     anchors: np.ndarray
     keys: np.ndarray
     masks: tuple = ()
+
+    __repr__ = one_line
 
 
 class Moment(NamedTuple):

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..alignment import alignment, cosines
+from ..display import escape, one_line
 from ..errors import InvalidInput
 from ..experiment import Experiment
 from ..network import features, forward
 from ..training import TrainingState, draw_batch, evaluate, step
-from .gradient_check import LossChange, loss_changes
+from .gradient_check import LossChange, check_gradient, loss_changes
+from .text import render
 
 # A world small enough to read every number of, where each neuron picks a feature within some
 # hundred steps. Its atoms are flat, because a mask must not be able to hide a whole atom; its
@@ -43,7 +45,7 @@ SMALL_WORLD = Experiment(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Force:
     """What pulls on the weights: one part of the direction of descent.
 
@@ -57,12 +59,14 @@ class Force:
         What is left in span(M)^⊥.
     """
 
+    __repr__ = one_line
+
     total: np.ndarray
     on_atoms: np.ndarray
     dense: np.ndarray
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ExplainedStep:
     """Every intermediate value of one update, for B anchors, N candidates a row and m neurons.
 
@@ -116,6 +120,8 @@ class ExplainedStep:
         On the same batch after the whole update, biases included.
     """
 
+    __repr__ = one_line
+
     before: TrainingState
     after: TrainingState
     neuron: int
@@ -148,6 +154,12 @@ class ExplainedStep:
     loss: LossChange
     held_loss: LossChange | None
     next_loss: float
+
+    def __str__(self):
+        return render(self, check_gradient(self.before))
+
+    def _repr_html_(self):
+        return f"<pre>{escape(self)}</pre>"
 
     @property
     def dictionary(self):

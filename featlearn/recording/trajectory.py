@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ..data import SparseCodingModel
+from ..display import escape, html_table
 from ..errors import InvalidInput
 from ..experiment import Experiment
 from ..training import make_model
@@ -29,7 +30,7 @@ def rows_before(experiment, step):
     return QUANTITIES["step"].rows_before(experiment, step)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Run:
     """A recorded run.
 
@@ -68,6 +69,64 @@ class Run:
     def __post_init__(self):
         if self.model is None and "model" not in self.own:
             object.__setattr__(self, "model", make_model(self.experiment))
+
+    def __repr__(self):
+        exp = self.experiment
+        own = self.own.get("augmentation")
+        words = [
+            own["name"] if own else exp.augmentation,
+            f"d={exp.n_features}",
+            f"m={exp.n_neurons}",
+            f"{len(self)} rows",
+        ]
+        if len(self):
+            words.append("stage " + "I" * int(self["stage"][-1]))
+        if self.directory is not None:
+            words.append(str(self.directory))
+        return f"Run({', '.join(words)})"
+
+    def _repr_html_(self):
+        rows = [
+            [f"<code>{name}</code>", escape(array.shape), escape(array.dtype)]
+            for name, array in self.arrays.items()
+        ]
+        return f"<p>{escape(self)}</p>\n" + html_table(["recorded", "shape", "type"], rows)
+
+    def __contains__(self, name):
+        return name in self.arrays
+
+    def __iter__(self):
+        return iter(self.arrays)
+
+    def to_xarray(self):
+        """Return the trajectory as an `xarray.Dataset` with named dimensions.
+
+        Needs the extra: ``pip install "featlearn[xarray]"``.
+
+        Raises
+        ------
+        InvalidInput
+            If xarray is not installed.
+        """
+        try:
+            import xarray
+        except ImportError:
+            raise InvalidInput(
+                "xarray", None, 'the extra: pip install "featlearn[xarray]"'
+            ) from None
+        exp = self.experiment
+        lengths = {"neuron": exp.n_neurons, "feature": exp.n_features}
+        built_in = {"alignment": ("neuron", "feature")}
+        found = {}
+        for name, array in self.arrays.items():
+            if name == "step":
+                continue
+            axes = built_in.get(name)
+            if axes is None:
+                one = array.shape[1:] == (lengths["neuron"],)
+                axes = ("neuron",) if one else [f"{name}_{k}" for k in range(array.ndim - 1)]
+            found[name] = (("step", *axes), array)
+        return xarray.Dataset(found, {"step": self.steps})
 
     @property
     def steps(self):

@@ -2,16 +2,17 @@
 
 import base64
 import dataclasses
-import html
 import io
 import math
 import shlex
 
+from ..display import escape, html_table
 from ..experiment import Experiment, preset
 from ..recording.config import versions
 from ..recording.files import read_json
 from ..recording.rundir import read_status
-from ..theory.claims.verdict import FAILS, count_outcomes, number
+from ..summary import MEASURES
+from ..theory.claims.verdict import FAILS, count_outcomes, number, verdict_html
 from ..theory.predictions.crossing import crossing, noise_margin
 
 MOST_IN_A_FIGURE = 3
@@ -33,25 +34,6 @@ figure { margin: 1.2rem 0; } figure img { width: 100%; }
 figcaption { color: #333; max-width: 46rem; }
 pre { overflow-x: auto; background: #f4f4f4; padding: .7rem; font-size: .8125rem; }
 """
-
-# What is shown of a `Summary`, and how it is said.
-MEASURES = (
-    ("loss", "loss at the end"),
-    ("growth", "ln of the growth of the norms, g"),
-    ("sparse_share", "median sparse share ‖α_i‖²/‖w_i‖²"),
-    ("atoms_learned", "atoms with a neuron of cosine ≥ 0.9"),
-    ("weakest_atom", "best cosine of the weakest atom"),
-    ("best_cosine", "largest cosine of any neuron"),
-    ("pure_fraction", "fraction of neurons with a cosine ≥ 0.9"),
-    ("largest_atom_fraction", "largest fraction of neurons on one atom"),
-    ("same_latents", "cosine of f under the same latents z"),
-    ("same_noise", "cosine of f under the same noise ξ"),
-    ("regression_features", "regression error on f / variance"),
-    ("regression_inputs", "regression error on x / variance"),
-    ("regression_oracle", "regression error on the oracle / variance"),
-    ("classification_features", "classification error on f"),
-    ("classification_inputs", "classification error on x"),
-)
 
 
 def make_report(observed, verdicts, figures):
@@ -76,10 +58,10 @@ def make_report(observed, verdicts, figures):
     pictures = list(figures)
     every = [verdict for _, several in verdicts for verdict in several]
     sections = [
-        f"<h1>{_text(title)}</h1>",
+        f"<h1>{escape(title)}</h1>",
         "<p>Simulated with featlearn after Wen &amp; Li, <cite>Toward Understanding the Feature"
         " Learning Process of Self-supervised Contrastive Learning</cite>, ICML 2021.</p>",
-        f"<p><strong>{_text(count_outcomes(every))}</strong> of {len(every)} checks.</p>",
+        f"<p><strong>{escape(count_outcomes(every))}</strong> of {len(every)} checks.</p>",
         _failures(verdicts),
         _progress(runs),
         *(_figure(*entry) for entry in pictures[:1]),
@@ -94,14 +76,14 @@ def make_report(observed, verdicts, figures):
         "<h2>Figures</h2>",
         *(_figure(*entry) for entry in pictures[1:]),
         "<h2>How to make this again</h2>",
-        f"<pre>{_text(commands(runs))}</pre>",
+        f"<pre>{escape(commands(runs))}</pre>",
         _origin(runs),
     ]
     body = "\n".join(section for section in sections if section)
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{_text(title)}</title>\n<style>{STYLE}</style>\n</head>\n"
+        f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n"
         f"<body>\n{body}\n</body>\n</html>\n"
     )
 
@@ -123,10 +105,6 @@ def commands(runs):
     return "\n".join(lines)
 
 
-def _text(value):
-    return html.escape(str(value))
-
-
 def _plain(value):
     """A field's value as --set reads it."""
     if value is None:
@@ -134,20 +112,11 @@ def _plain(value):
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _table(head, rows, classes=None):
-    """An HTML table in a box that scrolls by itself on a narrow screen; cells are HTML."""
-    lines = ['<div class="wide"><table>', "<tr>" + "".join(f"<th>{h}</th>" for h in head) + "</tr>"]
-    for k, row in enumerate(rows):
-        name = f' class="{classes[k]}"' if classes and classes[k] else ""
-        lines.append(f"<tr{name}>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>")
-    return "\n".join([*lines, "</table></div>"])
-
-
 def _failures(verdicts):
     """A list of the checks that fail, so that nobody has to look for them."""
     lines = [
-        f"<li>{_text(title)}: {_text(v.claim)}, {_text(v.quantity)}: {_text(number(v.measured))},"
-        f" wanted {_text(v.tolerance)}</li>"
+        f"<li>{escape(title)}: {escape(v.claim)}, {escape(v.quantity)}: {escape(number(v.measured))},"
+        f" wanted {escape(v.tolerance)}</li>"
         for title, several in verdicts
         for v in several
         if v.outcome == FAILS
@@ -162,7 +131,7 @@ def _progress(runs):
         done, planned = int(run.steps[-1]), run.experiment.n_steps
         if done < planned:
             word = read_status(run.directory).get("status", "") if run.directory else ""
-            lines.append(f"<p>{_text(name)}: step {done} of {planned} {_text(word)}.</p>")
+            lines.append(f"<p>{escape(name)}: step {done} of {planned} {escape(word)}.</p>")
     return "\n".join(lines)
 
 
@@ -170,10 +139,10 @@ def _experiment_table(runs):
     rows, classes = [], []
     for field in dataclasses.fields(Experiment):
         values = [_plain(getattr(run.experiment, field.name)) for run in runs.values()]
-        said = _text(field.metadata["doc"])
-        rows.append([f"<code>{field.name}</code>", said, *map(_text, values)])
+        said = escape(field.metadata["doc"])
+        rows.append([f"<code>{field.name}</code>", said, *map(escape, values)])
         classes.append("differs" if len(set(values)) > 1 else "")
-    return _table(["field", "meaning", *map(_text, runs)], rows, classes)
+    return html_table(["field", "meaning", *map(escape, runs)], rows, classes)
 
 
 def _prediction_table(observed):
@@ -188,32 +157,20 @@ def _prediction_table(observed):
          *(number(g) if math.isfinite(g := crossing(e).growth) else "never" for e in experiments)],
         ["g, ln of the growth that was reached", *(number(one.growth) for one in observed.values())],
     ]  # fmt: skip
-    return _table(["prediction", *map(_text, observed)], rows)
+    return html_table(["prediction", *map(escape, observed)], rows)
 
 
 def _measured_table(observed):
     measured = [one.summary.to_dict() for one in observed.values()]
     rows = [
-        [_text(said), *(number(values[name]) for values in measured)] for name, said in MEASURES
+        [escape(said), *(number(values[name]) for values in measured)] for name, said in MEASURES
     ]
-    return _table(["measure", *map(_text, observed)], rows)
+    return html_table(["measure", *map(escape, observed)], rows)
 
 
 def _verdict_table(title, verdicts):
-    rows = []
-    for v in verdicts:
-        spread = "" if v.spread is None else f" ± {v.spread:.2g}"
-        why = "; ".join(part for part in (v.why, v.reason) if part)
-        style = {"holds": "holds", "fails": "fails"}.get(v.outcome, "none")
-        rows.append([
-            _text(v.claim), _text(v.quantity), _text(number(v.predicted)),
-            _text(number(v.measured) + spread), _text(v.tolerance),
-            f'<span class="{style}">{_text(v.outcome)}</span>',
-            f'<span class="why">{_text(why)}</span>',
-        ])  # fmt: skip
-    head = ["claim", "quantity", "predicted", "measured", "tolerance", "verdict", "why this far"]
-    table = _table(head, rows)
-    return f"<h3>{_text(title)}</h3>\n<p>{_text(count_outcomes(verdicts))}</p>\n{table}"
+    table = verdict_html(verdicts)
+    return f"<h3>{escape(title)}</h3>\n<p>{escape(count_outcomes(verdicts))}</p>\n{table}"
 
 
 def _figure(name, sentence, figure):
@@ -226,9 +183,9 @@ def _figure(name, sentence, figure):
     size = f"min-width: {5 * inches:.1f}rem; max-width: {7.6 * inches:.1f}rem"
     data = base64.b64encode(buffer.getvalue()).decode("ascii")
     return (
-        f'<figure id="{_text(name)}">\n<div class="wide">'
-        f'<img style="{size}" src="data:image/png;base64,{data}" alt="{_text(sentence)}"></div>\n'
-        f"<figcaption>{_text(sentence)}</figcaption>\n</figure>"
+        f'<figure id="{escape(name)}">\n<div class="wide">'
+        f'<img style="{size}" src="data:image/png;base64,{data}" alt="{escape(sentence)}"></div>\n'
+        f"<figcaption>{escape(sentence)}</figcaption>\n</figure>"
     )
 
 
@@ -240,5 +197,5 @@ def _origin(runs):
         used = config.get("versions", versions())
         said = ", ".join(f"{what} {version}" for what, version in used.items())
         threads = config.get("blas_threads", "")
-        rows.append([_text(name), run.experiment.seed, _text(said), _text(threads)])
-    return _table(["run", "seed", "versions", "threads"], rows)
+        rows.append([escape(name), run.experiment.seed, escape(said), escape(threads)])
+    return html_table(["run", "seed", "versions", "threads"], rows)

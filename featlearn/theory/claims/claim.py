@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ...errors import InvalidInput
-from .verdict import Verdict, does_not_apply, table
+from .verdict import Verdict, does_not_apply, table, verdict_html
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,7 @@ class Verdicts(list):
         return table(self)
 
     def _repr_html_(self):
-        import html
-
-        return f"<pre>{html.escape(table(self))}</pre>"
+        return verdict_html(self)
 
 
 def judge(function, observed):

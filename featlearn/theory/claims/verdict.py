@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
+from ...display import escape, html_table
+
 HOLDS, FAILS, DOES_NOT_APPLY = "holds", "fails", "does not apply"
 WIDTH = 100
 
@@ -153,6 +155,20 @@ def number(value):
     if value is None:
         return "-"
     return value if isinstance(value, str) else f"{value:.4g}"
+
+
+def verdict_html(verdicts):
+    """Return verdicts as a table of HTML."""
+    rows = []
+    for v in verdicts:
+        spread = "" if v.spread is None else f" ± {v.spread:.2g}"
+        why = "; ".join(part for part in (v.why, v.reason) if part)
+        style = {"holds": "holds", "fails": "fails"}.get(v.outcome, "none")
+        shown = (v.claim, v.quantity, number(v.predicted), number(v.measured) + spread, v.tolerance)
+        outcome = f'<span class="{style}">{escape(v.outcome)}</span>'
+        rows.append([*map(escape, shown), outcome, f'<span class="why">{escape(why)}</span>'])
+    head = ["claim", "quantity", "predicted", "measured", "tolerance", "verdict", "why this far"]
+    return html_table(head, rows)
 
 
 def table(verdicts, why=True):
