@@ -19,6 +19,7 @@ from .gradient import ContrastiveGradient, contrastive_gradient
 from .loop import train
 from .network import features, forward
 from .probing import shared_cosines
+from .recording.record import Record
 from .recording.rundir import load_run
 from .recording.trajectory import Run
 from .summary import Summary, summarize

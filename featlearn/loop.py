@@ -14,7 +14,8 @@ from .errors import InvalidInput, RunDirectoryError, TrainingDiverged
 from .experiment import Experiment
 from .parts import describe, given_parts
 from .recording.config import origin
-from .recording.quantities import measure
+from .recording.quantities import built_in, measure
+from .recording.record import asked_quantities, measured_layouts
 from .recording.resources import check_memory, largest_array, memory_needed
 from .recording.rundir import RunDirectory, load_run, read_status
 from .recording.trajectory import MemoryRecorder, Run
@@ -29,6 +30,7 @@ def train(
     *,
     resume=False,
     progress=None,
+    record=None,
     until=None,
     start=None,
     extend=None,
@@ -50,6 +52,10 @@ def train(
         uninterrupted run bit for bit.
     progress : callable, optional
         Called with the row of every recorded step, a dictionary.
+    record : dict, str or sequence, optional
+        What to record beside the quantities of every run: {name: f}, where f(state, batch, gradient)
+        gives a number or an array, or is a `Record` that says more; or names of
+        `featlearn.recording.extras.EXTRAS`. The run is resumed with the same functions.
     until : str or callable, optional
         "stage 2", "stage 3", or f(state) → bool: asked of every state before its update. The first
         state that it is true of is recorded and ends the run, which is then "stopped".
@@ -85,7 +91,7 @@ def train(
         After Ctrl-C or another signal to stop, once a checkpoint is written. The warnings of batch
         systems write one too, and training goes on; see `featlearn.compute.interrupts`.
     """
-    ends = _ending(until)
+    ends, quantities = _ending(until), asked_quantities(record)
     own = {
         "model": model,
         "augmentation": augmentation,
@@ -103,9 +109,14 @@ def train(
         if resume:
             raise RunDirectoryError("resume: needs the directory of the run")
         began = None if start is None else origin(start)
-        return _train_in_memory(start or init(experiment, **own), began, progress, ends)
+        check_memory(experiment, in_memory=True)
+        state = start or init(experiment, **own)
+        return _train_in_memory(state, began, _with_layouts(quantities, state), progress, ends)
+    if not resume and quantities:
+        check_memory(experiment)
+        quantities = _with_layouts(quantities, start or init(experiment, **own))
     own = {role: part for role, part in own.items() if part is not None}
-    place = RunDirectory(directory, experiment, resume, own=own, begin=start, extend=extend)
+    place = RunDirectory(directory, experiment, resume, quantities, own, start, extend)
     if resume and extend is None and read_status(directory).get("status") == "complete":
         place.admit()
         return load_run(directory, place.own.get("model"))
@@ -140,9 +151,19 @@ def train(
     return load_run(directory, place.own.get("model"))
 
 
-def _train_in_memory(state, began, progress, ends):
-    check_memory(state.experiment, in_memory=True)
-    recorder = MemoryRecorder(state.experiment, first=state.step)
+def _with_layouts(quantities, state):
+    """Quantities with shape and type, which a user's own have from their first row."""
+    if all(q.shape is not None for q in quantities):
+        return quantities
+    batch = draw_batch(state)
+    return measured_layouts(quantities, state, batch, evaluate(state, batch))
+
+
+def _train_in_memory(state, began, quantities, progress, ends):
+    check_memory(state.experiment, in_memory=True, own=quantities)
+    recorder = MemoryRecorder(
+        state.experiment, (*built_in(state.experiment), *quantities), state.step
+    )
     last = _loop(state, recorder, progress, _ignore, ends)
     return Run(
         last.experiment,
@@ -154,6 +175,7 @@ def _train_in_memory(state, began, progress, ends):
         last.model,
         {role: describe(part) for role, part in last.own.items()},
         began,
+        recorder.quantities,
     )
 
 
@@ -220,36 +242,40 @@ def workplace(state, help):
 
 def _loop(state, place, progress, between_steps, ends):
     """Record and step until the last step is recorded; return the last state."""
-    first = place.first
+    first, asked = place.first, place.quantities
 
     def record(state, batch, gradient):
-        row = measure(state, batch, gradient, place.quantities, first)
+        row = measure(state, batch, gradient, asked, first)
         place.append(row)
         if progress is not None:
             # Whoever watches may keep it.
             progress({**row, "alignment": row["alignment"].copy()})
 
+    def keep_sample(state):
+        return any(q.samples and q.is_due(state.experiment, state.step, first) for q in asked)
+
     # Helpers make every step too; what is done with it is the leader's business.
     def help(state, work):
-        _steps(state, work, _ignore, _ignore, _ignore, first)
+        _steps(state, work, _ignore, _ignore, _ignore, first, keep_sample)
 
     with workplace(state, help) as (state, work):
-        return _steps(state, work, record, between_steps, ends, first)
+        return _steps(state, work, record, between_steps, ends, first, keep_sample)
 
 
 def _ignore(*_):
     pass
 
 
-def _steps(state, work, record, between_steps, ends, first):
+def _steps(state, work, record, between_steps, ends, first, keep_sample):
     exp = state.experiment
     while True:
         between_steps(state)
         last = state.step == exp.n_steps or ends(state)
-        batch = draw_batch(state, work, keep_sample=False)
+        due = last or state.step % exp.record_every == 0 or state.step == first
+        batch = draw_batch(state, work, keep_sample=due and keep_sample(state))
         gradient = evaluate(state, batch, work)
         require_finite(state, gradient.loss)
-        if last or state.step % exp.record_every == 0 or state.step == first:
+        if due:
             state.align(work)
             record(state, batch, gradient)
         if last:

@@ -7,8 +7,11 @@ run imports and executes nothing that it names; going on with one needs the same
 import hashlib
 import importlib
 import inspect
+import sys
+from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from functools import cached_property
+from types import FunctionType, ModuleType
 
 import numpy as np
 
@@ -92,6 +95,19 @@ def describe(part):
     _feed(digest, _attributes(part))
     kind = type(part)
     return {"name": f"{kind.__module__}.{kind.__qualname__}", "digest": digest.hexdigest()}
+
+
+def digest_of(function):
+    """Return a digest of a function, "version of Python:hex", as what it is compiled to differs.
+
+    A callable object has that of `describe`.
+    """
+    version = "{}.{}".format(*sys.version_info)
+    if not isinstance(function, FunctionType):
+        return f"{version}:{describe(function)['digest']}"
+    digest = hashlib.sha256()
+    _feed(digest, function)
+    return f"{version}:{digest.hexdigest()}"
 
 
 def held_arrays(part):
@@ -185,10 +201,19 @@ def _feed_source(digest, kind):
         # Typed into an interpreter: the compiled methods stand for their text.
         for name, value in sorted(vars(kind).items(), key=lambda item: item[0]):
             value = getattr(value, "fget", getattr(value, "__func__", value))
-            if hasattr(value, "__code__"):
+            if isinstance(value, FunctionType):
                 _feed(digest, value)
             elif not name.startswith("__"):
                 _feed(digest, [name, value])
+
+
+def _closed_over(function):
+    """What a function takes from around it, without what may change while it is used."""
+    found = []
+    for cell in function.__closure__ or ():
+        with suppress(ValueError):  # not bound yet
+            found.append(cell.cell_contents)
+    return [v for v in found if isinstance(v, (np.ndarray, str, bytes, int, float, tuple))]
 
 
 def _feed(digest, value):
@@ -204,15 +229,17 @@ def _feed(digest, value):
     elif isinstance(value, (list, tuple)):
         for each in value:
             _feed(digest, each)
-    elif hasattr(value, "__code__"):
+    elif isinstance(value, FunctionType):
         code = value.__code__
         digest.update(code.co_code)
         constants = [c if not hasattr(c, "co_code") else c.co_code for c in code.co_consts]
         _feed(digest, [repr(c) for c in constants])
         _feed(digest, list(code.co_names))
+        _feed(digest, [value.__defaults__, *_closed_over(value)])
     elif isinstance(value, (str, bytes, int, float, complex, np.generic, type(None))):
         digest.update(repr(value).encode())
-    elif isinstance(value, type):
-        digest.update(f"{value.__module__}.{value.__qualname__}".encode())
+    elif isinstance(value, (type, ModuleType)):
+        name = value.__name__ if isinstance(value, ModuleType) else value.__qualname__
+        digest.update(name.encode())
     else:
         _feed(digest, _attributes(value))

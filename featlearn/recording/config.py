@@ -12,6 +12,7 @@ from ..compute.threads import thread_count
 from ..errors import InvalidInput, RunDirectoryError
 from ..experiment import Experiment
 from ..parts import describe
+from .extras import EXTRAS
 from .files import read_json, write_json
 from .quantities import QUANTITIES, Quantity
 
@@ -19,7 +20,7 @@ FORMAT_VERSION = 1
 # What a run recorded whose config.json does not list it.
 UNLISTED = ("step", "stage", "loss", "positive_probability", "alignment", "weight_norm",
             "dense_norm", "bias", "active_fraction")  # fmt: skip
-_FILE_NAME = re.compile(r"\w[\w .-]*")
+FILE_NAME = re.compile(r"\w[\w .-]*")
 
 
 def versions():
@@ -108,29 +109,36 @@ def read_config(directory):
 
 def _entry(quantity, experiment):
     shape, dtype = quantity.layout(experiment)
-    return {"shape": list(shape), "dtype": dtype.name, "every": quantity.every, "doc": quantity.doc}
+    entry = {
+        "shape": list(shape),
+        "dtype": dtype.name,
+        "every": quantity.every,
+        "doc": quantity.doc,
+    }
+    return entry | ({"digest": quantity.digest} if quantity.digest else {})
 
 
 def recorded_quantities(directory):
     """Return what a run records, a tuple of `Quantity`, from its config.json.
 
-    The built-in ones come with their functions, a user's own without.
+    The built-in ones and extras come with their functions, a user's own without.
     """
     path = Path(directory) / "config.json"
     entries = read_json(path).get("recorded", dict.fromkeys(UNLISTED))
     found = []
     try:
         for name, entry in entries.items():
-            if name in QUANTITIES:
-                found.append(QUANTITIES[name])
+            if known := QUANTITIES.get(name) or EXTRAS.get(name):
+                found.append(known)
                 continue
             shape, every, dtype = tuple(entry["shape"]), entry["every"], np.dtype(entry["dtype"])
             plain = dtype.kind in "biufc" and all(
                 type(n) is int and n >= 0 for n in (*shape, every)
             )
-            if not (plain and every and _FILE_NAME.fullmatch(name)):
+            if not (plain and every and FILE_NAME.fullmatch(name)):
                 raise ValueError
-            found.append(Quantity(name, str(entry.get("doc", "")), None, shape, dtype, every))
+            doc, digest = str(entry.get("doc", "")), str(entry.get("digest", ""))
+            found.append(Quantity(name, doc, None, shape, dtype, every, digest=digest))
     except (AttributeError, KeyError, TypeError, ValueError):
         raise RunDirectoryError(f"{path}: its table of recorded quantities is damaged") from None
     if missing := [name for name in UNLISTED if name not in entries]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..alignment import dense_norm as dense_norms
+from ..errors import InvalidInput
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class Quantity:
         Whether the function needs ``batch.sample``.
     only : tuple
         A built-in one may be recorded only where some field has some value, (name, value).
+    digest : str
+        Of a user's own function, whose rows are held against shape and dtype.
     """
 
     name: str
@@ -42,6 +45,28 @@ class Quantity:
     every: int = 1
     samples: bool = False
     only: tuple = ()
+    digest: str = ""
+
+    def row(self, state, batch, gradient):
+        """Return the row of a state: what the function says, of the shape and type of the first row.
+
+        Raises
+        ------
+        InvalidInput
+            If a user's own function returns something else than at its first row.
+        """
+        if not self.samples:
+            batch = batch._replace(sample=None)
+        value = self.function(state, batch, gradient)
+        if self.digest:
+            value, dtype = np.asarray(value), np.dtype(self.dtype)
+            if value.shape != self.shape or not np.can_cast(value.dtype, dtype, "same_kind"):
+                got, wanted = (
+                    f"{t} of shape {s}"
+                    for t, s in ((value.dtype, value.shape), (dtype, self.shape))
+                )
+                raise InvalidInput(f"record {self.name}", got, f"{wanted}, as at its first row")
+        return value
 
     def layout(self, experiment):
         """Return shape and dtype of a row of an experiment's run."""
@@ -162,7 +187,7 @@ def measure(state, batch, gradient, quantities=None, first=0):
     What the state holds is not copied.
     """
     return {
-        q.name: q.function(state, batch, gradient)
+        q.name: q.row(state, batch, gradient)
         for q in (built_in(state.experiment) if quantities is None else quantities)
         if q.is_due(state.experiment, state.step, first)
     }

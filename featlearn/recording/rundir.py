@@ -12,7 +12,6 @@ of one. Nothing in it is ever executed when it is read: JSON and plain arrays on
 """
 
 import contextlib
-import dataclasses
 import fcntl
 import io
 import os
@@ -34,7 +33,8 @@ from .config import (
     write_config,
 )
 from .files import read_json, write_aside, write_json
-from .quantities import BUILT_IN, built_in
+from .quantities import QUANTITIES, built_in
+from .record import with_functions
 from .resources import check_disk, check_memory
 from .rows import open_rows
 from .trajectory import DirectoryRecorder, Run
@@ -80,6 +80,7 @@ class RunDirectory:
         self.resume, self.extend = resume, extend
         self.experiment = self._asked = experiment
         self.quantities = (*built_in(experiment), *record)
+        self._record = record
         self.own, self._given = {}, own or {}
         self._begin = begin
         self.first = 0 if begin is None else begin.step
@@ -115,7 +116,8 @@ class RunDirectory:
             self.own = given_parts(found, **self._given)
             self.first = (read_start(self.path) or {"step": 0})["step"]
             require_same(self.path, read_own(self.path), self.own, RunDirectoryError)
-            self.quantities = _with_functions(recorded_quantities(self.path), self.quantities)
+            recorded = recorded_quantities(self.path)
+            self.quantities = with_functions(recorded, self._record, self.path)
         elif self.path.exists() and not _is_free(self.path):
             raise RunDirectoryError(
                 f"{self.path}: exists and is not an empty directory; name a new one, or resume"
@@ -123,7 +125,8 @@ class RunDirectory:
         else:
             self.own = given_parts(self.experiment, **self._given)
         check_memory(self.experiment)
-        check_disk(self.experiment, self.path)
+        own = [q for q in self.quantities if q.name not in QUANTITIES]
+        check_disk(self.experiment, self.path, own)
 
     def __exit__(self, *exception):
         if self.recorder is not None:
@@ -206,21 +209,6 @@ def _is_free(path):
     return path.is_dir() and all(entry.name in left_over for entry in path.iterdir())
 
 
-def _with_functions(recorded, given):
-    """The recorded quantities of a run to be resumed, each with the function that is given for it."""
-    functions = {q.name: q for q in given}
-    for q in recorded:
-        if q.name not in functions:
-            raise RunDirectoryError(f"the run records {q.name!r}: resume it with its function")
-    for q in given:
-        if q not in BUILT_IN and q.name not in {r.name for r in recorded}:
-            raise RunDirectoryError(f"the run does not record {q.name!r}: it cannot begin midway")
-    return tuple(
-        dataclasses.replace(functions[q.name], shape=q.shape, dtype=q.dtype, every=q.every)
-        for q in recorded
-    )
-
-
 def read_status(directory):
     """Return the content of status.json, or an empty dictionary before it is written."""
     path = Path(directory) / "status.json"
@@ -272,6 +260,7 @@ def load_run(directory, model=None):
         model,
         own,
         read_start(directory),
+        recorded_quantities(directory),
     )
 
 

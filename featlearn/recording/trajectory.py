@@ -54,6 +54,8 @@ class Run:
     start : dict or None
         Where it began, if not at step 0: "step", the "run" whose state that was, and the fields
         "changed" since.
+    recorded : tuple of Quantity
+        What was recorded; a user's own without functions where the run was loaded.
     """
 
     experiment: Experiment
@@ -65,6 +67,7 @@ class Run:
     model: SparseCodingModel | None = None
     own: dict = field(default_factory=dict)
     start: dict | None = None
+    recorded: tuple = tuple(QUANTITIES.values())
 
     def __post_init__(self):
         if self.model is None and "model" not in self.own:
@@ -139,6 +142,21 @@ class Run:
 
     def __len__(self):
         return len(self.steps)
+
+    @property
+    def asked(self):
+        """The quantities recorded beside those of every run, a tuple of `Quantity`."""
+        return tuple(q for q in self.recorded if q.name not in QUANTITIES)
+
+    def steps_of(self, name):
+        """Return the steps at which a quantity was recorded, ndarray of int, shape (T,)."""
+        rows = len(self[name])
+        every = {q.name: q.every for q in self.recorded}.get(name, 1)
+        if every == 1:
+            return self.steps[:rows]
+        first, last = self.steps[0], self.experiment.n_steps
+        due = (self.steps % every == 0) | (self.steps == first) | (self.steps == last)
+        return self.steps[due][:rows]
 
     def require_model(self):
         """Return the model, or raise an InvalidInput that says how to give it."""

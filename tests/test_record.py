@@ -1,0 +1,137 @@
+"""Quantities that a user records beside those of every run."""
+
+import numpy as np
+import pytest
+
+import featlearn
+from featlearn import Record, parts
+from featlearn.recording.extras import EXTRAS
+from featlearn.recording.resources import disk_needed
+
+
+@pytest.fixture
+def short(small):
+    return small.replace(n_steps=24, record_every=2)
+
+
+def largest(state, batch, gradient):
+    """largest |α_ij|"""
+    return np.abs(state.alignment).max()
+
+
+def pair(state, batch, gradient):
+    return np.array([gradient.loss, np.nan if state.step == 0 else state.step])
+
+
+def energy(state, batch, gradient):
+    return np.square(batch.sample.latents).sum(dtype=int), batch.sample.masks[0].sum()
+
+
+def test_own_quantities_are_recorded_beside_the_others(short, tmp_path):
+    asked = {"largest": largest, "pair": pair, "energy": Record(energy, samples=True, every=4)}
+    for place in (None, tmp_path / "run"):
+        run = featlearn.train(short, place, record=asked)
+        np.testing.assert_array_equal(run["largest"], np.abs(run["alignment"]).max(axis=(1, 2)))
+        np.testing.assert_array_equal(run["pair"][:, 0], run["loss"])
+        assert np.isnan(run["pair"][0, 1]) and list(run["pair"][1:, 1]) == list(run.steps[1:])
+        assert list(run.steps_of("energy")) == [0, 4, 8, 12, 16, 20, 24]
+        assert run["energy"].shape == (7, 2) and run["energy"].dtype == int
+        batch = featlearn.draw_batch(featlearn.init(short))
+        assert run["energy"][0, 0] == np.abs(batch.sample.latents).sum()
+        assert run["energy"][0, 1] == batch.views.masks[0].sum()
+        assert [q.name for q in run.asked] == list(asked)
+    assert run.recorded[-3].doc == "largest |α_ij|"
+    plain = featlearn.train(short)
+    for name in plain.arrays:
+        np.testing.assert_array_equal(run[name], plain[name])
+    loaded = np.load(tmp_path / "run/trajectory/largest.npy", mmap_mode="r")
+    np.testing.assert_array_equal(loaded, run["largest"])
+
+
+def test_samples_are_there_only_where_they_are_asked_for(short):
+    seen = []
+    record = {
+        "with": Record(lambda s, b, g: seen.append(("with", b.sample)) or 0, samples=True),
+        "without": lambda s, b, g: seen.append(("without", b.sample)) or 0,
+    }
+    featlearn.train(short.replace(n_steps=4), record=record)
+    assert all((sample is not None) == (name == "with") for name, sample in seen[2:])
+
+
+def test_a_run_with_own_quantities_goes_on_bit_for_bit_with_the_same_functions_only(
+    short, tmp_path
+):
+    place, record = tmp_path / "run", {"largest": largest, "pair": Record(pair, every=3)}
+    whole = featlearn.train(short, record=record)
+    featlearn.train(short, place, record=record, until=lambda state: state.step == 9)
+    for other, match in (
+        (None, "'largest'.*function"),
+        ({"largest": largest}, "'pair'.*function"),
+        ({"largest": pair, "pair": Record(pair, every=3)}, "another function"),
+        ({**record, "third": largest}, "midway"),
+        ({"largest": largest, "pair": pair}, "other steps"),
+    ):
+        with pytest.raises(featlearn.RunDirectoryError, match=match):
+            featlearn.train(None, place, resume=True, record=other)
+    resumed = featlearn.train(None, place, resume=True, record=record)
+    for name in whole.arrays:
+        np.testing.assert_array_equal(resumed[name], whole[name])
+
+
+@pytest.mark.parametrize(
+    "record, match",
+    (
+        ({"loss": largest}, "loss"),
+        ({"attraction": largest}, "attraction"),
+        ({"a/b": largest}, "a/b"),
+        ({"q": 3}, "record"),
+        ({"q": lambda s, b, g: "text"}, "record q"),
+        ({"q": lambda s, b, g: np.zeros(1 + s.step)}, "record q.*first row"),
+        ({"q": lambda s, b, g: 0 if s.step == 0 else 0.5}, "record q.*first row"),
+        ("no such extra", "no such extra"),
+        (["attraction", "attraction"], "once"),
+    ),
+)
+def test_what_cannot_be_recorded_is_refused_by_name(short, record, match):
+    with pytest.raises(featlearn.InvalidInput, match=match):
+        featlearn.train(short, record=record)
+
+
+def test_extras_are_what_their_line_says(short, tmp_path):
+    run = featlearn.train(short, tmp_path / "run", record=list(EXTRAS))
+    state = featlearn.init(short)
+    while state.step < 10:
+        state = featlearn.step(state)
+    row, batch = list(run.steps).index(10), featlearn.draw_batch(state)
+    g, M = featlearn.evaluate(state, batch), state.model.dictionary
+    close = {"rtol": 1e-4, "atol": 1e-6}
+    np.testing.assert_allclose(run["attraction"][row], -g.positive @ M, **close)
+    both = run["attraction"][row] + run["repulsion"][row]
+    np.testing.assert_allclose(both, -g.weights @ M, **close)
+    active, z = g.terms[0].activations.active, batch.sample.latents
+    np.testing.assert_allclose(
+        run["active_given_feature"][row, 3, 5], active[z[:, 5] == 1, 3].mean(), **close
+    )
+    beta = state.weights - state.weights @ M @ M.T
+    np.testing.assert_allclose(run["dense_gram"][row], beta @ beta.T, **close)
+    cosine = np.abs(state.alignment) / state.weight_norms[:, None]
+    below = np.where(cosine < 1 / np.sqrt(8), cosine, 0).max(axis=1)
+    np.testing.assert_allclose(run["off_support_maximum"][row], below, **close)
+    # A loaded run knows them by name, and goes on with them.
+    longer = featlearn.train(None, tmp_path / "run", resume=True, extend=26)
+    assert len(longer["dense_gram"]) == len(run) + 1
+
+
+def test_the_disk_needed_counts_what_is_asked_for(short):
+    extra = EXTRAS["dense_gram"]
+    more = disk_needed(short, (extra,)) - disk_needed(short)
+    assert more == 13 * 24 * 24 * 4
+
+
+def test_a_digest_of_a_function_knows_its_code_and_what_it_closes_over():
+    def make(scale, seen):
+        return lambda s, b, g: seen.append(1) or scale
+
+    assert parts.digest_of(make(1, [])) == parts.digest_of(make(1, [2]))
+    assert parts.digest_of(make(1, [])) != parts.digest_of(make(2, []))
+    assert parts.digest_of(largest) != parts.digest_of(pair)
