@@ -18,6 +18,7 @@ from .explain.update import SMALL_WORLD, ExplainedStep, explain_step
 from .gradient import ContrastiveGradient, contrastive_gradient
 from .loop import train
 from .network import features, forward
+from .objectives import OBJECTIVES, Objective, Pull
 from .probing import shared_cosines
 from .recording.record import Record
 from .recording.rundir import load_run

@@ -33,8 +33,8 @@ class Sample:
     __repr__ = one_line
 
     latents: np.ndarray
-    signal: np.ndarray
-    noise: np.ndarray
+    signal: np.ndarray | None
+    noise: np.ndarray | None
     masks: tuple = ()
 
     @property

@@ -11,6 +11,8 @@ import numpy as np
 
 from .display import escape, html_table
 from .errors import InvalidInput
+from .objectives import OBJECTIVES
+from .objectives.supervised import TASKS
 from .views import AUGMENTATIONS
 
 # Least d1/d at which the mask noise of a Gram matrix's views, an expansion in 1/d1, is accepted.
@@ -132,6 +134,12 @@ class Experiment:
     stage_one_growth: float | None = _field(
         6.0, _number(1, optional="to stay in stage I"), "growth of the norms that ends stage I"
     )
+    stage_one_steps: int | None = _field(
+        None,
+        _integer(1, optional="to end stage I by growth"),
+        "steps of stage I, whatever the growth",
+        later=True,
+    )
     bias_factor: float = _field(1.0, _number(0), "c_b of the bias at the start of stage II")
     bias_growth: float | None = _field(
         None, _number(1, optional="for 1 + η/d"), "factor of a bias in one step of stage II"
@@ -161,6 +169,27 @@ class Experiment:
         _integer(1),
         "equal groups of a batch; negatives come from one's own group",
         later=True,
+    )
+    objective: str = _field("infonce", _choice(OBJECTIVES), "what is minimised", later=True)
+    n_tasks: int | None = _field(
+        None, _integer(1, optional="for n_features"), "K of supervised", later=True
+    )
+    task: str = _field("classification", _choice(TASKS), "what supervised labels are", later=True)
+    train_head: bool = _field(
+        True, _flag(), "whether the head of supervised is trained", later=True
+    )
+    label_leak: float = _field(
+        0.0,
+        _number(0),
+        "size of the noise in a label of supervised, relative to its signal",
+        later=True,
+    )
+    embedding_floor: float = _field(
+        0.3, _number(0, open_low=True), "ε of nt_xent, to which a norm is small", later=True
+    )
+    prediction_head: bool = _field(False, _flag(), "whether no_negatives has a head", later=True)
+    head_rate: float = _field(
+        1.0, _number(0), "learning rate of the head of no_negatives, relative to η", later=True
     )
     seed: int = _field(0, _integer(0, 2**63 - 1), "seed of everything random")
     dtype: str = _field("float32", _choice(("float32", "float64")), "precision")
@@ -201,7 +230,8 @@ class Experiment:
             raise InvalidInput(
                 "batch_size", self.batch_size, "at least 2 with in-batch negatives: one has none"
             )
-        if self.stage_one_growth is not None and self.bias_cap < self.bias_jump:
+        OBJECTIVES[self.objective].check(self)
+        if not self.stays_linear and self.bias_cap < self.bias_jump:
             raise InvalidInput(
                 "bias_cap",
                 self.bias_cap,
@@ -322,6 +352,16 @@ class Experiment:
         if self.bias_growth is not None:
             return self.bias_growth
         return 1 + self.learning_rate / self.n_features
+
+    @property
+    def resolved_n_tasks(self):
+        """K as used by supervised: the number given, or d."""
+        return self.n_features if self.n_tasks is None else self.n_tasks
+
+    @property
+    def stays_linear(self):
+        """Whether stage I has no end."""
+        return self.stage_one_growth is None and self.stage_one_steps is None
 
     @property
     def bias_jump(self):

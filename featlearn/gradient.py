@@ -18,7 +18,8 @@ import numpy as np
 from .compute.workspace import Workspace, few_rows
 from .display import one_line
 from .errors import InvalidInput
-from .loss import Contrast, contrast, split_rows
+from .loss import Contrast, split_rows
+from .loss import contrast as infonce
 from .network import Activations, forward
 
 
@@ -32,6 +33,7 @@ def contrastive_gradient(
     stop_gradient=True,
     work=None,
     negative_groups=1,
+    contrast=infonce,
 ):
     """Evaluate the contrastive loss and its gradient on one batch.
 
@@ -55,6 +57,8 @@ def contrastive_gradient(
     negative_groups : int
         With in-batch negatives, the number of equal groups of the batch, one after the other, within
         which anchors are repelled.
+    contrast : callable
+        The loss of pairs, as `featlearn.loss.contrast` gives it.
 
     Returns
     -------
@@ -189,8 +193,21 @@ class Term:
         return self.strength[:, None] * self.partners * self.activations.active
 
 
+class Gradient:
+    """What every objective's gradient on a batch has: `loss`, `weights`, `terms`, and these."""
+
+    @cached_property
+    def biases(self):
+        """Exactly ∂L/∂b, ndarray of shape (m,)."""
+        total = sum(
+            np.einsum("pi,pi->i", t.coefficients, np.sign(t.activations.preactivations))
+            for t in self.terms
+        )
+        return total / len(self.terms[0].inputs)
+
+
 @dataclass(frozen=True, eq=False)
-class ContrastiveGradient:
+class ContrastiveGradient(Gradient):
     """Loss, gradient and everything in between, for one batch.
 
     Attributes
@@ -212,14 +229,15 @@ class ContrastiveGradient:
     contrast: Contrast
     terms: tuple
 
-    @cached_property
-    def biases(self):
-        """Exactly ∂L/∂b, ndarray of shape (m,)."""
-        total = sum(
-            np.einsum("pi,pi->i", t.coefficients, np.sign(t.activations.preactivations))
-            for t in self.terms
-        )
-        return total / len(self.terms[0].inputs)
+    @property
+    def parameters(self):
+        """Gradients of the objective's own arrays: a loss of pairs has none."""
+        return {}
+
+    @property
+    def positive_probability(self):
+        """P_p0, ndarray of shape (B,), or None for a loss without."""
+        return self.contrast.positive_probability
 
     @cached_property
     def positive(self):

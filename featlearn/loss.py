@@ -27,14 +27,14 @@ class Contrast(NamedTuple):
     repulsion : ndarray of shape (B, N)
         P_pn of every negative. With in-batch negatives N = B and the diagonal, the positive, is 0;
         with groups of B/n anchors N = B/n, and each group has its own diagonal.
-    positive_probability : ndarray of shape (B,)
-        P_p0.
+    positive_probability : ndarray of shape (B,) or None
+        P_p0, where the positive is in the denominator.
     """
 
     loss: float
     attraction: np.ndarray
     repulsion: np.ndarray
-    positive_probability: np.ndarray
+    positive_probability: np.ndarray | None
 
     __repr__ = one_line
 

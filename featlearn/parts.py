@@ -22,7 +22,7 @@ METHODS = {
     "model": ("dictionary", "draw_latents", "draw_noise", "signal"),
     "augmentation": ("pair",),
     "schedule": ("advance",),
-    "objective": ("gradient",),
+    "objective": ("gradient", "initial_parameters", "labels", "update"),
 }
 
 

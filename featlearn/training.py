@@ -17,8 +17,8 @@ from .dense import advance, gram_weights, noise_rows
 from .display import one_line
 from .errors import InvalidInput, TrainingDiverged
 from .experiment import Experiment
-from .gradient import contrastive_gradient
 from .gram_views import gram_model, noise_covariance, outer_dimensions, view_law
+from .objectives import make_objective
 from .paired import negate_signal, redraw_noise, stratified_latents
 from .parts import given_parts
 from .schedule import BiasSchedule, root_mean_square
@@ -128,13 +128,18 @@ class TrainingState:
     @property
     def schedule(self):
         """What sets the biases: the user's own, or the experiment's."""
-        return self.own.get("schedule") or make_schedule(self.experiment)
+        return self.own.get("schedule") or make_schedule(self.experiment, self.step + 1)
+
+    @property
+    def objective(self):
+        """What is minimised: the user's own, or the experiment's."""
+        return self.own.get("objective") or make_objective(self.experiment)
 
     def replace(self, **changes):
         """Return a state with other fields of its experiment, or other weights or biases.
 
-        What depends on a field is rebuilt: the model, with the same dictionary, the augmentation
-        and the schedule. Step and stage stay.
+        What depends on a field is rebuilt: the model, with the same dictionary, the augmentation,
+        the schedule, and the objective with its own arrays, where it is another. Step and stage stay.
 
         Parameters
         ----------
@@ -160,8 +165,17 @@ class TrainingState:
         model = self.model
         if "model" not in own and any(name in changes for name in _DECIDED_BY["model"]):
             model = make_model(experiment, self.model.dictionary)
+        parameters = self.parameters
+        if "objective" not in own and any(name in changes for name in _HEADS):
+            rng = generator(experiment.seed, "head")
+            parameters = make_objective(experiment).initial_parameters(experiment, rng)
         return dataclasses.replace(
-            self, experiment=experiment, model=model, own=own, **self._checked(arrays)
+            self,
+            experiment=experiment,
+            model=model,
+            parameters=parameters,
+            own=own,
+            **self._checked(arrays),
         )
 
     def _checked(self, arrays):
@@ -195,8 +209,19 @@ FIXED = (
 _DECIDED_BY = {
     "model": ("density", "density_factor", "noise_variance", "noise_factor"),
     "augmentation": ("keep_probability", "noise_correlation"),
-    "schedule": ("stage_one_growth", "bias_factor", "bias_growth", "bias_cap"),
+    "schedule": ("stage_one_growth", "stage_one_steps", "bias_factor", "bias_growth", "bias_cap"),
+    "objective": (
+        "n_tasks",
+        "task",
+        "label_leak",
+        "train_head",
+        "embedding_floor",
+        "prediction_head",
+        "head_rate",
+    ),  # fmt: skip
 }
+# Fields that decide what arrays an objective has.
+_HEADS = ("objective", "n_tasks", "prediction_head")
 
 
 class Batch(NamedTuple):
@@ -210,11 +235,14 @@ class Batch(NamedTuple):
         Key views of fresh samples; None with in-batch negatives.
     sample : Sample or None
         The samples behind the views; None where only the views were asked for.
+    labels : ndarray of shape (B, K) or None
+        What the objective is told about the samples.
     """
 
     views: Views
     negatives: np.ndarray | None
     sample: Sample | None
+    labels: np.ndarray | None = None
 
     __repr__ = one_line
 
@@ -240,10 +268,16 @@ def make_model(experiment, matrix=None):
     )
 
 
-def make_schedule(experiment):
-    """Return the `BiasSchedule` of an experiment."""
+def make_schedule(experiment, step=0):
+    """Return the `BiasSchedule` of an experiment that leads to the state of a step.
+
+    Where stage I ends at a step that is given, no growth ends it before, and any growth does then.
+    """
+    growth = experiment.stage_one_growth
+    if experiment.stage_one_steps is not None:
+        growth = 0.0 if step >= experiment.stage_one_steps else None
     return BiasSchedule(
-        experiment.stage_one_growth,
+        growth,
         experiment.bias_jump,
         experiment.resolved_bias_growth,
         experiment.bias_cap,
@@ -254,7 +288,8 @@ def init(experiment, *, model=None, augmentation=None, schedule=None, objective=
     """Return the `TrainingState` at step 0.
 
     w_i ~ N(0, σ_0² I) with σ_0 = initial_norm/√d1, and b_i = 0 (Wen & Li 2021, setting). The weights
-    depend on the seed and the sizes only, so that twins start from the same ones.
+    depend on the seed and the sizes only, so that twins start from the same ones. The objective's own
+    arrays come from a stream of their own.
 
     Parameters
     ----------
@@ -278,6 +313,7 @@ def init(experiment, *, model=None, augmentation=None, schedule=None, objective=
         weights = weights.astype(experiment.dtype, copy=False)
         weights *= experiment.initial_norm / math.sqrt(experiment.n_inputs)
     norms = _norms(weights)
+    objective = own.get("objective") or make_objective(experiment)
     return TrainingState(
         experiment,
         own.get("model") or make_model(experiment),
@@ -287,6 +323,7 @@ def init(experiment, *, model=None, augmentation=None, schedule=None, objective=
         biases=np.zeros(experiment.n_neurons, experiment.dtype),
         weight_norms=norms,
         initial_norm=root_mean_square(norms),
+        parameters=objective.initial_parameters(experiment, generator(experiment.seed, "head")),
         own=own,
     )
 
@@ -310,11 +347,13 @@ def draw_batch(state, work=None, keep_sample=True):
     """
     exp = state.experiment
     work = work or Workspace()
-    views, sample = _draw(state, "batch", exp.batch_size, work, keep_sample)
+    objective = state.objective
+    views, sample = _draw(state, "batch", exp.batch_size, work, keep_sample or objective.sees_noise)
     negatives = None
     if exp.negatives != "in_batch":
         negatives = _draw(state, "negatives", exp.negatives, work, False)[0].keys
-    return Batch(views, negatives, sample)
+    labels = objective.labels(sample)
+    return Batch(views, negatives, sample if keep_sample else None, labels)
 
 
 def _draw(state, stream, n, work, keep_sample):
@@ -369,7 +408,8 @@ def _draw(state, stream, n, work, keep_sample):
         if keep_sample:
             negate_signal(noise[:half], model.n_features, noise[half:])
     masks = tuple(masks)
-    sample = Sample(latents, model.signal(latents), noise, masks) if keep_sample else None
+    signal = model.signal(latents) if keep_sample else None
+    sample = Sample(latents, signal, noise if keep_sample else None, masks)
     return Views(anchors, keys, masks), sample
 
 
@@ -426,22 +466,17 @@ def _checked(role, method, array, shape, dtype):
 
 
 def evaluate(state, batch=None, work=None):
-    """Return the `ContrastiveGradient` of a state on a batch, by default on its own next one."""
-    exp = state.experiment
+    """Return loss and gradient of a state on a batch, by default on its own next one.
+
+    Returns
+    -------
+    ContrastiveGradient, or another Gradient
+        The latter for an objective that does not split into attraction and repulsion.
+    """
     if batch is None:
         batch = draw_batch(state, work, keep_sample=False)
     with np.errstate(over="ignore", invalid="ignore"):
-        return contrastive_gradient(
-            state.weights,
-            state.biases,
-            batch.views.anchors,
-            batch.views.keys,
-            exp.temperature,
-            batch.negatives,
-            exp.stop_gradient,
-            work,
-            exp.negative_groups,
-        )
+        return state.objective.gradient(state.weights, state.biases, batch, state.parameters, work)
 
 
 def require_finite(state, loss):
@@ -456,7 +491,7 @@ def step(state, gradient=None, work=None):
     Parameters
     ----------
     state : TrainingState
-    gradient : ContrastiveGradient, optional
+    gradient : Gradient, optional
         That of `evaluate(state)`; computed here without.
     work : Workspace, optional
         Without one the call is pure. With one, the new weights take the place of the gradient, and
@@ -486,6 +521,9 @@ def step(state, gradient=None, work=None):
         work.exchange("gradient", "weights")
         float64 = _add_outer_noise(state, weights, gradient, work) if exp.dense == "gram" else 0
         norms = _norms(weights)
+        parameters = state.objective.update(
+            state.parameters, gradient.parameters, exp.learning_rate, exp.weight_decay
+        )
     if not np.isfinite(norms).all():
         raise TrainingDiverged(state.step, "a weight", _HINT)
     stage, biases = state.schedule.advance(
@@ -499,6 +537,7 @@ def step(state, gradient=None, work=None):
         biases=biases,
         weight_norms=norms,
         float64_factorisations=state.float64_factorisations + float64,
+        parameters=parameters,
         recorded_in=None,
     )
 

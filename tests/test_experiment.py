@@ -11,14 +11,17 @@ from featlearn import PRESETS, Experiment, InvalidInput, preset
 
 BASE = Experiment(n_features=16, n_inputs=64, n_neurons=32, batch_size=64, n_steps=10)
 SIZES = ("n_features", "n_inputs", "n_neurons", "batch_size", "record_every")
-POSITIVE = ("learning_rate", "temperature", "initial_norm")
+POSITIVE = ("learning_rate", "temperature", "initial_norm", "embedding_floor")
 NOT_NEGATIVE = (
-    "weight_decay", "density_factor", "noise_variance", "noise_factor", "bias_factor", "bias_cap"
+    "weight_decay", "density_factor", "noise_variance", "noise_factor", "bias_factor", "bias_cap",
+    "label_leak", "head_rate",
 )  # fmt: skip
 NUMBERS = (*POSITIVE, *NOT_NEGATIVE, "density", "keep_probability", "noise_correlation",
            "stage_one_growth", "bias_growth")  # fmt: skip
 OPTIONAL = ("density", "noise_variance", "stage_one_growth", "bias_growth")
-CHOICES = ("augmentation", "dictionary", "dtype", "dense", "batches")
+CHOICES = ("augmentation", "dictionary", "dtype", "dense", "batches", "objective", "task")
+FLAGS = ("stop_gradient", "train_head", "prediction_head")
+COUNTS = ("n_tasks", "stage_one_steps")
 
 BAD = (
     [(name, value) for name in SIZES for value in (0, -1, 1.0, "8", None, True, [8], 2**31)]
@@ -36,7 +39,8 @@ BAD = (
     + [(name, value) for name in CHOICES for value in ("", "NONE", None, 1, ["none"], True)]
     + [("negative_groups", value) for value in (0, -1, 2.0, None, True, "8")]
     + [("noise_inputs", value) for value in (0, -1, 2.0, True, "8")]
-    + [("stop_gradient", value) for value in (1, 0, "true", None)]
+    + [(name, value) for name in FLAGS for value in (1, 0, "true", None)]
+    + [(name, value) for name in COUNTS for value in (0, -1, 1.5, "2", True, math.nan, 2**31)]
     + [("negatives", value) for value in (0, -1, 2.0, "in batch", None, True, "8")]
     + [("temperature", 1e-300), ("learning_rate", 1e300), ("initial_norm", 1e-40)]
 )

@@ -12,6 +12,9 @@ from ..experiment import Experiment
 from ..training import TrainingState, make_model
 from .files import write_aside
 
+# Marks the arrays of the objective's own.
+_OWN = "objective "
+
 
 def _digest(arrays):
     digest = hashlib.sha256()
@@ -46,6 +49,7 @@ def write_checkpoint(directory, state):
         "weight_norms": state.weight_norms,
         "float64_factorisations": np.int64(state.float64_factorisations),
         "experiment": _text(state.experiment),
+        **{_OWN + name: array for name, array in state.parameters.items()},
     }
     buffer = io.BytesIO()
     np.savez(buffer, **arrays, checksum=_digest(arrays))
@@ -72,6 +76,11 @@ def read_checkpoint(directory, experiment, own=None):
         initial_norm=float(arrays["initial_norm"]),
         float64_factorisations=int(arrays.get("float64_factorisations", 0)),
         own=own,
+        parameters={
+            name.removeprefix(_OWN): array
+            for name, array in arrays.items()
+            if name.startswith(_OWN)
+        },
         **{name: arrays[name] for name in ("weights", "biases", "weight_norms")},
     )
 

@@ -126,8 +126,9 @@ def loss(state, batch, gradient):
 
 @_recorded("float64")
 def positive_probability(state, batch, gradient):
-    """mean over that batch of P_p0, the softmax probability of the positive"""
-    return gradient.contrast.positive_probability.mean(dtype=np.float64)
+    """mean over that batch of P_p0, the softmax probability of the positive; NaN without one"""
+    found = gradient.positive_probability
+    return math.nan if found is None else found.mean(dtype=np.float64)
 
 
 @_recorded("dtype", "n_neurons", "n_features")

@@ -41,10 +41,11 @@ def results_table(rows):
 def _resolved(experiment):
     """The fields with the paper's formulas worked out, so that a column of numbers has no word."""
     fields = experiment.to_dict()
-    for name in ("density", "noise_variance", "bias_growth", "noise_inputs"):
+    for name in ("density", "noise_variance", "bias_growth", "noise_inputs", "n_tasks"):
         fields[name] = getattr(experiment, f"resolved_{name}")
-    if fields["stage_one_growth"] is None:
-        fields["stage_one_growth"] = math.inf
+    for name in ("stage_one_growth", "stage_one_steps"):
+        if fields[name] is None:
+            fields[name] = math.inf
     return fields
 
 

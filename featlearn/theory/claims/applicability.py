@@ -21,7 +21,7 @@ def not_finished(observed):
     for o in observed:
         if not o.complete:
             return f"the run stopped at step {o.run.steps[-1]} of {o.experiment.n_steps}"
-    if observed[0].experiment.stage_one_growth is None:
+    if observed[0].experiment.stays_linear:
         return "the network is linear: its biases stay at 0"
     stage = min(o.last_stage for o in observed)
     if stage < 3:

@@ -91,7 +91,7 @@ def claim_t4(observed):
             f"no linear head on x gets below σ²/(s+σ²) = {floor:.3g}; 5 % for the test sample",
         )
     ]
-    if exp.stage_one_growth is None:
+    if exp.stays_linear:
         verdicts.append(
             at_least(
                 "T4",

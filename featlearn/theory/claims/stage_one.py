@@ -255,7 +255,7 @@ def claim_plateau(observed):
     list of Verdict
     """
     claim, name, exp = "plateau", "squared singular values of WM, mean", observed[0].experiment
-    if exp.stage_one_growth is not None:
+    if not exp.stays_linear:
         return [does_not_apply(claim, name, "the biases are raised before it: no linear run")]
     if view_moments(exp).dense_correlation > 0.01:
         return [does_not_apply(claim, name, "the views share dense noise")]

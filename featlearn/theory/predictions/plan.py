@@ -96,7 +96,7 @@ def plan(experiment):
 
 
 def _too_short(experiment, stages):
-    if experiment.stage_one_growth is None:
+    if experiment.stays_linear:
         return []
     for name, start in zip(("II", "III"), stages[:2]):
         if start > experiment.n_steps:

@@ -50,6 +50,8 @@ def saturation_growth(experiment):
     exp, norm = experiment, _sparse_plateau_norm(experiment)
     if shares_noise(exp):
         dense, stage_one = dense_saturation_norm(exp, 0.0), exp.stage_one_growth
+        if exp.stage_one_steps is not None:
+            stage_one = 0.0
         if stage_one is not None and dense > stage_one * exp.initial_norm:
             ratios = np.linspace(exp.bias_jump, exp.bias_cap, 9)
             dense = max([dense, *(dense_saturation_norm(exp, ratio) for ratio in ratios)])

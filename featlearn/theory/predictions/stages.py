@@ -57,12 +57,15 @@ def predict_stages(experiment):
     """
     exp = experiment
     norms, steps = [exp.initial_norm], [math.inf, math.inf]
-    if exp.stage_one_growth is None:
+    if exp.stays_linear:
         return Stages(*steps, (exp.initial_norm, exp.initial_norm))
-    most, target = min(BEYOND * exp.n_steps, MOST_STEPS), exp.stage_one_growth * exp.initial_norm
+    most = min(BEYOND * exp.n_steps, MOST_STEPS)
+    target = (exp.stage_one_growth or math.inf) * exp.initial_norm
+    if exp.stage_one_steps is not None:
+        most, target = max(most, exp.stage_one_steps), math.inf
     for step, weights in zip(range(1, most + 1), linear_phase(exp)):
         norms[0] = norm = math.sqrt((weights.sparse + weights.dense) / exp.n_neurons)
-        if norm >= target:
+        if norm >= target or step == exp.stage_one_steps:
             steps[0] = step
             break
     norms.append(norms[0])

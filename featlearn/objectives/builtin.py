@@ -1,0 +1,199 @@
+"""The objectives an experiment can name."""
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from ..compute.streams import generator
+from ..data import make_dictionary
+from ..errors import InvalidInput
+from ..loss import contrast
+from .no_negatives import no_negatives
+from .nt_xent import nt_xent
+from .objective import Objective, PairwiseObjective, without_negatives
+from .pairwise import decoupled, spectral
+from .supervised import draw_tasks, labels_of, supervised
+
+
+@dataclass(frozen=True)
+class InfoNCE(PairwiseObjective):
+    """The paper's loss (Wen & Li 2021, setting)."""
+
+    name, label = "infonce", "InfoNCE"
+    formula = "-τ log [ e^{S₀} / (e^{S₀} + Σ e^{Sₙ}) ]"
+    contrast = staticmethod(contrast)
+    temperature: float = 1.0
+    stop_gradient: bool = True
+    negative_groups: int = 1
+
+
+@dataclass(frozen=True)
+class Decoupled(PairwiseObjective):
+    """Decoupled contrastive learning: the positive is not in the denominator."""
+
+    name, label = "decoupled", "decoupled"
+    formula = "-τ log [ e^{S₀} / Σ e^{Sₙ} ]"
+    contrast = staticmethod(decoupled)
+    temperature: float = 1.0
+    stop_gradient: bool = True
+    negative_groups: int = 1
+
+
+@dataclass(frozen=True)
+class Spectral(PairwiseObjective):
+    """The spectral contrastive loss."""
+
+    name, label = "spectral", "spectral"
+    formula = "τ ( -S₀ + mean of Sₙ²/2 )"
+    contrast = staticmethod(spectral)
+    temperature: float = 1.0
+    stop_gradient: bool = True
+    negative_groups: int = 1
+
+
+@dataclass(frozen=True)
+class NTXent(Objective):
+    """Contrast on the unit sphere among all 2B views."""
+
+    name, label = "nt_xent", "NT-Xent"
+    formula = "-τ log [ e^{S₀} / Σ e^{Sₙ} ] of unit vectors, over all other views"
+    temperature: float = 1.0
+    embedding_floor: float = 0.3
+    stop_gradient: bool = True
+
+    @classmethod
+    def check(cls, experiment):
+        without_negatives(experiment, "nt_xent, whose negatives are all other views of the batch")
+
+    def pull(self, anchor_features, key_features, parameters, labels):
+        return nt_xent(
+            anchor_features,
+            key_features,
+            self.temperature,
+            self.embedding_floor,
+            self.stop_gradient,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Supervised(Objective):
+    """A linear head that is told labels of K tasks.
+
+    Attributes
+    ----------
+    tasks : ndarray of shape (d, K)
+        w*_k in its columns.
+    dense_tasks : ndarray of shape (d1, K) or None
+        What labels leak: y_k = ⟨w*_k, z⟩ + ⟨v_k, ξ⟩, or its sign, with v_k orthogonal to all atoms.
+    task : {"classification", "regression"}
+    train_head : bool
+    """
+
+    name, label = "supervised", "supervised"
+    formula = "Σ log(1 + e^{-yo}), or Σ (y - o)²/2, of a linear head's outputs"
+    sees_keys = False
+    tasks: np.ndarray
+    task: str = "classification"
+    train_head: bool = True
+    dense_tasks: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, experiment):
+        rng = generator(experiment.seed, "tasks")
+        n_tasks = experiment.resolved_n_tasks
+        tasks = draw_tasks(rng, experiment.n_features, n_tasks).astype(experiment.dtype)
+        dense = None
+        if experiment.label_leak:
+            dense = _leaks(experiment, tasks, rng)
+        return cls(tasks, experiment.task, experiment.train_head, dense)
+
+    @classmethod
+    def check(cls, experiment):
+        without_negatives(experiment, "supervised, which has no negatives")
+        if not experiment.stop_gradient:
+            raise InvalidInput(
+                "stop_gradient",
+                False,
+                "true with supervised: labels are no function of the weights",
+            )
+
+    @property
+    def sees_noise(self):
+        return self.dense_tasks is not None
+
+    def initial_parameters(self, experiment, rng):
+        """The head, entries N(0, 1/m)."""
+        m, n_tasks = experiment.n_neurons, self.tasks.shape[1]
+        head = rng.standard_normal((n_tasks, m)) / math.sqrt(m)
+        return {"head": head.astype(experiment.dtype)}
+
+    def labels(self, sample):
+        values = sample.latents @ self.tasks
+        if self.dense_tasks is not None:
+            values = values + sample.noise @ self.dense_tasks
+        return labels_of(values, self.task)
+
+    def pull(self, anchor_features, key_features, parameters, labels):
+        return supervised(anchor_features, parameters["head"], labels, self.task)
+
+    def update(self, parameters, gradients, learning_rate, weight_decay):
+        if not self.train_head:
+            return parameters
+        return super().update(parameters, gradients, learning_rate, weight_decay)
+
+
+def _leaks(experiment, tasks, rng):
+    """Dense directions v_k whose part of a label has label_leak² times the variance of the rest."""
+    exp = experiment
+    matrix = make_dictionary(
+        exp.dictionary, exp.n_inputs, exp.n_features, generator(exp.seed, "dictionary")
+    )
+    dense = rng.standard_normal((exp.n_inputs, tasks.shape[1]))
+    dense -= matrix @ (matrix.T @ dense)
+    signal = math.sqrt(exp.resolved_density) * np.linalg.norm(tasks, axis=0)
+    noise = math.sqrt(exp.resolved_noise_variance) * np.linalg.norm(dense, axis=0)
+    return (dense * (exp.label_leak * signal / noise)).astype(exp.dtype)
+
+
+@dataclass(frozen=True)
+class NoNegatives(Objective):
+    """Positives alone, every neuron normalised over the batch."""
+
+    name, label = "no_negatives", "no negatives"
+    formula = "-mean over neurons of p̃ k̃, each normalised over the batch"
+    prediction_head: bool = False
+    head_rate: float = 1.0
+
+    @classmethod
+    def check(cls, experiment):
+        without_negatives(experiment, "no_negatives")
+        if not experiment.stop_gradient:
+            raise InvalidInput(
+                "stop_gradient", False, "true with no_negatives: the keys are targets"
+            )
+
+    def initial_parameters(self, experiment, rng):
+        """The prediction head, the identity."""
+        if not self.prediction_head:
+            return {}
+        return {"prediction_head": np.eye(experiment.n_neurons, dtype=experiment.dtype)}
+
+    def pull(self, anchor_features, key_features, parameters, labels):
+        return no_negatives(anchor_features, key_features, parameters.get("prediction_head"))
+
+    def update(self, parameters, gradients, learning_rate, weight_decay):
+        """p ← p - head_rate · η ∂L/∂p, without decay."""
+        return super().update(parameters, gradients, self.head_rate * learning_rate, 0.0)
+
+
+OBJECTIVES = {
+    cls.name: cls for cls in (InfoNCE, Spectral, Decoupled, NTXent, Supervised, NoNegatives)
+}
+
+
+@lru_cache(maxsize=8)
+def make_objective(experiment):
+    """Return the objective of an experiment."""
+    return OBJECTIVES[experiment.objective].of(experiment)

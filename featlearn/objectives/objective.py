@@ -1,0 +1,209 @@
+"""What every objective tells of itself, and the gradient that follows from its pulls on features."""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from ..compute.workspace import Workspace
+from ..errors import InvalidInput
+from ..gradient import Gradient, Term, contrastive_gradient, weight_product
+from ..network import forward
+
+
+class Objective:
+    """What is minimised; one of your own inherits this and adds `pull`.
+
+    An objective is a pure function of its arguments: the processes that share a run each ask it the
+    same things.
+
+    Attributes
+    ----------
+    name : str
+        In an experiment, in files, and on the command line.
+    label : str
+        In figures and tables.
+    formula : str
+        The loss of one anchor or sample, in one line.
+    sees_keys : bool
+        Whether it looks at the second view.
+    sees_noise : bool
+        Whether its labels depend on the noise of a sample.
+    """
+
+    name = label = formula = ""
+    sees_keys, sees_noise = True, False
+
+    @classmethod
+    def of(cls, experiment):
+        """Return the one of this class that has an experiment's values."""
+        return cls(**{f.name: getattr(experiment, f.name) for f in fields(cls)})
+
+    @classmethod
+    def check(cls, experiment):
+        """Raise `InvalidInput` for an experiment that it is not defined for."""
+
+    def initial_parameters(self, experiment, rng):
+        """Return the objective's own arrays at step 0, a dictionary; none by default.
+
+        Parameters
+        ----------
+        experiment : Experiment
+        rng : numpy.random.Generator
+            The experiment's stream "head".
+        """
+        return {}
+
+    def labels(self, sample):
+        """Return what the objective is told of a `Sample`, ndarray of shape (B, K), or None."""
+        return None
+
+    def pull(self, anchor_features, key_features, parameters, labels):
+        """Return the `Pull` on features of shape (B, m) each."""
+        raise NotImplementedError
+
+    def gradient(self, weights, biases, batch, parameters, work=None):
+        """Return loss and gradient on a batch.
+
+        Parameters
+        ----------
+        weights : ndarray of shape (m, d1)
+        biases : ndarray of shape (m,), ≥ 0
+        batch : Batch
+        parameters : dict of str to ndarray
+            The objective's own.
+        work : Workspace, optional
+            The result then lives there until the workspace's next use.
+
+        Returns
+        -------
+        Gradient
+        """
+        work = work or Workspace()
+        anchors, keys = batch.views.anchors, batch.views.keys
+        h_anchor = h_key = forward(weights, biases, anchors, work, "anchor ")
+        if self.sees_keys and keys is not anchors:
+            h_key = forward(weights, biases, keys, work, "key ")
+        pull = self.pull(h_anchor.features, h_key.features, parameters, batch.labels)
+        pulled = [(anchors, h_anchor, pull.anchors, "coefficients")]
+        if pull.keys is not None:
+            pulled.append((keys, h_key, pull.keys, "key coefficients"))
+        terms = []
+        for inputs, activations, on_features, name in pulled:
+            A = work(name, on_features.shape, weights.dtype)
+            work.over_rows(through_active, A, on_features, activations.active)
+            terms.append(Term(inputs, activations, None, None, A))
+        gradient = work("gradient", weights.shape, weights.dtype)
+        more = None if pull.keys is None else work("more gradient", weights.shape, weights.dtype)
+        transposed = [term.coefficients.T for term in terms]
+        inputs = [term.inputs for term in terms]
+        work.over_rows(weight_product, gradient, more, *transposed, inputs=inputs)
+        return FeatureGradient(
+            pull.loss,
+            gradient,
+            tuple(terms),
+            pull.parameters,
+            pull.positive_probability,
+            self.name,
+        )
+
+    def update(self, parameters, gradients, learning_rate, weight_decay):
+        """Return the objective's own arrays after a step: p ← (1 - ηλ) p - η ∂L/∂p.
+
+        Parameters
+        ----------
+        parameters, gradients : dict of str to ndarray
+            One gradient for each parameter that is trained.
+        learning_rate, weight_decay : float
+            η and λ.
+
+        Returns
+        -------
+        dict of str to ndarray
+        """
+        keep = 1 - learning_rate * weight_decay
+        return {
+            name: keep * p - learning_rate * gradients[name] if name in gradients else p
+            for name, p in parameters.items()
+        }
+
+
+def through_active(A, pull, active):
+    """A = G ⊙ active of some samples, in `A`."""
+    np.multiply(pull, active, out=A)
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureGradient(Gradient):
+    """Loss and gradient of an objective that does not split into attraction and repulsion.
+
+    Attributes
+    ----------
+    loss : float
+    weights : ndarray of shape (m, d1)
+        Exactly ∂L/∂W.
+    terms : tuple of Term
+        What the gradient passes through, the anchors first; without partners.
+    parameters : dict of str to ndarray
+        Exactly ∂L/∂p of the objective's own arrays.
+    positive_probability : ndarray of shape (B,) or None
+    objective : str
+        Its name.
+    """
+
+    loss: float
+    weights: np.ndarray
+    terms: tuple
+    parameters: dict
+    positive_probability: np.ndarray | None
+    objective: str
+
+    @property
+    def positive(self):
+        """Not defined: raises `InvalidInput`."""
+        return self._split()
+
+    @property
+    def negative(self):
+        """Not defined: raises `InvalidInput`."""
+        return self._split()
+
+    def _split(self):
+        raise InvalidInput(
+            "objective",
+            self.objective,
+            "a loss of pairs: this one does not split into attraction and repulsion",
+        )
+
+
+class PairwiseObjective(Objective):
+    """A loss of pairs, given by its `contrast` alone.
+
+    contrast(anchor_features, key_features, temperature, negative_features=None, work=None, spare=None,
+    groups=1) returns a `featlearn.loss.Contrast`.
+    """
+
+    contrast = None
+    negative_groups = 1
+
+    def gradient(self, weights, biases, batch, parameters, work=None):
+        """Return the `ContrastiveGradient` on a batch; see `Objective.gradient`."""
+        return contrastive_gradient(
+            weights,
+            biases,
+            batch.views.anchors,
+            batch.views.keys,
+            self.temperature,
+            batch.negatives,
+            self.stop_gradient,
+            work,
+            self.negative_groups,
+            self.contrast,
+        )
+
+
+def without_negatives(experiment, objective):
+    """Refuse separate negatives, and groups of them, for an objective that has none of that kind."""
+    if experiment.negatives != "in_batch":
+        raise InvalidInput("negatives", experiment.negatives, f"in_batch with {objective}")
+    if experiment.negative_groups != 1:
+        raise InvalidInput("negative_groups", experiment.negative_groups, f"1 with {objective}")
