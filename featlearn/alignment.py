@@ -52,14 +52,28 @@ def dense_norm(alignments, weight_norms):
 
 
 def sparse_share(alignments, weight_norms):
-    """Return ‖α_i‖²/‖w_i‖², ndarray of shape (..., m), between 0 and 1; 0 for a vanished neuron."""
+    """Return ‖α_i‖²/‖w_i‖², ndarray of shape (..., m), between 0 and 1; 0 for a vanished neuron.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> featlearn.sparse_share(np.array([[3.0, 0.0]]), np.array([5.0]))
+    array([0.36])
+    """
     sparse = np.einsum("...j,...j->...", alignments, alignments, dtype=np.float64)
     total = np.square(weight_norms, dtype=np.float64)
     return np.divide(sparse, total, out=np.zeros_like(sparse), where=total > 0)
 
 
 def cosines(alignments, weight_norms):
-    """Return |α_ij|/‖w_i‖, ndarray of shape (..., m, d), between 0 and 1; 0 for a vanished neuron."""
+    """Return |α_ij|/‖w_i‖, ndarray of shape (..., m, d), between 0 and 1; 0 for a vanished neuron.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> featlearn.cosines(np.array([[3.0, -4.0]]), np.array([5.0]))
+    array([[0.6, 0.8]])
+    """
     norms = np.asarray(weight_norms)[..., None]
     absolute = np.abs(alignments)
     return np.divide(absolute, norms, out=np.zeros_like(absolute), where=norms > 0)
@@ -86,6 +100,12 @@ def neurons_per_atom(cosine, threshold=0.9):
     Returns
     -------
     ndarray of int, shape (d,)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> featlearn.neurons_per_atom(np.array([[0.95, 0.1], [0.2, 0.97], [0.93, 0.3]]))
+    array([2, 1])
     """
     winners = cosine.argmax(axis=1)[cosine.max(axis=1) >= threshold]
     return np.bincount(winners, minlength=cosine.shape[1])
@@ -100,6 +120,12 @@ def support(cosine, threshold=None):
     threshold : float, optional
         j ∈ N_i where |α_ij| ≥ threshold · ‖w_i‖. The paper's off-support alignments are
         o(1/√d) ‖w_i‖ and its own ones are not, so the default is 1/√d.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> featlearn.support(np.array([[0.9, 0.1, 0.2, 0.1]]))
+    array([[ True, False, False, False]])
     """
     if threshold is None:
         threshold = 1 / math.sqrt(cosine.shape[1])
@@ -141,6 +167,14 @@ def lottery_sets(alignments, sure=1.5, potential=1.5):
     Notes
     -----
     Wen & Li 2021, lottery sets; their constants are parameters here.
+
+    Examples
+    --------
+    >>> state = featlearn.init(featlearn.preset("tiny"))
+    >>> alignments = state.weights @ state.model.dictionary
+    >>> sets = featlearn.lottery_sets(alignments)
+    >>> sets[0].shape
+    (32, 8)
     """
     d = alignments.shape[1]
     squares = np.square(alignments, dtype=np.float64)

@@ -65,6 +65,13 @@ def make_dictionary(kind, n_inputs, n_features, rng):
     -----
     Wen & Li 2021, setting: M is column-orthonormal with ‖M_j‖_∞ = Õ(1/√d1). A Haar-random matrix
     has that up to a logarithm, a flat one up to a constant.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> M = featlearn.make_dictionary("flat", 64, 8, np.random.default_rng(0))
+    >>> bool(np.allclose(M.T @ M, np.eye(8)))
+    True
     """
     if n_features > n_inputs:
         raise InvalidInput("n_features", n_features, f"at most n_inputs = {n_inputs}")

@@ -540,6 +540,12 @@ def preset(name):
     """Return the experiment of a preset: "tiny", "quick", "default" or "no-augmentation".
 
     "no-augmentation" differs from "default" in the augmentation only.
+
+    Examples
+    --------
+    >>> exp = featlearn.preset("tiny").replace(seed=1)
+    >>> exp.n_features, exp.seed
+    (8, 1)
     """
     if name not in PRESETS:
         raise InvalidInput("preset", name, "one of " + ", ".join(PRESETS))

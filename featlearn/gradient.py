@@ -72,6 +72,16 @@ def contrastive_gradient(
     Notes
     -----
     Wen & Li 2021, setting; derived in featlearn/theory/derivation.md, "The gradient by hand".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> weights, biases = rng.normal(size=(3, 5)), np.full(3, 0.1)
+    >>> anchors, keys = rng.normal(size=(4, 5)), rng.normal(size=(4, 5))
+    >>> g = featlearn.contrastive_gradient(weights, biases, anchors, keys, temperature=2.0)
+    >>> g.weights.shape, bool(np.allclose(g.positive + g.negative, g.weights))
+    ((3, 5), True)
     """
     weights, biases, anchors, keys, negatives = _checked(
         weights, biases, anchors, keys, temperature, negatives

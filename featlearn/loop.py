@@ -90,6 +90,12 @@ def train(
     KeyboardInterrupt
         After Ctrl-C or another signal to stop, once a checkpoint is written. The warnings of batch
         systems write one too, and training goes on; see `featlearn.compute.interrupts`.
+
+    Examples
+    --------
+    >>> run = featlearn.train(featlearn.preset("tiny").replace(n_steps=5))
+    >>> run["alignment"].shape
+    (6, 32, 8)
     """
     ends, quantities = _ending(until), asked_quantities(record)
     own = {

@@ -55,6 +55,13 @@ def forward(weights, biases, inputs, work=None, name="", features_only=False, sp
     Notes
     -----
     Wen & Li 2021, setting. At |u| = b a neuron counts as active, though its output is 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> found = featlearn.forward(np.eye(2), np.array([0.5, 0.5]), np.array([[2.0, 0.3]]))
+    >>> found.active
+    array([[ True, False]])
     """
     work = work or Workspace()
     shape, dtype = (len(inputs), len(weights)), weights.dtype
@@ -77,5 +84,13 @@ def respond(x, u, h, active, weights, biases):
 
 
 def features(weights, biases, inputs):
-    """Return f(x) of shape (n, m) for inputs of shape (n, d1)."""
+    """Return f(x) of shape (n, m) for inputs of shape (n, d1).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> featlearn.features(np.eye(2), np.array([0.5, 0.5]), np.array([[2.0, -1.0], [0.3, 0.0]]))
+    array([[ 1.5, -0.5],
+           [ 0. ,  0. ]])
+    """
     return forward(weights, biases, inputs, features_only=True).features

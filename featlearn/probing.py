@@ -143,6 +143,16 @@ def shared_cosines(weights, biases, model, rng, n=2048):
     Returns
     -------
     SharedCosines
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> state = featlearn.init(featlearn.preset("tiny"))
+    >>> found = featlearn.shared_cosines(
+    ...     state.weights, state.biases, state.model, np.random.default_rng(0)
+    ... )
+    >>> 0 < found.same_latents < found.same_noise < 1
+    True
     """
     first, second = model.sample(rng, n), model.sample(rng, n)
     f = features(weights, biases, first.inputs)

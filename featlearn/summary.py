@@ -115,6 +115,12 @@ def summarize(run):
     ------
     InvalidInput
         If the run was loaded without the model of its own that it was trained on.
+
+    Examples
+    --------
+    >>> run = featlearn.train(featlearn.preset("tiny").replace(n_steps=5))
+    >>> featlearn.summarize(run).atoms_learned
+    0
     """
     exp = run.experiment
     norms = np.linalg.norm(run.weights, axis=1)

@@ -296,6 +296,12 @@ def init(experiment, *, model=None, augmentation=None, schedule=None, objective=
     experiment : Experiment
     model, augmentation, schedule, objective : optional
         Parts of your own, as in `train`.
+
+    Examples
+    --------
+    >>> state = featlearn.init(featlearn.preset("tiny"))
+    >>> state.step, state.stage, state.weights.shape
+    (0, 1, (32, 256))
     """
     own = given_parts(
         experiment,
@@ -344,6 +350,12 @@ def draw_batch(state, work=None, keep_sample=True):
     Returns
     -------
     Batch
+
+    Examples
+    --------
+    >>> batch = featlearn.draw_batch(featlearn.init(featlearn.preset("tiny")))
+    >>> batch.views.anchors.shape, batch.sample.latents.shape
+    ((128, 256), (128, 8))
     """
     exp = state.experiment
     work = work or Workspace()
@@ -472,6 +484,12 @@ def evaluate(state, batch=None, work=None):
     -------
     ContrastiveGradient, or another Gradient
         The latter for an objective that does not split into attraction and repulsion.
+
+    Examples
+    --------
+    >>> gradient = featlearn.evaluate(featlearn.init(featlearn.preset("tiny")))
+    >>> gradient.weights.shape
+    (32, 256)
     """
     if batch is None:
         batch = draw_batch(state, work, keep_sample=False)
@@ -505,6 +523,12 @@ def step(state, gradient=None, work=None):
     ------
     TrainingDiverged
         If the loss or an updated weight is not finite.
+
+    Examples
+    --------
+    >>> state = featlearn.step(featlearn.init(featlearn.preset("tiny")))
+    >>> state.step
+    1
     """
     exp = state.experiment
     with np.errstate(over="ignore", invalid="ignore"):

@@ -304,6 +304,11 @@ def make_augmentation(name, keep_probability=0.5, noise_correlation=0.0):
     ------
     InvalidInput
         If there is none of that name.
+
+    Examples
+    --------
+    >>> featlearn.make_augmentation("random_mask")
+    RandomMask(keep_probability=0.5)
     """
     if name not in AUGMENTATIONS:
         raise InvalidInput("augmentation", name, "one of " + ", ".join(AUGMENTATIONS))

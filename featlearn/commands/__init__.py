@@ -19,6 +19,8 @@ COMMANDS = (
     "plot",
     "animate",
     "explore",
+    "derivation",
+    "api",
     "report",
     "sweep",
 )

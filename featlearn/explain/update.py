@@ -202,6 +202,12 @@ def explain_step(state, neuron=0, anchor=0):
     Notes
     -----
     Derived in featlearn/theory/derivation.md, "The gradient by hand".
+
+    Examples
+    --------
+    >>> update = featlearn.explain_step(featlearn.init(featlearn.SMALL_WORLD))
+    >>> update.attraction.on_atoms.shape
+    (3, 4)
     """
     _check_index("neuron", neuron, state.experiment.n_neurons)
     _check_index("anchor", anchor, state.experiment.batch_size)

@@ -237,6 +237,16 @@ def load_run(directory, model=None):
     RunDirectoryError
         Naming the file that is missing, damaged, or does not fit the experiment; or if the model
         is not the one that the run was trained on.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> exp = featlearn.preset("tiny").replace(n_steps=5)
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     _ = featlearn.train(exp, place)
+    ...     run = featlearn.load_run(place)
+    ...     print(len(run), run["loss"].shape)
+    6 (6,)
     """
     directory = Path(directory)
     experiment = read_config(directory)
