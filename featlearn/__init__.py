@@ -34,6 +34,54 @@ from .views import (
 )
 
 __version__ = "0.1.0"
+__all__ = [
+    "OBJECTIVES",
+    "PRESETS",
+    "SMALL_WORLD",
+    "ContrastiveGradient",
+    "CorrelatedNoise",
+    "Experiment",
+    "ExplainedStep",
+    "FeatlearnError",
+    "IndependentMasks",
+    "InvalidInput",
+    "NoAugmentation",
+    "Objective",
+    "ProcessLost",
+    "Pull",
+    "RandomMask",
+    "Record",
+    "Run",
+    "RunDirectoryError",
+    "Sample",
+    "SparseCodingModel",
+    "Summary",
+    "TrainingDiverged",
+    "TrainingState",
+    "WriteFailed",
+    "check",
+    "claim",
+    "contrastive_gradient",
+    "cosines",
+    "draw_batch",
+    "evaluate",
+    "explain_step",
+    "features",
+    "forward",
+    "init",
+    "load_run",
+    "lottery_sets",
+    "make_augmentation",
+    "make_dictionary",
+    "neurons_per_atom",
+    "preset",
+    "shared_cosines",
+    "sparse_share",
+    "step",
+    "summarize",
+    "support",
+    "train",
+]
 
 
 def __getattr__(name):
@@ -43,6 +91,10 @@ def __getattr__(name):
     if name in _SUBPACKAGES or f"{__name__}.{name}" in moved.MOVED:
         return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted({*globals(), *_OF_THEORY, *_SUBPACKAGES})
 
 
 # Loaded where first used, as the theory takes a while.

@@ -51,7 +51,7 @@ def dense_norm(alignments, weight_norms):
     return np.sqrt(np.maximum(squared, 0)).astype(alignments.dtype)
 
 
-def sparse_share(alignments, weight_norms):
+def sparse_share(alignments: np.ndarray, weight_norms: np.ndarray) -> np.ndarray:
     """Return ‖α_i‖²/‖w_i‖², ndarray of shape (..., m), between 0 and 1; 0 for a vanished neuron.
 
     Examples
@@ -65,7 +65,7 @@ def sparse_share(alignments, weight_norms):
     return np.divide(sparse, total, out=np.zeros_like(sparse), where=total > 0)
 
 
-def cosines(alignments, weight_norms):
+def cosines(alignments: np.ndarray, weight_norms: np.ndarray) -> np.ndarray:
     """Return |α_ij|/‖w_i‖, ndarray of shape (..., m, d), between 0 and 1; 0 for a vanished neuron.
 
     Examples
@@ -89,7 +89,7 @@ def best_cosine_of_atoms(cosine):
     return cosine.max(axis=-2)
 
 
-def neurons_per_atom(cosine, threshold=0.9):
+def neurons_per_atom(cosine: np.ndarray, threshold: float = 0.9) -> np.ndarray:
     """Count, for each atom, the neurons whose best cosine is with it and at least the threshold.
 
     Parameters
@@ -111,7 +111,7 @@ def neurons_per_atom(cosine, threshold=0.9):
     return np.bincount(winners, minlength=cosine.shape[1])
 
 
-def support(cosine, threshold=None):
+def support(cosine: np.ndarray, threshold: float | None = None) -> np.ndarray:
     """Return the sets N_i as a boolean ndarray of shape (m, d).
 
     Parameters
@@ -145,7 +145,7 @@ class LotterySets(NamedTuple):
     sure: np.ndarray
 
 
-def lottery_sets(alignments, sure=1.5, potential=1.5):
+def lottery_sets(alignments: np.ndarray, sure: float = 1.5, potential: float = 1.5) -> LotterySets:
     """Return the `LotterySets`, the potential and the sure winners of every feature.
 
     With q_ij = α_ij²/Σ_k α_ik² (at initialisation, or at the end of stage I),

@@ -38,12 +38,14 @@ class Sample:
     masks: tuple = ()
 
     @property
-    def inputs(self):
+    def inputs(self) -> np.ndarray:
         """x = M z + ξ, ndarray of shape (n, d1)."""
         return self.signal + self.noise
 
 
-def make_dictionary(kind, n_inputs, n_features, rng):
+def make_dictionary(
+    kind: str, n_inputs: int, n_features: int, rng: np.random.Generator
+) -> np.ndarray:
     """Draw a column-orthonormal dictionary M, MᵀM = I.
 
     Parameters
@@ -155,18 +157,18 @@ class SparseCodingModel:
         )
 
     @property
-    def n_inputs(self):
+    def n_inputs(self) -> int:
         return self.dictionary.shape[0]
 
     @property
-    def n_features(self):
+    def n_features(self) -> int:
         return self.dictionary.shape[1]
 
     @property
     def _composes_sparsely(self):
         return self.dictionary.size >= SPARSE_SIZE and self.density <= SPARSE_DENSITY
 
-    def sample(self, rng, n):
+    def sample(self, rng: np.random.Generator, n: int) -> Sample:
         """Draw n samples: first their latents, then their noise.
 
         Parameters
@@ -181,7 +183,7 @@ class SparseCodingModel:
         latents = self.draw_latents(rng, n)
         return Sample(latents, self.signal(latents), self.draw_noise(rng, n))
 
-    def draw_latents(self, rng, n):
+    def draw_latents(self, rng: np.random.Generator, n: int) -> np.ndarray:
         """Draw z of shape (n, d): -1, 1 with probability s/2 each, otherwise 0."""
         uniform = rng.random((n, self.n_features))
         half = self.density / 2
@@ -189,7 +191,13 @@ class SparseCodingModel:
         latents -= (uniform >= half) & (uniform < self.density)
         return latents
 
-    def draw_noise(self, rng, n, out=None, latents=None):
+    def draw_noise(
+        self,
+        rng: np.random.Generator,
+        n: int,
+        out: np.ndarray | None = None,
+        latents: np.ndarray | None = None,
+    ) -> np.ndarray:
         """Draw ξ of shape (n, d1), into `out` where given.
 
         Here it is independent of the latents; a model of images gives each its own.
@@ -204,7 +212,7 @@ class SparseCodingModel:
             out[...] = noise
         return out
 
-    def signal(self, latents, out=None):
+    def signal(self, latents: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """Return M z of shape (n, d1) for latents of shape (n, d), in `out` where given."""
         atoms = self.dictionary.T
         if not self._composes_sparsely:

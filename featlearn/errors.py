@@ -21,7 +21,7 @@ class InvalidInput(FeatlearnError, ValueError):
         What is allowed.
     """
 
-    def __init__(self, field, value, wanted):
+    def __init__(self, field: str, value: object, wanted: str) -> None:
         self.field, self.value, self.wanted = field, value, wanted
         try:
             shown = repr(value)
@@ -60,7 +60,7 @@ class TrainingDiverged(FeatlearnError):
         What usually causes it.
     """
 
-    def __init__(self, step, quantity, hint):
+    def __init__(self, step: int, quantity: str, hint: str) -> None:
         self.step, self.quantity, self.hint = step, quantity, hint
         super().__init__(f"training diverged at step {step}: {quantity} is not finite; {hint}")
 

@@ -5,7 +5,9 @@ import json
 import math
 import tomllib
 from dataclasses import dataclass, field
+from os import PathLike
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
@@ -306,69 +308,69 @@ class Experiment:
             raise InvalidInput("batch_size", batch, wanted)
 
     @property
-    def n_columns(self):
+    def n_columns(self) -> int:
         """Columns of the weights: d1, or with the dense part as a Gram matrix d + r, r = min(m, d1-d)."""
         d, d1 = self.n_features, self.n_inputs
         return d1 if self.dense == "explicit" else d + self.row_space
 
     @property
-    def row_space(self):
+    def row_space(self) -> int:
         """r = min(m, d1 - d), the largest rank of the dense parts β_i."""
         return min(self.n_neurons, self.n_inputs - self.n_features)
 
     @property
-    def group_size(self):
+    def group_size(self) -> int:
         """Number of anchors that share their negatives, B/n."""
         return self.batch_size // self.negative_groups
 
     @property
-    def is_large_batch_limit(self):
+    def is_large_batch_limit(self) -> bool:
         """Whether batches or outer noise are those of a batch far larger than batch_size."""
         fewer = self.noise_inputs is not None and self.noise_inputs < self.n_inputs
         return self.batches == "paired" or fewer
 
     @property
-    def resolved_noise_inputs(self):
+    def resolved_noise_inputs(self) -> int:
         """The d1 that outer sampling noise is that of: the number given, or n_inputs."""
         return self.n_inputs if self.noise_inputs is None else self.noise_inputs
 
     @property
-    def resolved_density(self):
+    def resolved_density(self) -> float:
         """s as used: the number given, or density_factor · log log d / d."""
         if self.density is not None:
             return self.density
         return self.density_factor * math.log(math.log(self.n_features)) / self.n_features
 
     @property
-    def resolved_noise_variance(self):
+    def resolved_noise_variance(self) -> float:
         """σ² as used: the number given, or noise_factor · √(log d) / d."""
         if self.noise_variance is not None:
             return self.noise_variance
         return self.noise_factor * math.sqrt(math.log(self.n_features)) / self.n_features
 
     @property
-    def resolved_bias_growth(self):
+    def resolved_bias_growth(self) -> float:
         """The factor of a bias in one step, as used: the number given, or 1 + η/d."""
         if self.bias_growth is not None:
             return self.bias_growth
         return 1 + self.learning_rate / self.n_features
 
     @property
-    def resolved_n_tasks(self):
+    def resolved_n_tasks(self) -> int:
         """K as used by supervised: the number given, or d."""
         return self.n_features if self.n_tasks is None else self.n_tasks
 
     @property
-    def stays_linear(self):
+    def stays_linear(self) -> bool:
         """Whether stage I has no end."""
         return self.stage_one_growth is None and self.stage_one_steps is None
 
     @property
-    def bias_jump(self):
+    def bias_jump(self) -> float:
         """√(c_b log d / d), the ratio b_i/‖w_i‖ at the start of stage II."""
         return math.sqrt(self.bias_factor * math.log(self.n_features) / self.n_features)
 
-    def replace(self, /, **changes):
+    def replace(self, /, **changes) -> Self:
         """Return a copy with some fields changed; an unknown name is refused."""
         known = [f.name for f in dataclasses.fields(self)]
         for name in changes:
@@ -383,11 +385,11 @@ class Experiment:
         ]
         return html_table(["field", "value", "meaning"], rows)
 
-    def to_dict(self):
+    def to_dict(self) -> dict:
         """Return the fields as a dictionary of plain values."""
         return dataclasses.asdict(self)
 
-    def identity(self):
+    def identity(self) -> dict:
         """Return what a run is known by: the fields, without later ones that have their default.
 
         A field that is added later, with a default that changes nothing, so leaves alone the names
@@ -398,13 +400,13 @@ class Experiment:
         return {k: v for k, v in values.items() if k not in later or v != later[k]}
 
     @classmethod
-    def from_dict(cls, values):
+    def from_dict(cls, values: dict) -> Self:
         """Make an experiment from a dictionary; missing fields take their defaults."""
         if not isinstance(values, dict):
             raise InvalidInput("experiment", values, "a table of fields")
         return cls().replace(**values)
 
-    def save(self, path):
+    def save(self, path: str | PathLike) -> None:
         """Write the experiment to a ``.json`` or ``.toml`` file."""
         path = Path(path)
         if path.suffix == ".json":
@@ -420,7 +422,7 @@ class Experiment:
         path.write_text(text, encoding="utf-8")
 
     @classmethod
-    def load(cls, path):
+    def load(cls, path: str | PathLike) -> Self:
         """Read an experiment from a ``.json`` or ``.toml`` file.
 
         Raises
@@ -536,7 +538,7 @@ PRESETS = {
 }
 
 
-def preset(name):
+def preset(name: str) -> Experiment:
     """Return the experiment of a preset: "tiny", "quick", "default" or "no-augmentation".
 
     "no-augmentation" differs from "default" in the augmentation only.

@@ -10,6 +10,7 @@ The first part of the bracket is the positive (attraction) term, the second the 
 one. Without the stop-gradient the keys, and separate negatives, contribute in the same form.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -24,17 +25,17 @@ from .network import Activations, forward
 
 
 def contrastive_gradient(
-    weights,
-    biases,
-    anchors,
-    keys,
-    temperature,
-    negatives=None,
-    stop_gradient=True,
-    work=None,
-    negative_groups=1,
-    contrast=infonce,
-):
+    weights: np.ndarray,
+    biases: np.ndarray,
+    anchors: np.ndarray,
+    keys: np.ndarray,
+    temperature: float,
+    negatives: np.ndarray | None = None,
+    stop_gradient: bool = True,
+    work: Workspace | None = None,
+    negative_groups: int = 1,
+    contrast: Callable = infonce,
+) -> "ContrastiveGradient":
     """Evaluate the contrastive loss and its gradient on one batch.
 
     Parameters
@@ -207,7 +208,7 @@ class Gradient:
     """What every objective's gradient on a batch has: `loss`, `weights`, `terms`, and these."""
 
     @cached_property
-    def biases(self):
+    def biases(self) -> np.ndarray:
         """Exactly ∂L/∂b, ndarray of shape (m,)."""
         total = sum(
             np.einsum("pi,pi->i", t.coefficients, np.sign(t.activations.preactivations))
@@ -240,23 +241,23 @@ class ContrastiveGradient(Gradient):
     terms: tuple
 
     @property
-    def parameters(self):
+    def parameters(self) -> dict:
         """Gradients of the objective's own arrays: a loss of pairs has none."""
         return {}
 
     @property
-    def positive_probability(self):
+    def positive_probability(self) -> np.ndarray | None:
         """P_p0, ndarray of shape (B,), or None for a loss without."""
         return self.contrast.positive_probability
 
     @cached_property
-    def positive(self):
+    def positive(self) -> np.ndarray:
         """The attraction part of `weights`, ndarray of shape (m, d1)."""
         total = sum(t.attraction.T @ t.inputs for t in self.terms)
         return total / -len(self.terms[0].inputs)
 
     @cached_property
-    def negative(self):
+    def negative(self) -> np.ndarray:
         """The repulsion part of `weights`, ndarray of shape (m, d1): weights - positive."""
         return self.weights - self.positive
 

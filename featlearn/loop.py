@@ -3,6 +3,8 @@
 import contextlib
 import dataclasses
 import time
+from collections.abc import Callable
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
@@ -25,20 +27,20 @@ CHECKPOINT_SECONDS = 20.0
 
 
 def train(
-    experiment=None,
-    directory=None,
+    experiment: Experiment | None = None,
+    directory: str | PathLike | None = None,
     *,
-    resume=False,
-    progress=None,
-    record=None,
-    until=None,
-    start=None,
-    extend=None,
-    model=None,
-    augmentation=None,
-    schedule=None,
-    objective=None,
-):
+    resume: bool = False,
+    progress: Callable[[dict], object] | None = None,
+    record: dict | None = None,
+    until: str | Callable[[TrainingState], bool] | None = None,
+    start: TrainingState | None = None,
+    extend: int | None = None,
+    model: object = None,
+    augmentation: object = None,
+    schedule: object = None,
+    objective: object = None,
+) -> Run:
     """Run an experiment and record its trajectory.
 
     Parameters

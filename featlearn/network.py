@@ -28,7 +28,15 @@ class Activations(NamedTuple):
     __repr__ = one_line
 
 
-def forward(weights, biases, inputs, work=None, name="", features_only=False, spare=None):
+def forward(
+    weights: np.ndarray,
+    biases: np.ndarray,
+    inputs: np.ndarray,
+    work: Workspace | None = None,
+    name: str = "",
+    features_only: bool = False,
+    spare: np.ndarray | None = None,
+) -> Activations:
     """Apply the network.
 
     h_i(x) = ReLU(⟨w_i,x⟩ - b_i) - ReLU(-⟨w_i,x⟩ - b_i) = sign(u_i) max(|u_i| - b_i, 0); the second
@@ -83,7 +91,7 @@ def respond(x, u, h, active, weights, biases):
     np.subtract(u, h, out=h)
 
 
-def features(weights, biases, inputs):
+def features(weights: np.ndarray, biases: np.ndarray, inputs: np.ndarray) -> np.ndarray:
     """Return f(x) of shape (n, m) for inputs of shape (n, d1).
 
     Examples

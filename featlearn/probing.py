@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .data import SparseCodingModel
 from .errors import InvalidInput
 from .network import features
 
@@ -129,7 +130,13 @@ class SharedCosines:
     defined: float
 
 
-def shared_cosines(weights, biases, model, rng, n=2048):
+def shared_cosines(
+    weights: np.ndarray,
+    biases: np.ndarray,
+    model: SparseCodingModel,
+    rng: np.random.Generator,
+    n: int = 2048,
+) -> SharedCosines:
     """Measure what f depends on: the noise or the latents (Wen & Li 2021, no augmentation).
 
     Parameters

@@ -15,6 +15,7 @@ from .alignment import (
 from .compute.streams import generator
 from .display import html_table
 from .probing import ProbeResult, SharedCosines, probe, shared_cosines
+from .recording.trajectory import Run
 from .schedule import root_mean_square
 
 # What is shown of a `Summary`, and how it is said.
@@ -82,11 +83,11 @@ class Summary:
     same_latents: float
     probe: ProbeResult
 
-    def regression(self, head):
+    def regression(self, head: str) -> float:
         """Mean relative regression error of a head: "features", "inputs" or "oracle"."""
         return float(self.probe.regression[head].mean())
 
-    def classification(self, head):
+    def classification(self, head: str) -> float:
         """Mean error rate of a head: "features", "inputs" or "oracle"."""
         return float(self.probe.classification[head].mean())
 
@@ -96,7 +97,7 @@ class Summary:
             ["measure", ""], [[said, f"{values[name]:.4g}"] for name, said in MEASURES]
         )
 
-    def to_dict(self):
+    def to_dict(self) -> dict:
         """Return a flat dictionary of plain numbers."""
         values = asdict(self)
         del values["probe"]
@@ -106,7 +107,7 @@ class Summary:
         return values
 
 
-def summarize(run):
+def summarize(run: Run) -> Summary:
     """Return the `Summary` of a `Run` at its last recorded step.
 
     Probes draw from the run's own seed, a stream that training does not touch.

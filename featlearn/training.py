@@ -17,6 +17,7 @@ from .dense import advance, gram_weights, noise_rows
 from .display import one_line
 from .errors import InvalidInput, TrainingDiverged
 from .experiment import Experiment
+from .gradient import Gradient
 from .gram_views import gram_model, noise_covariance, outer_dimensions, view_law
 from .objectives import make_objective
 from .paired import negate_signal, redraw_noise, stratified_latents
@@ -99,11 +100,11 @@ class TrainingState:
                 )
 
     @functools.cached_property
-    def alignment(self):
+    def alignment(self) -> np.ndarray:
         """α_ij = ⟨w_i, M_j⟩, ndarray of shape (m, d), computed where it is first asked for."""
         return self.align()
 
-    def align(self, work=None):
+    def align(self, work: Workspace | None = None) -> np.ndarray:
         """Compute `alignment` in a workspace, with the threads or processes that it has.
 
         It holds until the workspace computes the next one.
@@ -121,21 +122,21 @@ class TrainingState:
         return found
 
     @property
-    def augmentation(self):
+    def augmentation(self) -> object:
         """What makes the views: the user's own, or the experiment's."""
         return self.own.get("augmentation") or view_law(self.experiment)
 
     @property
-    def schedule(self):
+    def schedule(self) -> object:
         """What sets the biases: the user's own, or the experiment's."""
         return self.own.get("schedule") or make_schedule(self.experiment, self.step + 1)
 
     @property
-    def objective(self):
+    def objective(self) -> object:
         """What is minimised: the user's own, or the experiment's."""
         return self.own.get("objective") or make_objective(self.experiment)
 
-    def replace(self, **changes):
+    def replace(self, **changes) -> "TrainingState":
         """Return a state with other fields of its experiment, or other weights or biases.
 
         What depends on a field is rebuilt: the model, with the same dictionary, the augmentation,
@@ -284,7 +285,14 @@ def make_schedule(experiment, step=0):
     )
 
 
-def init(experiment, *, model=None, augmentation=None, schedule=None, objective=None):
+def init(
+    experiment: Experiment,
+    *,
+    model: object = None,
+    augmentation: object = None,
+    schedule: object = None,
+    objective: object = None,
+) -> TrainingState:
     """Return the `TrainingState` at step 0.
 
     w_i ~ N(0, σ_0² I) with σ_0 = initial_norm/√d1, and b_i = 0 (Wen & Li 2021, setting). The weights
@@ -334,7 +342,9 @@ def init(experiment, *, model=None, augmentation=None, schedule=None, objective=
     )
 
 
-def draw_batch(state, work=None, keep_sample=True):
+def draw_batch(
+    state: TrainingState, work: Workspace | None = None, keep_sample: bool = True
+) -> Batch:
     """Return the `Batch` that the step from this state uses.
 
     A function of the experiment and the step number alone.
@@ -477,7 +487,9 @@ def _checked(role, method, array, shape, dtype):
     return array
 
 
-def evaluate(state, batch=None, work=None):
+def evaluate(
+    state: TrainingState, batch: Batch | None = None, work: Workspace | None = None
+) -> Gradient:
     """Return loss and gradient of a state on a batch, by default on its own next one.
 
     Returns
@@ -503,7 +515,9 @@ def require_finite(state, loss):
         raise TrainingDiverged(state.step, "the loss", _HINT)
 
 
-def step(state, gradient=None, work=None):
+def step(
+    state: TrainingState, gradient: Gradient | None = None, work: Workspace | None = None
+) -> TrainingState:
     """Make one update: w_i ← (1 - ηλ) w_i - η ∂L/∂w_i, then the biases by their schedule.
 
     Parameters

@@ -10,10 +10,11 @@ views").
 
 import math
 from dataclasses import dataclass, fields
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 
+from .data import Sample, SparseCodingModel
 from .display import one_line
 from .errors import InvalidInput
 
@@ -107,11 +108,17 @@ class Augmentation:
     identical_views = complementary_masks = False
 
     @classmethod
-    def of(cls, experiment):
+    def of(cls, experiment: object) -> Self:
         """Return the one of this class that has an experiment's values."""
         return cls(**{f.name: getattr(experiment, f.name) for f in fields(cls)})
 
-    def pair(self, rng, sample, model, out=None):
+    def pair(
+        self,
+        rng: np.random.Generator,
+        sample: Sample,
+        model: SparseCodingModel,
+        out: tuple[np.ndarray, np.ndarray] | None = None,
+    ) -> Views:
         """Return the `Views` of a `Sample`.
 
         `out` may hold two arrays for anchors and keys; the first may be the sample's own noise, and
@@ -119,7 +126,7 @@ class Augmentation:
         """
         raise NotImplementedError
 
-    def moments(self, density, noise_variance):
+    def moments(self, density: float, noise_variance: float) -> Moments:
         """Return the `Moments` of the two views."""
         raise NotImplementedError
 
@@ -147,7 +154,13 @@ class RandomMask(Augmentation):
         if not 0 < self.keep_probability < 1:
             raise InvalidInput("keep_probability", self.keep_probability, "a number > 0 and < 1")
 
-    def pair(self, rng, sample, model, out=None):
+    def pair(
+        self,
+        rng: np.random.Generator,
+        sample: Sample,
+        model: SparseCodingModel,
+        out: tuple[np.ndarray, np.ndarray] | None = None,
+    ) -> Views:
         """Return the `Views` of a `Sample`; see `Augmentation.pair`."""
         anchors, keys = _output(out, sample)
         keep = self.keep_probability
@@ -160,7 +173,7 @@ class RandomMask(Augmentation):
             keys *= keep / (1 - keep)
         return Views(anchors, keys, (mask,))
 
-    def moments(self, density, noise_variance):
+    def moments(self, density: float, noise_variance: float) -> Moments:
         """Return the `Moments` of the two views."""
         keep = self.keep_probability
         odds = keep / (1 - keep)
@@ -195,7 +208,13 @@ class IndependentMasks(Augmentation):
         if not 0 < self.keep_probability <= 1:
             raise InvalidInput("keep_probability", self.keep_probability, "a number > 0 and ≤ 1")
 
-    def pair(self, rng, sample, model, out=None):
+    def pair(
+        self,
+        rng: np.random.Generator,
+        sample: Sample,
+        model: SparseCodingModel,
+        out: tuple[np.ndarray, np.ndarray] | None = None,
+    ) -> Views:
         """Return the `Views` of a `Sample`; see `Augmentation.pair`."""
         anchors, keys = _output(out, sample)
         keep = self.keep_probability
@@ -206,7 +225,7 @@ class IndependentMasks(Augmentation):
             view *= 1 / keep
         return Views(anchors, keys, masks)
 
-    def moments(self, density, noise_variance):
+    def moments(self, density: float, noise_variance: float) -> Moments:
         """Return the `Moments` of the two views."""
         keep = self.keep_probability
         same = Moment(density, (1 / keep - 1) * density, noise_variance / keep)
@@ -238,7 +257,13 @@ class CorrelatedNoise(Augmentation):
         if not 0 <= self.noise_correlation <= 1:
             raise InvalidInput("noise_correlation", self.noise_correlation, "a number ≥ 0 and ≤ 1")
 
-    def pair(self, rng, sample, model, out=None):
+    def pair(
+        self,
+        rng: np.random.Generator,
+        sample: Sample,
+        model: SparseCodingModel,
+        out: tuple[np.ndarray, np.ndarray] | None = None,
+    ) -> Views:
         """Return the `Views` of a `Sample`; see `Augmentation.pair`."""
         views = _output(out, sample)
         rho = self.noise_correlation
@@ -249,7 +274,7 @@ class CorrelatedNoise(Augmentation):
             view += common
         return Views(*views)
 
-    def moments(self, density, noise_variance):
+    def moments(self, density: float, noise_variance: float) -> Moments:
         """Return the `Moments` of the two views."""
         same = Moment(density, 0.0, 2 * noise_variance)
         cross = Moment(density, 0.0, 2 * self.noise_correlation * noise_variance)
@@ -266,13 +291,19 @@ class NoAugmentation(Augmentation):
     color, line_style = "#D55E00", "-."
     identical_views = True
 
-    def pair(self, rng, sample, model, out=None):
+    def pair(
+        self,
+        rng: np.random.Generator,
+        sample: Sample,
+        model: SparseCodingModel,
+        out: tuple[np.ndarray, np.ndarray] | None = None,
+    ) -> Views:
         """Return the `Views` of a `Sample`; anchors and keys are one array."""
         anchors, _ = _output(out, sample)
         np.add(sample.signal, sample.noise, out=anchors)
         return Views(anchors, anchors)
 
-    def moments(self, density, noise_variance):
+    def moments(self, density: float, noise_variance: float) -> Moments:
         """Return the `Moments` of the two views."""
         same = Moment(density, 0.0, noise_variance)
         return Moments(same, same, same)
@@ -288,7 +319,9 @@ def augmentation_of(experiment):
     return AUGMENTATIONS[experiment.augmentation].of(experiment)
 
 
-def make_augmentation(name, keep_probability=0.5, noise_correlation=0.0):
+def make_augmentation(
+    name: str, keep_probability: float = 0.5, noise_correlation: float = 0.0
+) -> Augmentation:
     """Return the augmentation of that name.
 
     Parameters

@@ -96,7 +96,8 @@ def test_sampling_noise_of_one_step(variant, negatives, stop_gradient):
     )
     measured = np.empty((n_batches, 2, 2))
     for step in range(n_batches):
-        views, separate, _ = draw_batch(_at(state, step))
+        drawn = draw_batch(_at(state, step))
+        views, separate = drawn.views, drawn.negatives
         gradient = contrastive_gradient(
             weights,
             np.zeros(len(weights)),

@@ -8,6 +8,21 @@ examples:
 Runs of one experiment with different seeds are checked together, with a confidence interval over
 the seeds; runs that differ in nothing but the augmentation are compared with each other as well. Prints
 tables and writes claims.json into every run directory. The exit code is 1 if a claim fails.
+
+claims:
+  simulator   views, recorded loss and update are what they are defined to be
+  stage I     norms of the sparse and of the dense part follow their recursion
+  plateau     a long linear run ends where repulsion and decay balance growth
+  boundaries  the trajectory shows where the stages begin
+  stage II    winning features and their alignments follow the mean field
+  lottery     the sets of early winners, and who wins, follow their laws
+  stage III   a network of pure neurons ends in its balance
+  T1          with the augmentation neurons become single features, and cover all
+  T2          with it linear heads on f solve downstream tasks
+  T3          without it f is a function of the noise
+  T4          linear learners cannot do that
+  T5          the augmentation decouples dense features of the views, not sparse ones
+  twins       what the augmentation changes, between runs that differ in nothing else
 """
 
 import json

@@ -162,23 +162,23 @@ class ExplainedStep:
         return f"<pre>{escape(self)}</pre>"
 
     @property
-    def dictionary(self):
+    def dictionary(self) -> np.ndarray:
         """M, ndarray of shape (d1, d)."""
         return self.before.model.dictionary
 
     @property
-    def cosines(self):
+    def cosines(self) -> np.ndarray:
         """|α_ij|/‖w_i‖ before the update, ndarray of shape (m, d)."""
         return cosines(alignment(self.before.weights, self.dictionary), self.before.weight_norms)
 
     @property
-    def positive_column(self):
+    def positive_column(self) -> np.ndarray:
         """Column of every anchor's positive in `similarity`, ndarray of int, shape (B,)."""
         rows = np.arange(len(self.anchors))
         return rows if self.negatives is None else np.zeros_like(rows)
 
 
-def explain_step(state, neuron=0, anchor=0):
+def explain_step(state: TrainingState, neuron: int = 0, anchor: int = 0) -> ExplainedStep:
     """Take the update that follows a state apart.
 
     Parameters

@@ -1,13 +1,16 @@
 """What every objective tells of itself, and the gradient that follows from its pulls on features."""
 
 from dataclasses import dataclass, fields
+from typing import NamedTuple, Self
 
 import numpy as np
 
 from ..compute.workspace import Workspace
+from ..data import Sample
 from ..errors import InvalidInput
 from ..gradient import Gradient, Term, contrastive_gradient, weight_product
 from ..network import forward
+from .pull import Pull
 
 
 class Objective:
@@ -34,15 +37,17 @@ class Objective:
     sees_keys, sees_noise = True, False
 
     @classmethod
-    def of(cls, experiment):
+    def of(cls, experiment: object) -> Self:
         """Return the one of this class that has an experiment's values."""
         return cls(**{f.name: getattr(experiment, f.name) for f in fields(cls)})
 
     @classmethod
-    def check(cls, experiment):
+    def check(cls, experiment: object) -> None:
         """Raise `InvalidInput` for an experiment that it is not defined for."""
 
-    def initial_parameters(self, experiment, rng):
+    def initial_parameters(
+        self, experiment: object, rng: np.random.Generator
+    ) -> dict[str, np.ndarray]:
         """Return the objective's own arrays at step 0, a dictionary; none by default.
 
         Parameters
@@ -53,15 +58,28 @@ class Objective:
         """
         return {}
 
-    def labels(self, sample):
+    def labels(self, sample: Sample) -> np.ndarray | None:
         """Return what the objective is told of a `Sample`, ndarray of shape (B, K), or None."""
         return None
 
-    def pull(self, anchor_features, key_features, parameters, labels):
+    def pull(
+        self,
+        anchor_features: np.ndarray,
+        key_features: np.ndarray,
+        parameters: dict[str, np.ndarray],
+        labels: np.ndarray | None,
+    ) -> Pull:
         """Return the `Pull` on features of shape (B, m) each."""
         raise NotImplementedError
 
-    def gradient(self, weights, biases, batch, parameters, work=None):
+    def gradient(
+        self,
+        weights: np.ndarray,
+        biases: np.ndarray,
+        batch: NamedTuple,
+        parameters: dict[str, np.ndarray],
+        work: Workspace | None = None,
+    ) -> Gradient:
         """Return loss and gradient on a batch.
 
         Parameters
@@ -106,7 +124,13 @@ class Objective:
             self.name,
         )
 
-    def update(self, parameters, gradients, learning_rate, weight_decay):
+    def update(
+        self,
+        parameters: dict[str, np.ndarray],
+        gradients: dict[str, np.ndarray],
+        learning_rate: float,
+        weight_decay: float,
+    ) -> dict[str, np.ndarray]:
         """Return the objective's own arrays after a step: p ← (1 - ηλ) p - η ∂L/∂p.
 
         Parameters
@@ -185,7 +209,14 @@ class PairwiseObjective(Objective):
     contrast = None
     negative_groups = 1
 
-    def gradient(self, weights, biases, batch, parameters, work=None):
+    def gradient(
+        self,
+        weights: np.ndarray,
+        biases: np.ndarray,
+        batch: NamedTuple,
+        parameters: dict[str, np.ndarray],
+        work: Workspace | None = None,
+    ) -> Gradient:
         """Return the `ContrastiveGradient` on a batch; see `Objective.gradient`."""
         return contrastive_gradient(
             weights,

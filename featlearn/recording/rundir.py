@@ -15,6 +15,7 @@ import contextlib
 import fcntl
 import io
 import os
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
@@ -215,7 +216,7 @@ def read_status(directory):
     return read_json(path) if os.path.exists(path) else {}
 
 
-def load_run(directory, model=None):
+def load_run(directory: str | PathLike, model: object = None) -> Run:
     """Load a run directory, of a run that is complete, was stopped, or is still going.
 
     Nothing that it names is imported or executed.

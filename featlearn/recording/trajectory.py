@@ -101,7 +101,7 @@ class Run:
     def __iter__(self):
         return iter(self.arrays)
 
-    def to_xarray(self):
+    def to_xarray(self) -> object:
         """Return the trajectory as an `xarray.Dataset` with named dimensions.
 
         Needs the extra: ``pip install "featlearn[xarray]"``.
@@ -132,23 +132,23 @@ class Run:
         return xarray.Dataset(found, {"step": self.steps})
 
     @property
-    def steps(self):
+    def steps(self) -> np.ndarray:
         return self.arrays["step"]
 
-    def __getitem__(self, name):
+    def __getitem__(self, name: str) -> np.ndarray:
         if name not in self.arrays:
             raise InvalidInput("run quantity", name, "one of " + ", ".join(self.arrays))
         return self.arrays[name]
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.steps)
 
     @property
-    def asked(self):
+    def asked(self) -> tuple:
         """The quantities recorded beside those of every run, a tuple of `Quantity`."""
         return tuple(q for q in self.recorded if q.name not in QUANTITIES)
 
-    def steps_of(self, name):
+    def steps_of(self, name: str) -> np.ndarray:
         """Return the steps at which a quantity was recorded, ndarray of int, shape (T,)."""
         rows = len(self[name])
         every = {q.name: q.every for q in self.recorded}.get(name, 1)
@@ -158,7 +158,7 @@ class Run:
         due = (self.steps % every == 0) | (self.steps == first) | (self.steps == last)
         return self.steps[due][:rows]
 
-    def require_model(self):
+    def require_model(self) -> object:
         """Return the model, or raise an InvalidInput that says how to give it."""
         if self.model is None:
             raise InvalidInput(

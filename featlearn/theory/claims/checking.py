@@ -1,6 +1,9 @@
 """Every claim and prediction, on recorded runs."""
 
+from collections.abc import Callable, Sequence
+
 from ...errors import InvalidInput
+from ...recording.trajectory import Run
 from .boundaries import claim_boundaries
 from .claim import Verdicts, judge
 from .decoupling import claim_t5
@@ -13,7 +16,7 @@ from .stage_one import claim_plateau, claim_stage_one
 from .stage_three import claim_stage_three
 from .stage_two import claim_stage_two
 from .twins import claim_pair
-from .verdict import does_not_apply
+from .verdict import Verdict, does_not_apply
 
 CLAIMS = (
     claim_simulator,
@@ -35,7 +38,10 @@ CLAIMS = (
 WHEREVER_BEGUN = (claim_t1, claim_t2, claim_t5)
 
 
-def check(runs, claims=()):
+def check(
+    runs: Run | Observed | Sequence[Run | Observed],
+    claims: Callable | Sequence[Callable] = (),
+) -> list[Verdict]:
     """Check the theory, and claims of your own, on runs of one experiment.
 
     Parameters

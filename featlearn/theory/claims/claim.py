@@ -1,5 +1,6 @@
 """A claim: a function of recorded runs that returns verdicts, marked with its name and its needs."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ...errors import InvalidInput
@@ -21,7 +22,7 @@ class Claim:
     needs: tuple = ()
 
 
-def claim(name, needs=()):
+def claim(name: str, needs: Callable | Sequence[Callable] = ()) -> Callable[[Callable], Callable]:
     """Mark a function as a claim, for `check` and ``featlearn check --claims``.
 
     Parameters

@@ -52,7 +52,8 @@ def views_against_moments(observed, batches=4):
         state = training.init(exp)
         per_sample = {}
         for step in range(batches):
-            views, _, sample = training.draw_batch(dataclasses.replace(state, step=step))
+            batch = training.draw_batch(dataclasses.replace(state, step=step))
+            views, sample = batch.views, batch.sample
             inner = {
                 "signal in the anchor": _inner(views.anchors, sample.signal),
                 "signal in the key": _inner(views.keys, sample.signal),
