@@ -21,7 +21,7 @@ from .network import features, forward
 from .objectives import OBJECTIVES, Objective, Pull
 from .probing import shared_cosines
 from .recording.record import Record
-from .recording.rundir import load_run
+from .recording.rundir import load_run, load_state
 from .recording.trajectory import Run
 from .summary import Summary, summarize
 from .training import TrainingState, draw_batch, evaluate, init, step
@@ -70,6 +70,7 @@ __all__ = [
     "forward",
     "init",
     "load_run",
+    "load_state",
     "lottery_sets",
     "make_augmentation",
     "make_dictionary",

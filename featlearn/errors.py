@@ -5,7 +5,12 @@ Each can be sent from a worker process, which is what `__reduce__` is for.
 
 
 class FeatlearnError(Exception):
-    """Base of every error that featlearn raises on purpose."""
+    """Base of every error that featlearn raises on purpose; its message is one line."""
+
+    def __str__(self):
+        text = super().__str__()
+        # A file's name may hold anything.
+        return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 class InvalidInput(FeatlearnError, ValueError):

@@ -1,6 +1,7 @@
 """An experiment: every number that determines a run, checked when it is made."""
 
 import dataclasses
+import difflib
 import json
 import math
 import tomllib
@@ -375,7 +376,9 @@ class Experiment:
         known = [f.name for f in dataclasses.fields(self)]
         for name in changes:
             if name not in known:
-                raise InvalidInput("experiment", name, "a field among " + ", ".join(known))
+                near = difflib.get_close_matches(name, known, 3, 0.5)
+                wanted = "a field of an experiment" + (" such as " if near else "")
+                raise InvalidInput("experiment", name, wanted + ", ".join(near))
         return dataclasses.replace(self, **changes)
 
     def _repr_html_(self):

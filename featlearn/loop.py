@@ -2,8 +2,9 @@
 
 import contextlib
 import dataclasses
+import operator
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from os import PathLike
 from pathlib import Path
 
@@ -36,6 +37,7 @@ def train(
     until: str | Callable[[TrainingState], bool] | None = None,
     start: TrainingState | None = None,
     extend: int | None = None,
+    checkpoint_at: Iterable[int] = (),
     model: object = None,
     augmentation: object = None,
     schedule: object = None,
@@ -67,6 +69,9 @@ def train(
     extend : int, optional
         With `resume`: go on to this step, also where the run was complete. The trajectory is that of
         a run of so many steps.
+    checkpoint_at : iterable of int
+        Steps at which to keep the state, for `load_state`, beside those at which every recorded run
+        does: the starts of stages II and III, and nine evenly spread ones.
     model, augmentation, schedule, objective : optional
         Parts of your own: an object with the methods of `SparseCodingModel`, `Augmentation.pair`,
         `BiasSchedule.advance`, or an objective's; or a class or function that makes one, called with
@@ -124,7 +129,8 @@ def train(
         check_memory(experiment)
         quantities = _with_layouts(quantities, start or init(experiment, **own))
     own = {role: part for role, part in own.items() if part is not None}
-    place = RunDirectory(directory, experiment, resume, quantities, own, start, extend)
+    keep_at = _steps_to_keep(checkpoint_at)
+    place = RunDirectory(directory, experiment, resume, quantities, own, start, extend, keep_at)
     if resume and extend is None and read_status(directory).get("status") == "complete":
         place.admit()
         return load_run(directory, place.own.get("model"))
@@ -135,6 +141,7 @@ def train(
         def between_steps(state):
             nonlocal saved, latest
             latest = state
+            place.keep_if_due(state)
             # Asked once: a signal that arrives from here on waits for the next step.
             stop, save = asked.stop, asked.save
             if stop or save or time.monotonic() - saved > CHECKPOINT_SECONDS:
@@ -197,6 +204,16 @@ def _ending(until):
     if callable(until):
         return until
     raise InvalidInput("until", until, '"stage 2", "stage 3" or a function of the state')
+
+
+def _steps_to_keep(steps):
+    try:
+        found = {operator.index(step) for step in steps}
+    except TypeError:
+        raise InvalidInput("checkpoint_at", steps, "steps, whole numbers ≥ 0") from None
+    if min(found, default=0) < 0:
+        raise InvalidInput("checkpoint_at", steps, "steps, whole numbers ≥ 0")
+    return found
 
 
 def _begin(state, experiment, own, resume):

@@ -39,8 +39,12 @@ def experiment():
 
 
 def contents(directory):
-    """What must be equal to the last bit: the trajectory files and the final state."""
-    files = {p.name: p.read_bytes() for p in sorted((directory / "trajectory").iterdir())}
+    """What must be equal to the last bit: the trajectory files, kept states and the final state."""
+    files = {
+        p.name: p.read_bytes()
+        for folder in ("trajectory", "checkpoints")
+        for p in sorted((directory / folder).iterdir())
+    }
     with np.load(directory / "checkpoint.npz") as checkpoint:
         return files | {name: checkpoint[name].tobytes() for name in checkpoint.files}
 
@@ -222,12 +226,12 @@ def test_a_disk_full_in_the_middle_of_a_checkpoint(
 ):
     directory, written = tmp_path / "run", []
 
-    def fails_later(path, data):
+    def fails_later(path, data, sync=True):
         written.append(path)
         if len(written) > 3:
             path.with_name(path.name + ".new").write_bytes(data[:100])
             raise OSError(errno.ENOSPC, "No space left on device")
-        real(path, data)
+        real(path, data, sync)
 
     real = checkpoint.write_aside
     with monkeypatch.context() as patch:

@@ -32,6 +32,9 @@ def add_arguments(parser):
     parser.add_argument(
         "--watch", metavar="PNG", help="a picture to redraw every few seconds while it trains"
     )
+    parser.add_argument(
+        "--checkpoint-at", metavar="STEPS", help="keep the state at these steps too, as 300,800"
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress, no messages")
 
 
@@ -51,10 +54,26 @@ def main(arguments):
     watcher = Watcher(directory, arguments.watch) if arguments.watch else nullcontext()
     try:
         with watcher:
-            run = train(experiment, directory, resume=bool(arguments.resume), progress=progress)
+            run = train(
+                experiment,
+                directory,
+                resume=bool(arguments.resume),
+                progress=progress,
+                checkpoint_at=_steps(arguments.checkpoint_at),
+            )
     except KeyboardInterrupt:
         message(f"\ncontinue with: featlearn run --resume {directory}", arguments.quiet)
         raise
     message(f"{len(run)} rows recorded", arguments.quiet)
     print(directory)
     return 0
+
+
+def _steps(text):
+    """The whole numbers of "300,800"."""
+    try:
+        return [int(word) for word in text.split(",")] if text else []
+    except ValueError:
+        raise InvalidInput(
+            "--checkpoint-at", text, "steps with commas between, as 300,800"
+        ) from None

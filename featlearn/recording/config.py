@@ -1,6 +1,6 @@
 """The config.json of a run: its experiment, what it records, and what its bits depend on."""
 
-import os
+import contextlib
 import platform
 import re
 import warnings
@@ -37,7 +37,7 @@ def versions():
     }
 
 
-def write_config(directory, experiment, quantities, own=None, start=None):
+def write_config(directory, experiment, quantities, own=None, start=None, keep_at=()):
     """Write the config.json of a run.
 
     Parameters
@@ -50,11 +50,14 @@ def write_config(directory, experiment, quantities, own=None, start=None):
         The parts of the user's own.
     start : TrainingState, optional
         What it begins from, if not step 0.
+    keep_at : iterable of int
+        Steps to keep the state at, beside those at which every run does.
     """
     value = {
         "format": FORMAT_VERSION,
         "experiment": experiment.to_dict(),
         "recorded": {q.name: _entry(q, experiment) for q in quantities},
+        "checkpoint_at": sorted(keep_at),
         "versions": versions(),
         "blas_threads": thread_count(),
     }
@@ -68,17 +71,43 @@ def write_config(directory, experiment, quantities, own=None, start=None):
 def change_experiment(directory, experiment):
     """Write into a config.json that the run is one of another experiment, a longer one."""
     path = Path(directory) / "config.json"
-    write_json(path, {**read_json(path), "experiment": experiment.to_dict()})
+    lengths = sorted({*earlier_lengths(directory), read_config(directory).n_steps})
+    changes = {"experiment": experiment.to_dict(), "earlier_n_steps": lengths}
+    write_json(path, {**read_json(path), **changes})
+
+
+def earlier_lengths(directory):
+    """Return the numbers of steps that a run was to have before it was made longer."""
+    return _numbers(directory, "earlier_n_steps")
 
 
 def read_own(directory):
     """Return name and digest of each part of the user's own that a run was trained with."""
-    return read_json(Path(directory) / "config.json").get("own", {})
+    path = Path(directory) / "config.json"
+    own = read_json(path).get("own", {})
+    try:
+        words = [part[word] for part in own.values() for word in ("name", "digest")]
+    except (AttributeError, KeyError, TypeError):
+        words = [None]
+    if not all(isinstance(word, str) for word in words):
+        raise RunDirectoryError(f"{path}: its table of own parts is damaged")
+    return own
 
 
 def read_start(directory):
     """Return where a run began: None at step 0 of its own, otherwise what `origin` says."""
-    return read_json(Path(directory) / "config.json").get("start")
+    path = Path(directory) / "config.json"
+    start = read_json(path).get("start")
+    if start is None:
+        return None
+    if not isinstance(start, dict) or type(start.get("step")) is not int or start["step"] < 0:
+        raise RunDirectoryError(f"{path}: where it began is damaged")
+    return start
+
+
+def first_step(directory):
+    """Return the step at which a run began."""
+    return (read_start(directory) or {"step": 0})["step"]
 
 
 def origin(state):
@@ -94,17 +123,33 @@ def origin(state):
 def read_config(directory):
     """Return the `Experiment` of a run directory."""
     path = Path(directory) / "config.json"
-    if not os.path.exists(path):
-        raise RunDirectoryError(f"{directory}: is not a run directory, config.json is missing")
+    with contextlib.suppress(PermissionError):  # which reading it reports
+        if not path.exists():
+            raise RunDirectoryError(f"{directory}: is not a run directory, config.json is missing")
     config = read_json(path)
     if config.get("format") != FORMAT_VERSION:
         raise RunDirectoryError(
             f"{path}: format {config.get('format')!r}, this version reads {FORMAT_VERSION}"
         )
+    if not isinstance(config.get("versions", {}), dict):
+        raise RunDirectoryError(f"{path}: its versions are no table")
     try:
         return Experiment.from_dict(config.get("experiment"))
     except InvalidInput as error:
         raise RunDirectoryError(f"{path}: {error}") from None
+
+
+def steps_to_keep(directory):
+    """Return the steps at which a run was asked to keep its state."""
+    return _numbers(directory, "checkpoint_at")
+
+
+def _numbers(directory, name):
+    path = Path(directory) / "config.json"
+    numbers = read_json(path).get(name, [])
+    if not isinstance(numbers, list) or not all(type(n) is int for n in numbers):
+        raise RunDirectoryError(f"{path}: {name} is no list of whole numbers")
+    return set(numbers)
 
 
 def _entry(quantity, experiment):
@@ -150,7 +195,7 @@ def warn_of_other_bits(directory):
     """Say so where the rest of a run may differ from the same run without a stop."""
     config = read_json(directory / "config.json")
     now = {**versions(), "BLAS threads": thread_count()}
-    then = {**(config.get("versions") or {}), "BLAS threads": config.get("blas_threads")}
+    then = {**config.get("versions", {}), "BLAS threads": config.get("blas_threads")}
     changed = [
         f"{name} {then.get(name)}, now {now[name]}" for name in now if now[name] != then.get(name)
     ]

@@ -1,34 +1,120 @@
-"""Small files that are whole or absent, whatever happens to the process that writes them."""
+"""Files of a directory that may come from anybody: whole or absent, and never outside of it.
 
+A new file is made under a name of its own, exclusively, and renamed into place: whatever happens to
+the process, a reader meets the old file or the new one. Nothing is written through a symbolic link,
+and what is no regular file, a pipe or a device, is neither read nor waited for.
+"""
+
+import contextlib
 import json
 import os
+import secrets
+import stat
 from pathlib import Path
 
 from ..errors import RunDirectoryError
 
+# Absent where the system knows no such links and pipes.
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+_NO_WAIT = getattr(os, "O_NONBLOCK", 0)
+_BINARY = getattr(os, "O_BINARY", 0)
+NEW = ".new"
+
 
 def write_json(path, value):
-    """Write a JSON file aside and rename it into place."""
+    """Write a JSON file, whole or not at all."""
     write_aside(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
 
 
-def write_aside(path, data):
-    """Write bytes to a temporary file beside `path`, sync it, and rename it into place."""
+def write_aside(path, data, sync=True):
+    """Write bytes to a temporary file beside `path`, and rename it into place.
+
+    Parameters
+    ----------
+    path : path
+        A symbolic link there is replaced, not followed.
+    data : bytes
+    sync : bool
+        Wait until the bytes are on the disk.
+    """
     path = Path(path)
-    aside = path.with_name(path.name + ".new")
-    with open(aside, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(aside, path)
+    aside = path.with_name(f"{path.name}.{secrets.token_hex(4)}{NEW}")
+    number = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINK | _BINARY, 0o666)
+    try:
+        with open(number, "wb") as file:
+            file.write(data)
+            file.flush()
+            if sync:
+                os.fsync(file.fileno())
+        os.replace(aside, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(aside)
+        raise
+
+
+def remove_unfinished(directory):
+    """Remove the temporary files that a killed process left in a directory."""
+    for path in Path(directory).glob("*" + NEW):
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+def make_directory(path):
+    """Make a directory inside a run directory; a symbolic link in its place is refused."""
+    if os.path.islink(path):
+        raise RunDirectoryError(f"{path}: is a symbolic link, nothing is written through it")
+    Path(path).mkdir(exist_ok=True)
+
+
+def open_to_write(path):
+    """Open a file to write into what it holds, made where it is missing; return it unbuffered.
+
+    Raises
+    ------
+    RunDirectoryError
+        If it is a symbolic link or no regular file.
+    """
+    if os.path.islink(path):
+        raise RunDirectoryError(f"{path}: is a symbolic link, nothing is written through it")
+    return _regular(path, os.O_RDWR | os.O_CREAT | _NO_LINK, "r+b", 0)
+
+
+def open_to_read(path):
+    """Open a file to read; raise a RunDirectoryError where it is no regular file."""
+    return _regular(path, os.O_RDONLY, "rb", -1)
+
+
+def _regular(path, flags, mode, buffering):
+    number = os.open(path, flags | _NO_WAIT | _BINARY | getattr(os, "O_CLOEXEC", 0), 0o666)
+    try:
+        if not stat.S_ISREG(os.fstat(number).st_mode):
+            raise RunDirectoryError(f"{path}: is not a regular file")
+        return open(number, mode, buffering=buffering)
+    except BaseException:
+        os.close(number)
+        raise
+
+
+def reason(error):
+    """Return in a few words why the system refused something, an OSError."""
+    return error.strerror or str(error)
+
+
+def unreadable(path, error):
+    """Return the RunDirectoryError that says why a file cannot be read."""
+    if isinstance(error, FileNotFoundError):
+        return RunDirectoryError(f"{path}: is missing")
+    return RunDirectoryError(f"{path}: cannot be read ({reason(error)})")
 
 
 def read_json(path):
     """Read a JSON object, or raise a RunDirectoryError that names the file."""
     try:
-        value = json.loads(Path(path).read_text(encoding="utf-8"))
+        with open_to_read(path) as file:
+            value = json.loads(file.read())
     except OSError as error:
-        raise RunDirectoryError(f"{path}: cannot be read ({error.strerror})") from None
+        raise RunDirectoryError(f"{path}: cannot be read ({reason(error)})") from None
     except (ValueError, RecursionError) as error:
         raise RunDirectoryError(f"{path}: is not valid JSON ({error})") from None
     if not isinstance(value, dict):

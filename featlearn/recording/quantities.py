@@ -78,8 +78,11 @@ class Quantity:
         return bytes_of(*self.layout(experiment))
 
     def is_due(self, experiment, step, first=0):
-        """Whether a recorded step has a row of this quantity, in a run that began at `first`."""
-        return step % self.every == 0 or step in (first, experiment.n_steps)
+        """Whether a recorded step has a row of this quantity, in a run that began at `first`.
+
+        Of an array of steps, an array.
+        """
+        return (step % self.every == 0) | (step == first) | (step == experiment.n_steps)
 
     def rows_before(self, experiment, step, first=0):
         """Return how many rows are recorded before a step, in a run that began at `first`."""

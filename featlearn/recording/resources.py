@@ -8,6 +8,7 @@ import numpy as np
 
 from ..errors import InvalidInput
 from ..step_arrays import bytes_by_fields
+from . import checkpoint
 from .quantities import built_in
 
 
@@ -39,12 +40,18 @@ def largest_array(experiment):
     return max(rows * columns, e.n_neurons * e.n_columns, e.batch_size * others)
 
 
-def disk_needed(experiment, own=()):
-    """Return the bytes that a run directory takes at most: its trajectory and two checkpoints.
+def disk_needed(experiment, own=(), kept=0):
+    """Return the bytes that a run directory takes at most: its trajectory and its checkpoints.
 
-    Two, because the previous checkpoint stays until the new one is whole.
+    Parameters
+    ----------
+    experiment : Experiment
+    own : sequence of Quantity
+        What is recorded beside the built-in quantities.
+    kept : int
+        How many states are kept beside those that every run keeps.
     """
-    return sum(_disk(experiment, own).values())
+    return sum(_disk(experiment, own, kept).values())
 
 
 def check_memory(experiment, in_memory=False, own=()):
@@ -59,7 +66,7 @@ def check_memory(experiment, in_memory=False, own=()):
     _check(experiment, parts, available_memory(), "of memory")
 
 
-def check_disk(experiment, directory, own=()):
+def check_disk(experiment, directory, own=(), kept=0):
     """Refuse a run that does not fit on the disk of its directory, which need not exist yet.
 
     What an earlier part of the run has written there counts as free.
@@ -70,13 +77,17 @@ def check_disk(experiment, directory, own=()):
         Naming the fields that need the most, the bytes needed and the bytes available.
     """
     place = Path(directory).absolute()
-    found = [*place.glob("trajectory/*.npy"), *place.glob("checkpoint.npz")]
+    found = [
+        *place.glob("trajectory/*.npy"),
+        *place.glob("checkpoint.npz"),
+        *place.glob("checkpoints/*"),
+    ]
     written = sum(path.stat().st_size for path in found)
     while not place.exists():
         place = place.parent
     disk = shutil.disk_usage(place)
     if disk.total:  # a file system that is no disk has no free space to speak of
-        _check(experiment, _disk(experiment, own), disk.free + written, "on the disk")
+        _check(experiment, _disk(experiment, own, kept), disk.free + written, "on the disk")
 
 
 def available_memory():
@@ -122,9 +133,12 @@ def _memory(experiment, in_memory, own):
     return parts
 
 
-def _disk(experiment, own):
-    e, item = experiment, np.dtype(experiment.dtype).itemsize
-    return _trajectory(e, own) | {_weights(e): 2 * e.n_neurons * (e.n_columns + 2) * item}
+def _disk(experiment, own, kept):
+    # The last one is there twice: the previous one stays until it is whole.
+    states = min(checkpoint.MOST_KEPT, experiment.n_steps) + kept + 2
+    return _trajectory(experiment, own) | {
+        _weights(experiment): states * checkpoint.state_bytes(experiment)
+    }
 
 
 def _weights(experiment):

@@ -1,12 +1,15 @@
 """A trajectory file: rows in .npy format that a process appends to while others read them."""
 
+import contextlib
 import os
 import zlib
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.lib import format as npy_format
 
 from ..errors import RunDirectoryError
+from .files import open_to_read, open_to_write, unreadable
 from .quantities import bytes_of
 
 FLUSH_BYTES = 1 << 17
@@ -20,6 +23,8 @@ HEADER_BYTES = 192
 def open_rows(path, shape, dtype):
     """Map the rows of a trajectory file, which another process may be writing.
 
+    Where the system cannot map them they are read.
+
     Returns
     -------
     ndarray of shape (T, *shape), read-only
@@ -27,42 +32,115 @@ def open_rows(path, shape, dtype):
     Raises
     ------
     RunDirectoryError
-        If the file is missing, damaged, or holds rows of another shape or type.
+        If the file is missing, unreadable, damaged, or holds rows of another shape or type.
     """
+    with _opened(path) as file:
+        found, order, kind = _read_header(file)
+        offset = file.tell()
+        if not found or found[1:] != shape or kind != dtype:
+            raise RunDirectoryError(
+                f"{path}: holds an array of shape {found} and type {kind}, "
+                f"the experiment in config.json has rows of shape {shape} and type {dtype}"
+            )
+        needed = found[0] * bytes_of(shape, dtype)
+        if not 0 <= needed <= os.fstat(file.fileno()).st_size - offset:
+            raise ValueError(f"shorter than its {found[0]} rows")
+        try:
+            return np.memmap(file, dtype, "r", offset, found, order)
+        except OSError:
+            data = np.frombuffer(file.read(needed), dtype)
+            return data.reshape(found, order=order)
+
+
+@contextlib.contextmanager
+def _opened(path):
+    """Open a trajectory file to read; what goes wrong in the context says so of the file."""
     try:
-        array = npy_format.open_memmap(path, mode="r")
-    except FileNotFoundError:
-        raise RunDirectoryError(f"{path}: is missing") from None
+        with open_to_read(path) as file:
+            yield file
+    except RunDirectoryError:
+        raise
+    except OSError as error:
+        raise unreadable(path, error) from None
     except Exception as error:  # numpy's parser meets damaged bytes with errors of many kinds
-        raise RunDirectoryError(f"{path}: is damaged ({_one_line(error)})") from None
-    if array.ndim == 0 or array.shape[1:] != shape or array.dtype != dtype:
-        raise RunDirectoryError(
-            f"{path}: holds an array of shape {array.shape} and type {array.dtype}, "
-            f"the experiment in config.json has rows of shape {shape} and type {dtype}"
-        )
-    return array
+        raise RunDirectoryError(f"{path}: is damaged ({str(error)[:120]})") from None
 
 
-def _one_line(error):
-    return " ".join(str(error).split())[:120]
+def _read_header(file):
+    """Return shape, "C" or "F", and dtype; leave the file where its rows begin."""
+    version = npy_format.read_magic(file)
+    if version not in ((1, 0), (2, 0)):
+        raise ValueError(f"version {version} of the format")
+    first = version == (1, 0)
+    read = npy_format.read_array_header_1_0 if first else npy_format.read_array_header_2_0
+    shape, fortran, dtype = read(file)
+    if dtype.hasobject:
+        raise ValueError("holds objects, no numbers")
+    return shape, "F" if fortran else "C", dtype
 
 
 def require_rows(path, shape, dtype, rows):
     """Check that a file may be appended to, and holds the rows that a checkpoint counts on."""
-    found = open_rows(path, shape, dtype)
-    if len(found) < rows:
-        raise RunDirectoryError(f"{path}: has {len(found)} rows, its checkpoint {rows}")
-    if found.offset != HEADER_BYTES:
-        raise RunDirectoryError(f"{path}: was not written by featlearn")
+    found = len(open_rows(path, shape, dtype))
+    if found < rows:
+        raise RunDirectoryError(f"{path}: has {found} rows, its checkpoint {rows}")
+    with _opened(path) as file:
+        _read_header(file)
+        if file.tell() != HEADER_BYTES:
+            raise RunDirectoryError(f"{path}: was not written by featlearn")
 
 
 def checksum(path, shape, dtype, rows):
-    """Return the CRC-32 of the first rows of a trajectory file."""
+    """Return the CRC-32 of the first rows of a trajectory file, which must be there."""
     found, value = open_rows(path, shape, dtype), 0
     at_once = max(FLUSH_BYTES // max(bytes_of(shape, dtype), 1), 1)
     for start in range(0, rows, at_once):
         value = zlib.crc32(np.ascontiguousarray(found[start : min(start + at_once, rows)]), value)
     return value
+
+
+class MappedRows(Mapping):
+    """The quantities that a run directory holds, {name: array}, each mapped when it is asked for.
+
+    An array that is mapped keeps a file descriptor; so many runs can be held at a time as there is
+    memory for what is in use.
+
+    Parameters
+    ----------
+    paths : dict of str to path
+    layouts : dict of str to (tuple, dtype)
+        Of a row.
+    rows : dict of str to int
+        How many are shown.
+    """
+
+    def __init__(self, paths, layouts, rows):
+        self._paths, self._layouts, self._rows = paths, layouts, rows
+        # Asked for most often, and small.
+        self._step = np.array(self._open("step"))
+
+    def first(self, rows):
+        """Return the same with at most so many rows of each."""
+        fewer = {name: min(n, rows.get(name, n)) for name, n in self._rows.items()}
+        return MappedRows(self._paths, self._layouts, fewer)
+
+    def _open(self, name):
+        found = open_rows(self._paths[name], *self._layouts[name])
+        if len(found) < self._rows[name]:
+            raise RunDirectoryError(f"{self._paths[name]}: was cut while it was read")
+        return found[: self._rows[name]]
+
+    def __getitem__(self, name):
+        return self._step if name == "step" else self._open(name)
+
+    def __contains__(self, name):
+        return name in self._rows
+
+    def __iter__(self):
+        return iter(self._rows)
+
+    def __len__(self):
+        return len(self._rows)
 
 
 class RowFile:
@@ -97,7 +175,7 @@ class RowFile:
         self._shape, self._dtype, self.rows, self.checksum = shape, dtype, rows, checksum
         self._size = bytes_of(shape, dtype)
         self._kept, self._n_kept = np.empty((gathered, *shape), dtype), 0
-        self._file = open(path, "r+b" if path.exists() else "w+b", buffering=0)
+        self._file = open_to_write(path)
         self.count()
 
     def append(self, row):

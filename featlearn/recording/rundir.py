@@ -1,9 +1,10 @@
 """The run directory: what another process, another day or another person finds of a run.
 
-    config.json              the experiment, with versions and thread count
+    config.json              the experiment, what is recorded, versions and thread count
     trajectory/<name>.npy    one array a quantity, time axis first
-    checkpoint.npz           weights and biases, from which the run can go on
-    parts.npz                arrays of the model or another part of the user's own, where there is one
+    parts.npz                arrays of the model or another part of the user's own, if there is one
+    checkpoint.npz           the state from which the run can go on, and checksums of the rows before it
+    checkpoints/<step>.npz   states that it passed through
     status.json              how far the run is, and whether it runs, is complete, or broke
     lock                     held, by the operating system, while a process writes here
 
@@ -12,33 +13,36 @@ of one. Nothing in it is ever executed when it is read: JSON and plain arrays on
 """
 
 import contextlib
-import fcntl
 import io
 import os
-from os import PathLike
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import InvalidInput, RunDirectoryError, WriteFailed
 from ..parts import given_parts, held_arrays, require_same
-from ..training import init, make_model
-from .checkpoint import read_arrays, read_checkpoint, write_checkpoint
+from ..training import init
+from . import checkpoint, lock
 from .config import (
     change_experiment,
+    earlier_lengths,
+    first_step,
     read_config,
     read_own,
     read_start,
     recorded_quantities,
+    steps_to_keep,
     warn_of_other_bits,
     write_config,
 )
-from .files import read_json, write_aside, write_json
+from .files import make_directory, reason, remove_unfinished, write_aside, write_json
+from .load import last_row, load_run, load_state, read_status, verify
 from .quantities import QUANTITIES, built_in
 from .record import with_functions
 from .resources import check_disk, check_memory
-from .rows import open_rows
-from .trajectory import DirectoryRecorder, Run
+from .trajectory import DirectoryRecorder
+
+__all__ = ["RunDirectory", "last_row", "load_run", "load_state", "read_status", "verify"]
 
 
 class RunDirectory:
@@ -59,6 +63,8 @@ class RunDirectory:
         Where a new run begins; at step 0 without.
     extend : int, optional
         The total number of steps that a resumed run is to have.
+    keep_at : iterable of int
+        Steps to keep the state at, beside those at which every run does.
 
     Attributes
     ----------
@@ -75,7 +81,15 @@ class RunDirectory:
     """
 
     def __init__(
-        self, path, experiment=None, resume=False, record=(), own=None, begin=None, extend=None
+        self,
+        path,
+        experiment=None,
+        resume=False,
+        record=(),
+        own=None,
+        begin=None,
+        extend=None,
+        keep_at=(),
     ):
         self.path = Path(path)
         self.resume, self.extend = resume, extend
@@ -85,21 +99,26 @@ class RunDirectory:
         self.own, self._given = {}, own or {}
         self._begin = begin
         self.first = 0 if begin is None else begin.step
+        self._keep_at = set(keep_at)
         self.recorder = self._lock = None
 
     def __enter__(self):
-        try:
+        with self._writing(RunDirectoryError):
             self.admit()
             self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = open(self.path / "lock", "a")
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Another process may have come and gone between the first look and the lock.
-            self.admit()
-        except BlockingIOError:
-            self._lock.close()
-            raise RunDirectoryError(f"{self.path}: another process is writing this run") from None
-        except OSError as error:
-            raise RunDirectoryError(f"{self.path}: cannot be written ({error.strerror})") from None
+            try:
+                self._lock = lock.Lock(self.path)
+            except BlockingIOError as error:
+                more = f" ({error})" if error.errno is None else ""
+                raise RunDirectoryError(
+                    f"{self.path}: another process is writing this run{more}"
+                ) from None
+            try:
+                # Another process may have come and gone between the first look and the lock.
+                self.admit()
+            except BaseException:
+                self._lock.close()
+                raise
         return self
 
     def admit(self):
@@ -111,11 +130,15 @@ class RunDirectory:
             if self._asked not in (None, found, self.experiment):
                 raise RunDirectoryError(f"{self.path}: holds a run of another experiment")
             reached = read_status(self.path).get("step", 0)
+            if type(reached) is not int:
+                raise RunDirectoryError(f"{self.path}: status.json: its step is no whole number")
             if self.experiment.n_steps < reached:
                 wanted = f"at least {reached}, the run's last step"
                 raise InvalidInput("extend", self.extend, wanted)
             self.own = given_parts(found, **self._given)
-            self.first = (read_start(self.path) or {"step": 0})["step"]
+            self.first = first_step(self.path)
+            self._lengths = {*earlier_lengths(self.path), found.n_steps}
+            self._keep_at |= steps_to_keep(self.path)
             require_same(self.path, read_own(self.path), self.own, RunDirectoryError)
             recorded = recorded_quantities(self.path)
             self.quantities = with_functions(recorded, self._record, self.path)
@@ -127,7 +150,7 @@ class RunDirectory:
             self.own = given_parts(self.experiment, **self._given)
         check_memory(self.experiment)
         own = [q for q in self.quantities if q.name not in QUANTITIES]
-        check_disk(self.experiment, self.path, own)
+        check_disk(self.experiment, self.path, own, len(self._keep_at))
 
     def __exit__(self, *exception):
         if self.recorder is not None:
@@ -136,9 +159,13 @@ class RunDirectory:
 
     def start(self):
         """Write what a new run starts with, or read where the old one stood; return the state."""
-        resumable = self.resume and (self.path / "checkpoint.npz").exists()
+        path = self.path / checkpoint.FILE
+        resumable = self.resume and os.path.lexists(path)
+        counted = None
         if resumable:
-            state = read_checkpoint(self.path, self.experiment, self.own)
+            state, counted = checkpoint.read_checkpoint(
+                path, self.experiment, None, self.own, self._lengths
+            )
             warn_of_other_bits(self.path)
         elif self.resume and read_start(self.path):
             raise RunDirectoryError(
@@ -146,16 +173,24 @@ class RunDirectory:
             )
         else:
             state = self._begin or init(self.experiment, **self.own)
+        self._to_keep = checkpoint.evenly_spread(self.experiment.n_steps) | self._keep_at
+        self._stage = state.stage
         with self._writing(RunDirectoryError):
+            remove_unfinished(self.path)
             if not self.resume:
                 self._describe()
             elif self.extend is not None:
+                # No longer complete, should this process end here.
+                self.status("running", state)
                 change_experiment(self.path, self.experiment)
+            make_directory(self.path / checkpoint.KEPT)
             self.recorder = DirectoryRecorder(
-                self.path, self.experiment, state.step, self.quantities, first=self.first
+                self.path, self.experiment, state.step, self.quantities, counted, self.first
             )
             if not resumable:
                 self.checkpoint(state)
+            if self._begin is not None:
+                self._keep(state)
             self.status("running", state)
         return state
 
@@ -170,7 +205,9 @@ class RunDirectory:
             buffer = io.BytesIO()
             np.savez(buffer, **arrays)
             write_aside(self.path / "parts.npz", buffer.getvalue())
-        write_config(self.path, self.experiment, self.quantities, self.own, self._begin)
+        write_config(
+            self.path, self.experiment, self.quantities, self.own, self._begin, self._keep_at
+        )
 
     def append(self, row):
         """Record one row of the trajectory."""
@@ -181,7 +218,19 @@ class RunDirectory:
         """Put rows and state on the disk, in this order: a checkpoint never counts missing rows."""
         with self._writing():
             self.recorder.sync()
-            write_checkpoint(self.path, state)
+            counted = self.recorder.checksums()
+            checkpoint.write_checkpoint(self.path / checkpoint.FILE, state, counted)
+
+    def keep_if_due(self, state):
+        """Keep a state that starts a stage, or whose step is one of those to keep."""
+        if state.stage != self._stage or state.step in self._to_keep:
+            self._keep(state)
+        self._stage = state.stage
+
+    def _keep(self, state):
+        with self._writing():
+            path = checkpoint.kept_path(self.path, state.step)
+            checkpoint.write_checkpoint(path, state, sync=False)
 
     def status(self, word, state, **more):
         """Write status.json: "running", "complete", "interrupted" or "failed"."""
@@ -201,113 +250,10 @@ class RunDirectory:
         try:
             yield
         except OSError as error:
-            raise kind(f"{self.path}: cannot be written ({error.strerror})") from None
+            raise kind(f"{self.path}: cannot be written ({reason(error)})") from None
 
 
 def _is_free(path):
-    """Whether a new run may start here: a process killed at once leaves a lock file at most."""
-    left_over = {"lock", "config.json.new", "parts.npz", "parts.npz.new"}
-    return path.is_dir() and all(entry.name in left_over for entry in path.iterdir())
-
-
-def read_status(directory):
-    """Return the content of status.json, or an empty dictionary before it is written."""
-    path = Path(directory) / "status.json"
-    return read_json(path) if os.path.exists(path) else {}
-
-
-def load_run(directory: str | PathLike, model: object = None) -> Run:
-    """Load a run directory, of a run that is complete, was stopped, or is still going.
-
-    Nothing that it names is imported or executed.
-
-    Parameters
-    ----------
-    directory : path
-    model : object, optional
-        The model of the user's own that the run was trained on, which is held against the digest
-        that it recorded. Without it the `model` of such a run is None.
-
-    Returns
-    -------
-    Run
-        Its trajectory is mapped from the files, not read into memory.
-
-    Raises
-    ------
-    RunDirectoryError
-        Naming the file that is missing, damaged, or does not fit the experiment; or if the model
-        is not the one that the run was trained on.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> exp = featlearn.preset("tiny").replace(n_steps=5)
-    >>> with tempfile.TemporaryDirectory() as place:
-    ...     _ = featlearn.train(exp, place)
-    ...     run = featlearn.load_run(place)
-    ...     print(len(run), run["loss"].shape)
-    6 (6,)
-    """
-    directory = Path(directory)
-    experiment = read_config(directory)
-    own = read_own(directory)
-    given = given_parts(experiment, model=model)
-    if given:
-        recorded = {role: value for role, value in own.items() if role == "model"}
-        require_same(directory, recorded, given, RunDirectoryError)
-    arrays = _open_trajectory(directory, experiment)
-    checkpoint = read_arrays(directory, experiment)
-    model = given.get("model")
-    if "model" not in own:
-        model = make_model(experiment)
-    return Run(
-        experiment,
-        arrays,
-        checkpoint["weights"],
-        checkpoint["biases"],
-        model.dictionary if model is not None else _own_dictionary(directory, experiment),
-        directory,
-        model,
-        own,
-        read_start(directory),
-        recorded_quantities(directory),
-    )
-
-
-def _own_dictionary(directory, experiment):
-    path = directory / "parts.npz"
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            dictionary = file["model.dictionary"]
-    except Exception as error:  # zipfile meets damaged bytes with errors of many kinds
-        raise RunDirectoryError(f"{path}: is damaged ({type(error).__name__})") from None
-    if dictionary.shape != (experiment.n_inputs, experiment.n_features):
-        raise RunDirectoryError(f"{path}: holds a dictionary of shape {dictionary.shape}")
-    return dictionary
-
-
-def last_row(directory):
-    """Return the last recorded row of a run, a dictionary, or None before there is one."""
-    if not (Path(directory) / "status.json").exists():
-        return None
-    arrays = _open_trajectory(Path(directory), read_config(directory))
-    return {name: array[-1] for name, array in arrays.items()} if len(arrays["step"]) else None
-
-
-def _open_trajectory(directory, experiment):
-    recorded = recorded_quantities(directory)
-    arrays = {
-        q.name: open_rows(directory / "trajectory" / f"{q.name}.npy", *q.layout(experiment))
-        for q in recorded
-    }
-    # While a run is going, a file may be a few rows ahead of another.
-    rows = min(len(arrays[q.name]) for q in recorded if q.every == 1)
-    steps = arrays["step"][:rows]
-    first = (read_start(directory) or {"step": 0})["step"]
-    due = {
-        q.name: sum(q.is_due(experiment, t, first) for t in steps.tolist())
-        for q in recorded
-        if q.every > 1
-    }
-    return {name: array[: due.get(name, rows)] for name, array in arrays.items()}
+    """Whether a new run may start here: a process killed at once leaves a file or two at most."""
+    names = [entry.name for entry in path.iterdir()] if path.is_dir() else ["no directory"]
+    return all(name == "parts.npz" or lock.leaves_free(name) for name in names)

@@ -1,7 +1,7 @@
 """The trajectory of a run: the rows of all its quantities, kept in memory or written to files."""
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ from ..display import escape, html_table
 from ..errors import InvalidInput
 from ..experiment import Experiment
 from ..training import make_model
+from .files import make_directory
 from .quantities import QUANTITIES, built_in
 from .rows import FLUSH_BYTES, LARGE_BYTES, RowFile, checksum, require_rows
 
@@ -56,6 +57,8 @@ class Run:
         "changed" since.
     recorded : tuple of Quantity
         What was recorded; a user's own without functions where the run was loaded.
+    counted : dict of str to int, or None
+        Rows of every quantity that the last checkpoint counts; None for a run in memory.
     """
 
     experiment: Experiment
@@ -68,6 +71,7 @@ class Run:
     own: dict = field(default_factory=dict)
     start: dict | None = None
     recorded: tuple = tuple(QUANTITIES.values())
+    counted: dict | None = None
 
     def __post_init__(self):
         if self.model is None and "model" not in self.own:
@@ -130,6 +134,15 @@ class Run:
                 axes = ("neuron",) if one else [f"{name}_{k}" for k in range(array.ndim - 1)]
             found[name] = (("step", *axes), array)
         return xarray.Dataset(found, {"step": self.steps})
+
+    def at_checkpoint(self) -> "Run":
+        """Return the run with the rows that its last checkpoint counts: those whose checksums it has.
+
+        All of a complete run; of one that is going on or was killed, those before the weights.
+        """
+        if self.counted is None:
+            return self
+        return replace(self, arrays=self.arrays.first(self.counted))
 
     @property
     def steps(self) -> np.ndarray:
@@ -223,7 +236,7 @@ class DirectoryRecorder:
     def __init__(self, directory, experiment, step=0, quantities=None, checksums=None, first=0):
         quantities = built_in(experiment) if quantities is None else quantities
         folder = Path(directory) / "trajectory"
-        folder.mkdir(exist_ok=True)
+        make_directory(folder)
         plans = []
         # Before any file is touched, each must hold the rows that the checkpoint counts on.
         for q in quantities:

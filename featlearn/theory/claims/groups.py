@@ -1,5 +1,7 @@
 """Runs of several experiments: seeds are checked together, twins against each other as well."""
 
+import errno
+import warnings
 from typing import NamedTuple
 
 from ...errors import RunDirectoryError
@@ -104,7 +106,7 @@ def write_claims(checked):
     Raises
     ------
     RunDirectoryError
-        If a file cannot be written.
+        If a file cannot be written; of a directory that may only be read it warns.
     """
     for run in {id(run): run for one in checked for run in one.runs}.values():
         if run.directory is None:
@@ -113,6 +115,10 @@ def write_claims(checked):
         try:
             write_json(run.directory / "claims.json", {"reports": mine})
         except OSError as error:
+            if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+                text = f"{run.directory}: may only be read: its claims.json is not written"
+                warnings.warn(text, stacklevel=2)
+                continue
             raise RunDirectoryError(
                 f"{run.directory}/claims.json: cannot be written ({error.strerror})"
             ) from None
