@@ -192,15 +192,10 @@ class SparseCodingModel:
         return latents
 
     def draw_noise(
-        self,
-        rng: np.random.Generator,
-        n: int,
-        out: np.ndarray | None = None,
-        latents: np.ndarray | None = None,
+        self, rng: np.random.Generator, n: int, out: np.ndarray | None = None
     ) -> np.ndarray:
         """Draw ξ of shape (n, d1), into `out` where given.
 
-        Here it is independent of the latents; a model of images gives each its own.
         The normals are drawn in float32 whatever the dtype, so that float32 and float64 runs of one
         seed see the same samples.
         """

@@ -94,15 +94,15 @@ def _ridge(x, y, x_test):
     """Predictions of ridge regression for every column of y, no intercept: all means are 0."""
     n = len(x)
     cut = n - n // 5
-    fit = _ridge_path(x[:cut], y[:cut])
+    fit = ridge_path(x[:cut], y[:cut])
     held_out = [np.mean((x[cut:] @ w - y[cut:]) ** 2, axis=0) for w in fit]
     best = np.argmin(held_out, axis=0)
-    path = _ridge_path(x, y)
+    path = ridge_path(x, y)
     chosen = np.stack([path[k][:, column] for column, k in enumerate(best)], axis=1)
     return x_test @ chosen
 
 
-def _ridge_path(x, y):
+def ridge_path(x, y):
     """Ridge solutions (xᵀx/n + r I)⁻¹ xᵀy/n for every r in RIDGES, from one eigendecomposition."""
     n = len(x)
     values, vectors = np.linalg.eigh(x.T @ x / n)

@@ -400,7 +400,9 @@ def _draw(state, stream, n, work, keep_sample):
         first = Views(first.anchors, first.anchors)
     own = not state.own.keys().isdisjoint(("model", "augmentation"))
     if own:
-        latents = _checked("model", "draw_latents", latents, (n, exp.n_features), dtype)
+        of_images = getattr(model, "draws_numbers", False)
+        kind = ((n,), np.intp) if of_images else ((n, exp.n_features), dtype)
+        latents = _checked("model", "draw_latents", latents, *kind)
 
     starts = range(0, half, BLOCK_ROWS)
     # One after the other they are made in half the time.
@@ -439,7 +441,7 @@ def draw_block(start, rng, latents, noise, anchors, keys, masks, model, augmenta
     """Draw noise and views of the `BLOCK_ROWS` samples from `start` on, into their arrays."""
     rows = slice(start, start + BLOCK_ROWS)
     signal = model.signal(latents[rows], out=None if keys is anchors else keys[rows])
-    model.draw_noise(rng, len(signal), out=noise[rows], latents=latents[rows])
+    model.draw_noise(rng, len(signal), out=noise[rows])
     block = Sample(latents[rows], signal, noise[rows])
     views = augmentation.pair(rng, block, model, out=(anchors[rows], keys[rows]))
     for kept, mask in zip(masks, views.masks):
@@ -470,7 +472,9 @@ def draw_own_block(start, rng, latents, noise, anchors, keys, masks, model, augm
     rows, dtype = slice(start, start + BLOCK_ROWS), anchors.dtype
     z, shape = latents[rows], anchors[rows].shape
     signal = _checked("model", "signal", model.signal(z), shape, dtype)
-    xi = _checked("model", "draw_noise", model.draw_noise(rng, len(z)), shape, dtype)
+    # A model that holds its samples knows which noise is theirs.
+    whose = {"latents": z} if getattr(model, "draws_numbers", False) else {}
+    xi = _checked("model", "draw_noise", model.draw_noise(rng, len(z), **whose), shape, dtype)
     noise[rows] = xi
     views = augmentation.pair(rng, Sample(z, signal, xi), model)
     for k, out in enumerate((anchors, keys)):

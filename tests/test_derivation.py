@@ -32,6 +32,7 @@ SECTIONS = [
     "Probe floor",
     "Real images as M z + ξ",
     "Moments of anisotropic noise",
+    "Stage I from the shared moment",
     "Exercises",
 ]
 EXERCISES = re.findall(r"^\*\*(\d)\.\*\*.*?```python\n(.*?)```", TEXT, re.M | re.S)

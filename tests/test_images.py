@@ -207,7 +207,7 @@ def test_images_go_through_the_ordinary_step(model):
         n_features=20, n_inputs=64, n_neurons=16, batch_size=128, augmentation="none", density=1.0,
         noise_variance=1.0, temperature=30.0, learning_rate=0.02, initial_norm=0.01,
     )  # fmt: skip
-    state = dataclasses.replace(featlearn.init(exp), model=model)
+    state = featlearn.init(exp, model=model)
     numbers = featlearn.draw_batch(state).sample.latents
     assert len(set(numbers)) == 128
     whole = model.filtered(centre(model.windows[numbers], MARGIN))

@@ -4,6 +4,7 @@ examples:
   featlearn plan --preset default
   featlearn plan --set n_features=64 --set n_inputs=4096 --suggest
   featlearn plan --config experiment.toml --suggest --json
+  featlearn plan --images holiday.jpg
 
 The run time is that of a few steps, timed now. Warnings say where an experiment lies outside the
 preconditions of the theory. A suggestion changes batch size, learning rate and number of steps only, and
@@ -26,6 +27,10 @@ def add_arguments(parser):
     parser.add_argument(
         "--suggest", action="store_true", help="a batch size and learning rate that satisfy both"
     )
+    parser.add_argument(
+        "--images", nargs="*", metavar="FILE",
+        help="of the runs of 'featlearn images': what each augmentation decouples, and stage I",
+    )  # fmt: skip
     parser.add_argument("--no-timing", action="store_true", help="do not time a few steps")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("--quiet", action="store_true", help="no messages")
@@ -33,6 +38,8 @@ def add_arguments(parser):
 
 def main(arguments):
     """Run it."""
+    if arguments.images is not None:
+        return _images(arguments)
     # The theory takes a while to import, which the other commands need not wait for.
     from ..theory.predictions.plan import plan, seconds_per_step, suggest
 
@@ -61,6 +68,23 @@ def main(arguments):
         message(f"warning: {warning}", arguments.quiet)
     if suggestion:
         print("\n" + _suggestion(experiment, *suggestion))
+    return 0
+
+
+def _images(arguments):
+    """Print what is known of runs on images before any training."""
+    from ..images.sources import image_model
+    from ..reports.image_tables import prediction_table
+    from ..reports.images import photograph_experiment, photograph_runs
+
+    model = image_model(arguments.images, seed=arguments.seed or 0)
+    experiment = experiment_from(arguments, photograph_experiment(model))
+    sizes = experiment.n_inputs, experiment.n_features
+    if sizes != model.dictionary.shape:
+        d1, d = model.dictionary.shape
+        raise InvalidInput("--images", f"an experiment of sizes {sizes}",
+                           f"n_inputs = {d1} and n_features = {d}, those of the images")  # fmt: skip
+    print(prediction_table(model, photograph_runs(model), experiment))
     return 0
 
 

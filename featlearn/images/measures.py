@@ -8,8 +8,8 @@ from ..compute.streams import generator
 from ..data import Sample
 from ..errors import InvalidInput
 
-# Images that the moments of an augmentation without a closed form are measured on.
-N_IMAGES = 20000
+# Images that correlations, and moments without a closed form, are measured on.
+N_IMAGES = 8000
 
 
 class Decoupling(NamedTuple):
@@ -47,7 +47,7 @@ def views_of(model, augmentation, n, seed=0):
     return augmentation.pair(rng, Sample(numbers, model.signal(numbers), noise), model)
 
 
-def decoupling(model, augmentation, n=8000, seed=0):
+def decoupling(model, augmentation, n=N_IMAGES, seed=0):
     """Measure which of an image's parts the two views share, before any training.
 
     An augmentation decouples the dense part where `dense` is near 0, and teaches the sparse one where

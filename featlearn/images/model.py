@@ -24,13 +24,12 @@ ROWS_PER_DIRECTION = 20
 LEAST_CONTRAST = 3.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class ImageModel:
     """A set of images as samples x = M z + ξ; stands where a `SparseCodingModel` does.
 
-    A sample is an image of the set, and its latents are known by the image's number:
-    `coefficients[number]` is z. `draw_latents` draws numbers, so that whatever makes views can ask
-    for the image itself.
+    A sample is an image of the set, known by its number: `draw_latents` draws numbers instead of z,
+    which is `coefficients[number]`, so that whatever makes views can ask for the image itself.
 
     Attributes
     ----------
@@ -63,6 +62,9 @@ class ImageModel:
     mean: np.ndarray | None = None
     windows: np.ndarray | None = None
     margin: int = 0
+
+    # Tells training that latents are numbers of samples, and that `draw_noise` wants to know them.
+    draws_numbers = True
 
     @classmethod
     def from_rows(cls, rows, n_dense=20, n_sparse=54, whiten=True, *, margin=0, seed=0):
@@ -132,6 +134,12 @@ class ImageModel:
             mean=mean.astype(single),
             windows=windows.astype(single),
             margin=margin,
+        )
+
+    def __repr__(self):
+        return (
+            f"ImageModel({len(self.coefficients)} images, n_inputs={self.n_inputs},"
+            f" n_features={self.n_features}, n_dense={self.components.shape[1]})"
         )
 
     @property

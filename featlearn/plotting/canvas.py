@@ -105,6 +105,8 @@ def as_runs(runs):
 
 def label(run):
     """Return the name of a run's augmentation as figures show it."""
+    if "augmentation" in run.own:
+        return run.own["augmentation"]["name"].rpartition(".")[2]
     return augmentation_of(run.experiment).label
 
 

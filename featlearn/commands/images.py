@@ -1,0 +1,147 @@
+"""The decoupling principle on real images: photographs, digits, or your own.
+
+Splits patches into low frequencies (dense) and ICA's edges (sparse), trains the same network while two
+views share more and more of the low frequencies, adds controls and the augmentations usual for images,
+and judges what was learned. Prints tables and verdicts, writes figures; the exit code is 1 if a verdict
+fails.
+
+examples:
+  featlearn images
+  featlearn images --quick
+  featlearn images --from holiday.jpg --out images/holiday
+  featlearn images --from patches.npy --layout rows
+
+With scikit-learn (pip install "featlearn[images]") it takes two photographs and labelled digits that
+scikit-learn brings; without, a photograph that matplotlib brings.
+"""
+
+import math
+from concurrent.futures import BrokenExecutor
+from pathlib import Path
+
+from ..compute.workers import OwnWorkers
+from ..errors import FeatlearnError, InvalidInput
+from ..recording.files import write_json
+from .common import interruptible, message
+
+STEPS = {"photographs": 6000, "digits": 4000}
+QUICK = {"photographs": 2400, "digits": 2000}
+
+
+def add_arguments(parser):
+    """Add this command's arguments."""
+    parser.add_argument(
+        "--from", dest="files", nargs="+", metavar="FILE",
+        help="your own: a .npy file of shape (n, d1), (n, H, W) or (H, W), or image files",
+    )  # fmt: skip
+    parser.add_argument(
+        "--layout", choices=("rows", "image", "stack"),
+        help="what the array of a .npy file is, where its shape could be either",
+    )  # fmt: skip
+    parser.add_argument("--dense", type=int, default=20, metavar="K",
+                        help="leading principal components that are the dense part (20)")  # fmt: skip
+    parser.add_argument("--sparse", type=int, default=54, metavar="K",
+                        help="components that follow, the sparse part (54)")  # fmt: skip
+    parser.add_argument("--seed", type=int, default=0, help="of patches, ICA and training (0)")
+    parser.add_argument("--out", metavar="DIR", help="where runs and figures go (images/SEED)")
+    parser.add_argument(
+        "--quick", action="store_true", help="fewer and shorter runs, half a minute"
+    )
+    parser.add_argument("--quiet", action="store_true", help="no messages")
+
+
+def main(arguments):
+    """Run it."""
+    # Reading and splitting images needs parts of scipy that the other commands do without.
+    from ..images.sources import EXTRA, has_extra, image_model
+
+    if not 0 <= arguments.seed < 2**63:
+        raise InvalidInput("--seed", arguments.seed, "a whole number from 0 to 2⁶³ - 1")
+    if not arguments.files and not has_extra():
+        message("scikit-learn is not installed: one photograph instead of two, and no digits;"
+                f" {EXTRA}", arguments.quiet)  # fmt: skip
+    model = image_model(
+        arguments.files, arguments.layout, arguments.dense, arguments.sparse, arguments.seed
+    )
+    margins = "photographs" if not arguments.files and has_extra() else "own"
+    name = f"{arguments.seed}-quick" if arguments.quick else str(arguments.seed)
+    out = Path(arguments.out or f"images/{name}")
+    message(f"training into {out}", arguments.quiet)
+    workers = OwnWorkers(OwnWorkers.default())
+    try:
+        with interruptible(), workers:
+            return _images(model, margins, out, workers.executors, arguments)
+    except BrokenExecutor:
+        raise FeatlearnError(
+            "images: one of its processes was killed; the same command continues"
+        ) from None
+
+
+def _images(model, margins, out, executors, arguments):
+    from ..images import sources
+    from ..images.digits import digits, label_curve
+    from ..reports import image_tables as tables
+    from ..reports import images as report
+    from ..theory.claims.images import digit_verdicts, image_verdicts
+    from ..theory.claims.verdict import FAILS, count_outcomes, table
+
+    steps, seed = QUICK if arguments.quick else STEPS, arguments.seed
+    plans = report.photograph_runs(model, arguments.quick)
+    # Before any training: what each augmentation leaves to be learned.
+    print(
+        tables.prediction_table(model, plans, report.photograph_experiment(model, seed)), flush=True
+    )
+    jobs = report.photograph_jobs(plans, model, seed, steps["photographs"], out / "photographs")
+    on_digits = {}
+    if arguments.files is None and sources.has_extra():
+        data = digits(model, seed)
+        on_digits = report.digit_jobs(data, seed, steps["digits"], arguments.quick, out / "digits")
+    futures = report.submit(jobs | on_digits, executors)
+    for name, future in futures.items():
+        future.result()
+        message(f"done: {name}", arguments.quiet)
+    learned = {plan.name: futures[plan.name].result() for plan in plans}
+    print("\n" + tables.learned_table(learned.values()))
+    star, rows = futures["crossover"].result()
+    scan = (star, *(report.half_way(rows, which) for which in (1, 2)))
+    verdicts = image_verdicts(learned, scan, margins)
+    curves = {name.removeprefix("digits: "): futures[name].result() for name in on_digits}
+    if curves:
+        curves["raw"] = label_curve(data, lambda inputs: inputs, seed)
+        print("\n" + tables.curves_table(curves))
+        verdicts += digit_verdicts(curves)
+    print(f"\n{table(verdicts)}\n\n{count_outcomes(verdicts)}", flush=True)
+    out.mkdir(parents=True, exist_ok=True)
+    found = {"verdicts": [v.to_dict() for v in verdicts], "accuracy": curves,
+             "learned": [vars(run) for run in learned.values()], "crossover": scan}  # fmt: skip
+    write_json(out / "images.json", plain(found))
+    for path in _draw(model, learned, curves, out):
+        message(f"wrote {path}", arguments.quiet)
+    return int(any(v.outcome == FAILS for v in verdicts))
+
+
+def _draw(model, learned, curves, out):
+    """Draw the figures into out/figures, and yield their paths."""
+    from ..plotting import images as plotting
+    from ..plotting.canvas import save
+    from ..recording.rundir import load_run
+
+    figures = {"dial": plotting.dial(learned), "plane": plotting.plane(learned)}
+    if curves:
+        figures["label-curves"] = plotting.label_curves(curves)
+    if model.windows.ndim == 3:
+        weights = {learned[name].label: load_run(out / "photographs" / name).weights
+                   for name in ("hybrid-0", "none")}  # fmt: skip
+        figures["filters"] = plotting.filters(weights, model.dictionary)
+        figures["images"] = plotting.decoupled_images(weights, model.dictionary, learned)
+    for name, figure in figures.items():
+        yield from save(figure, out / "figures" / name)
+
+
+def plain(value):
+    """Return nested dictionaries and lists with None for numbers that JSON cannot hold."""
+    if isinstance(value, dict):
+        return {name: plain(each) for name, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

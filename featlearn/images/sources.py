@@ -1,0 +1,199 @@
+"""Where images come from: those that installed packages bring, or a user's own files."""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+
+from ..compute.streams import generator
+from ..errors import InvalidInput
+from .model import ROWS_PER_DIRECTION, ImageModel
+from .patches import cut_windows, grey, normalise
+
+SIDE, MARGIN = 12, 2
+N_WINDOWS = 20000
+LAYOUTS = ("rows", "image", "stack")
+# Images of a stack from this side on are cut into patches; smaller ones are patches themselves.
+LARGE = 32
+EXTRA = 'pip install "featlearn[images]"'
+
+
+def has_extra():
+    """Return whether scikit-learn, which brings two photographs and digits, is installed."""
+    return importlib.util.find_spec("sklearn") is not None
+
+
+def photographs():
+    """Return the photographs at hand, a dictionary of name to grey image (H, W).
+
+    Two that scikit-learn brings, or without it the one that matplotlib does.
+    """
+    if has_extra():
+        from sklearn.datasets import load_sample_image
+
+        return {name: grey(load_sample_image(name)) for name in ("china.jpg", "flower.jpg")}
+    from matplotlib import cbook, image
+
+    with cbook.get_sample_data("grace_hopper.jpg") as file:
+        return {"grace_hopper.jpg": grey(image.imread(file, format="jpg"))}
+
+
+def image_model(files=None, layout=None, n_dense=20, n_sparse=54, seed=0):
+    """Return the `ImageModel` of a user's files, or of the photographs at hand.
+
+    Parameters
+    ----------
+    files, layout
+        As for `read`; the photographs without files.
+    n_dense, n_sparse, seed
+        As for `ImageModel.from_rows`.
+
+    Raises
+    ------
+    InvalidInput
+        As `read` and `ImageModel.from_rows` do.
+    """
+    if files:
+        rows, margin = read(files, layout, seed)
+    else:
+        rows, margin = windows_of(photographs().values(), seed), MARGIN
+    return ImageModel.from_rows(rows, n_dense, n_sparse, margin=margin, seed=seed)
+
+
+def windows_of(images, seed=0, n=None):
+    """Cut n normalised patches with their margins from images.
+
+    Parameters
+    ----------
+    images : sequence of ndarray of shape (H, W)
+    seed : int
+    n : int, optional
+        20,000 without.
+
+    Returns
+    -------
+    ndarray of shape (n, 16, 16), float32
+    """
+    side = SIDE + 2 * MARGIN
+    cut = cut_windows(list(images), side, n or N_WINDOWS, generator(seed, "images", 2))
+    return normalise(cut, MARGIN)
+
+
+def read(paths, layout=None, seed=0, n=None):
+    """Read a user's images, as rows or windows for `ImageModel.from_rows`.
+
+    Parameters
+    ----------
+    paths : sequence of path
+        One .npy file, or image files that matplotlib reads.
+    layout : {"rows", "image", "stack"}, optional
+        What an array of the .npy file is; needed where its shape could be either.
+    seed : int
+    n : int, optional
+        Patches to cut, or rows to draw of more; 20,000 without.
+
+    Returns
+    -------
+    rows : ndarray of shape (n, d1) or (n, S, S)
+    margin : int
+
+    Raises
+    ------
+    InvalidInput
+        Naming the file, what it holds, and what is wanted.
+    """
+    if layout is not None and layout not in LAYOUTS:
+        raise InvalidInput("--layout", layout, "one of " + ", ".join(LAYOUTS))
+    paths = [Path(path) for path in paths]
+    arrays = [path.suffix.lower() == ".npy" for path in paths]
+    if any(arrays) and len(paths) > 1:
+        raise InvalidInput("--from", f"{len(paths)} files", "one .npy file, or image files only")
+    if not any(arrays):
+        if layout not in (None, "image"):
+            raise InvalidInput("--layout", layout, "none: image files are images")
+        return _cut([_from(path, grey, _image(path)) for path in paths], seed, n)
+    path = paths[0]
+    array = _array(path)
+    layout = layout or _guess(path, array.shape)
+    if layout == "image":
+        return _cut([_from(path, grey, array)], seed, n)
+    if layout == "stack":
+        if array.ndim not in (3, 4):
+            raise InvalidInput(str(path), f"shape {array.shape}", "(n, H, W) for a stack")
+        if min(array.shape[1:3]) >= LARGE:
+            return _cut([_from(path, grey, image) for image in array], seed, n)
+        if array.ndim == 4:
+            raise InvalidInput(str(path), f"shape {array.shape}", "grey patches (n, H, W)")
+        square = array.shape[1] == array.shape[2]
+        rows = array if square else array.reshape(len(array), -1)
+    else:
+        if array.ndim != 2:
+            raise InvalidInput(str(path), f"shape {array.shape}", "(n, d1) for rows")
+        rows = array
+    if rows.dtype.kind not in "fiub" or not np.isfinite(rows).all():
+        # The model says what is wrong with them.
+        return rows, 0
+    most = n or N_WINDOWS
+    if len(rows) > most:
+        rows = rows[generator(seed, "images", 2).permutation(len(rows))[:most]]
+    return _from(path, normalise, np.asarray(rows, np.float32)), 0
+
+
+def _cut(images, seed, n):
+    places = sum(max(h - SIDE - 2 * MARGIN + 1, 0) * max(w - SIDE - 2 * MARGIN + 1, 0)
+                 for h, w in (image.shape for image in images))  # fmt: skip
+    least = ROWS_PER_DIRECTION * 74
+    if places < least:
+        raise InvalidInput("--from", f"images with {places} places for a patch of {SIDE} × {SIDE}"
+                           f" pixels and its margin of {MARGIN}", f"at least {least}")  # fmt: skip
+    return windows_of(images, seed, n), MARGIN
+
+
+def _from(path, function, array):
+    """What a function makes of a file's array; its errors name the file."""
+    try:
+        return function(array)
+    except InvalidInput as problem:
+        raise InvalidInput(str(path), problem.value, problem.wanted) from None
+
+
+def _guess(path, shape):
+    """The layout that a shape can only have, or an error that asks for it."""
+    if len(shape) == 2:
+        n, d1 = shape
+        can_be = {
+            "rows": n >= 3 * d1,
+            "image": min(shape) >= 2 * LARGE and max(shape) < 10 * min(shape),
+        }
+    elif len(shape) == 3 and shape[2] in (3, 4):
+        can_be = {"image": True, "stack": shape[1] in (3, 4)}
+    else:
+        can_be = {"stack": len(shape) in (3, 4)}
+    possible = [name for name, can in can_be.items() if can]
+    if len(possible) != 1:
+        raise InvalidInput(
+            str(path), f"shape {shape}",
+            "--layout rows for (n, d1), image for (H, W) or (H, W, 3), or stack for (n, H, W):"
+            " its shape does not tell which"
+        )  # fmt: skip
+    return possible[0]
+
+
+def _array(path):
+    try:
+        return np.load(path, allow_pickle=False)
+    except OSError as error:
+        raise InvalidInput("--from", str(path), f"a readable file ({error.strerror})") from None
+    except ValueError as error:
+        raise InvalidInput("--from", str(path), f"an array of numbers ({error})") from None
+
+
+def _image(path):
+    from matplotlib import image
+
+    try:
+        return image.imread(path)
+    except OSError as error:
+        raise InvalidInput("--from", str(path), f"an image file ({error})") from None
+    except Exception as error:  # readers of images meet damaged bytes with errors of many kinds
+        raise InvalidInput("--from", str(path), f"an image file ({type(error).__name__})") from None

@@ -1,0 +1,154 @@
+"""What is claimed of networks trained on real images, and the margins it has to hold with."""
+
+import math
+
+import numpy as np
+
+from .verdict import at_least, at_most, does_not_apply, within
+
+# (largest dense share, smallest ICA match) at ρ = 0. Measured on 5 seeds of two photographs the share
+# is below .01 and the match .6 to .7; other images have fewer patches that differ, or others edges.
+MARGINS = {"photographs": (0.05, 0.55), "own": (0.15, 0.45)}
+
+
+def image_verdicts(learned, scan, margins="photographs"):
+    """Judge the runs on images.
+
+    Parameters
+    ----------
+    learned : dict of str to object
+        By name of the run, what it learned: `coupling`, `dense_share`, `match`, `same_light`,
+        `same_edges`, `loss`, `predicted` and `measured` of `featlearn.reports.images.Learned`.
+    scan : tuple of (float, float, float)
+        ρ* of the crossover; the correlation at which the dense part is half of ‖W‖² at the end of
+        stage I, predicted and measured.
+    margins : {"photographs", "own"}
+
+    Returns
+    -------
+    list of Verdict
+    """
+    most_dense, least_match = MARGINS[margins]
+    hybrid, none = learned["hybrid-0"], learned["none"]
+    dial = [learned[name] for name in sorted(n for n in learned if n.startswith("hybrid-"))]
+    dial.append(none)
+    verdicts = [
+        at_most("hybrid, ρ = 0", "dense share of the filters", most_dense, hybrid.dense_share,
+                "only edges are shared; one small image has few patches"),
+        at_least("no augmentation", "dense share of the filters", 0.75, none.dense_share,
+                 "low frequencies have most of the energy, and are shared"),
+        at_least("hybrid, ρ = 0", "match with ICA's atoms", least_match, hybrid.match,
+                 "a random direction has about .32; ICA itself has many solutions"),
+        at_most("no augmentation", "match with ICA's atoms", 0.25, none.match,
+                "below a random direction: it looks elsewhere"),
+        at_least("dial", "smallest rise of the dense share from one ρ to the next", 0.0,
+                 _smallest_rise([r.dense_share for r in dial]), "monotone in ρ"),
+        at_least("dial", "smallest fall of the match from one ρ to the next", 0.0,
+                 _smallest_rise([-r.match for r in dial]), "monotone in ρ"),
+        at_least("hybrid, ρ = 0", "cosine of f: same edges less same low frequencies", 0.1,
+                 hybrid.same_edges - hybrid.same_light, "f is a function of the edges"),
+        at_most("no augmentation", "cosine of f: same edges less same low frequencies", -0.4,
+                none.same_edges - none.same_light, "f is a function of the low frequencies"),
+        at_most("no augmentation", "loss, relative to that at ρ = 0", 0.8,
+                none.loss / hybrid.loss, "a lower loss does not mean better features"),
+    ]  # fmt: skip
+    verdicts += _controls(learned)
+    verdicts += _stage_one(learned, scan)
+    return verdicts
+
+
+def _smallest_rise(values):
+    return float(np.min(np.diff(values)))
+
+
+def _controls(learned):
+    """What breaks the coupling of edges and light without decoupling the views, and the others."""
+    verdicts = []
+    if "shared_light" in learned:
+        shared = learned["shared_light"]
+        verdicts += [
+            at_least("another's light in both", "dense share of the filters", 0.75,
+                     shared.dense_share, "the views' correlation decides, not the image's own"),
+            at_most("another's light in both", "match with ICA's atoms", 0.25, shared.match,
+                    "the views' correlation decides, not the image's own"),
+        ]  # fmt: skip
+    if "pixel_mask" in learned:
+        mask = learned["pixel_mask"]
+        verdicts += [
+            at_least("pixel mask", "correlation of the views' dense parts, before training", 0.4,
+                     mask.coupling[0], "neighbouring pixels are alike"),
+            at_least("pixel mask", "dense share of the filters", 0.6, mask.dense_share,
+                     "what is measured before training says what is learned"),
+            at_most("pixel mask", "match with ICA's atoms", 0.32, mask.match, "no better than random"),
+        ]  # fmt: skip
+    if "random_light-0" in learned:
+        light = learned["random_light-0"]
+        verdicts += [
+            at_most("random light, µ = 0", "correlation of the views' dense parts, before training",
+                    0.1, abs(light.coupling[0]), "independent gains of mean 0"),
+            at_most("random light, µ = 0", "dense share of the filters", 0.15, light.dense_share,
+                    "no other image is needed"),
+            at_least("random light, µ = 0", "match with ICA's atoms", 0.45, light.match,
+                     "no other image is needed"),
+        ]  # fmt: skip
+    if "linear" in learned:
+        verdicts.append(
+            at_most("linear network", "match with ICA's atoms", 0.45, learned["linear"].match,
+                    "without thresholds every rotation of the edges is as good")
+        )  # fmt: skip
+    return verdicts
+
+
+def _stage_one(learned, scan):
+    """Stage I as the second moment that the views share predicts it, and the crossover."""
+    known = [r for r in learned.values() if math.isfinite(r.predicted[0])]
+    verdicts = []
+    if known:
+        steps = max(abs(r.predicted[0] - r.measured[0]) for r in known)
+        shares = max(abs(r.predicted[1] - r.measured[1]) for r in known)
+        verdicts += [
+            at_most("stage I", f"error of its predicted end, worst of {len(known)} runs", 3, steps,
+                    "from E[x⁺⁺x⁺ᵀ] alone; batches add noise"),
+            at_most("stage I", "error of the share outside of the atoms then, the worst", 0.03,
+                    shares, "from E[x⁺⁺x⁺ᵀ] alone; batches add noise"),
+        ]  # fmt: skip
+    star, predicted, measured = scan
+    if not math.isfinite(predicted):
+        why = "the low frequencies do not win half at any ρ from ρ*/4 to 5 ρ*"
+        return [*verdicts, does_not_apply("crossover", "correlation at half", why)]
+    return verdicts + [
+        within("crossover", "ρ at which the dense part is half at the end of stage I", predicted,
+               measured, 0.2, "the end of stage I, from E[x⁺⁺x⁺ᵀ] alone"),
+        within("crossover", "the same, relative to 1/λ₁", 1.0, math.log2(measured / star), 1.0,
+               "log₂; above 1, for one dense direction has to overtake many sparse ones"),
+    ]  # fmt: skip
+
+
+def digit_verdicts(curves):
+    """Judge accuracies on digits.
+
+    Parameters
+    ----------
+    curves : dict of str to dict of int to float
+        Test accuracy by number of labels: "hybrid", "none", "none, trained on" and "raw".
+
+    Returns
+    -------
+    list of Verdict
+    """
+    few = min(curves["hybrid"])
+    hybrid, none, raw = (curves[name][few] for name in ("hybrid", "none", "raw"))
+    verdicts = [
+        at_least("digits", f"accuracy on f at {few} labels, ρ = 0", 0.6, hybrid,
+                 "strokes are what the views share"),
+        at_most("digits", f"accuracy on f at {few} labels, no augmentation", 0.15, none,
+                "chance is .1"),
+        at_least("digits", f"gain of f over raw input at {few} labels, ρ = 0", 0.1, hybrid - raw,
+                 "the low frequencies are noise to a head on raw input"),
+    ]  # fmt: skip
+    if "none, trained on" in curves:
+        verdicts.append(
+            at_most("digits", f"no augmentation at {few} labels, trained three times as long", 0.15,
+                    curves["none, trained on"][few], "it stays where it is")
+        )  # fmt: skip
+    return verdicts

@@ -1,0 +1,354 @@
+"""Runs on images: predicted, recorded, resumed, judged, drawn, and the command that does it all."""
+
+import dataclasses
+import json
+from concurrent.futures import Future
+from pathlib import Path
+
+import matplotlib.image
+import numpy as np
+import pytest
+from figure_checks import assert_sound
+from matplotlib import cbook
+
+import featlearn
+from featlearn import InvalidInput, NoAugmentation, images
+from featlearn.commands import images as command
+from featlearn.commands import main
+from featlearn.images import sources
+from featlearn.plotting import canvas
+from featlearn.plotting import images as plotting
+from featlearn.reports import images as report
+from featlearn.theory.claims.images import digit_verdicts, image_verdicts
+from featlearn.theory.predictions.cross_moment import crossover, predict_growth
+
+HOPPER = cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)
+
+
+@pytest.fixture(scope="module")
+def model():
+    photograph = images.grey(matplotlib.image.imread(HOPPER))
+    cut = images.cut_windows([photograph], 12, 6000, np.random.default_rng(0))
+    return images.ImageModel.from_rows(images.normalise(cut, 2), 8, 20, margin=2)
+
+
+@pytest.fixture(scope="module")
+def experiment(model):
+    return report.photograph_experiment(model, n_steps=800).replace(
+        n_neurons=24, batch_size=128, learning_rate=0.06, bias_growth=1.006, bias_cap=1.6
+    )
+
+
+@pytest.fixture(scope="module")
+def learned(model, experiment, tmp_path_factory):
+    """What the dial's ends and their control learned, by name."""
+    place = tmp_path_factory.mktemp("images")
+    kinds = images.Hybrid(0.0), NoAugmentation(), images.SharedLight()
+    plans = [report.planned(augmentation) for augmentation in kinds]
+    return {p.name: report.learn(p, model, experiment, place / p.name) for p in plans}
+
+
+def test_edges_are_learned_where_the_low_frequencies_are_decoupled(learned):
+    hybrid, none, shared = (learned[name] for name in ("hybrid-0", "none", "shared_light"))
+    assert hybrid.dense_share < 0.05 and none.dense_share > 0.5
+    assert hybrid.match > 0.55 and none.match < 0.4
+    assert hybrid.same_edges - hybrid.same_light > 0.1
+    assert none.same_light - none.same_edges > 0.2
+    # Light of another image decouples nothing as long as both views have it.
+    assert shared.dense_share > 0.9 and shared.match < 0.2
+
+
+@pytest.mark.parametrize(
+    "augmentation",
+    (images.Hybrid(0.0), images.Hybrid(0.5), NoAugmentation(), images.PixelMask(), images.Crop()),
+    ids=lambda a: a.label,
+)
+def test_stage_one_is_predicted_from_the_shared_moment(model, experiment, augmentation):
+    predicted, measured = report.stage_one(model, augmentation, experiment)
+    assert abs(predicted[0] - measured[0]) <= 3
+    assert abs(predicted[1] - measured[1]) <= 0.03
+
+
+def test_the_prediction_is_the_iterated_matrix(model, experiment):
+    C = images.cross_moment(model, images.Hybrid(0.2))
+    start = featlearn.init(experiment).weights.astype(float)
+    weights, steps = start.copy(), 0
+    q = 1 - 1 / experiment.batch_size
+    while np.linalg.norm(weights) < 6 * np.linalg.norm(start):
+        weights += 0.06 * (q * weights @ C - 0.12 * weights)
+        steps += 1
+    found = predict_growth(C, model.dictionary, start, experiment)
+    share = np.sum((weights @ model.dictionary) ** 2) / np.sum(weights**2)
+    assert found.step == steps and found.sparse_share == pytest.approx(share, rel=1e-6)
+    for never in (
+        predict_growth(0.1 * C / np.linalg.eigvalsh(C)[-1], model.dictionary, start, experiment),
+        predict_growth(C, model.dictionary, start, experiment.replace(stage_one_growth=None)),
+    ):
+        assert np.isinf(never.step) and np.isnan(never.sparse_share)
+
+
+def test_the_crossover_is_where_the_leading_direction_changes_sides(model):
+    star = crossover(model.sparse_covariance, model.dense_covariance)
+    assert 1 / star == pytest.approx(np.linalg.eigvalsh(model.dense_covariance)[-1], rel=0.02)
+    for factor, is_dense in ((0.9, False), (1.1, True)):
+        C = images.cross_moment(model, images.Hybrid(factor * star))
+        leading = np.linalg.eigh(C)[1][:, -1]
+        assert (np.sum((model.components.T @ leading) ** 2) > 0.5) == is_dense
+    rows = [
+        (rho, (9.0, share), (9.0, share)) for rho, share in ((0.1, 0.1), (0.2, 0.4), (0.4, 0.6))
+    ]
+    assert report.half_way(rows, 1) == pytest.approx(0.2 * 2**0.5)
+    assert np.isnan(report.half_way(rows[:2], 2))
+
+
+def test_a_run_on_images_is_recorded_and_goes_on_with_the_same_bits(model, experiment, tmp_path):
+    exp = experiment.replace(n_steps=60)
+    own = {"model": model, "augmentation": images.Crop()}
+    whole = featlearn.train(exp, tmp_path / "whole", **own)
+    with pytest.raises(KeyboardInterrupt):
+        featlearn.train(exp, tmp_path / "cut", progress=stop_at(40), **own)
+    resumed = featlearn.train(exp, tmp_path / "cut", resume=True, **own)
+    for name in ("alignment", "loss", "dense_norm", "bias"):
+        np.testing.assert_array_equal(whole[name], resumed[name])
+    assert whole["alignment"].shape == (4, 24, 20)
+    with pytest.raises(featlearn.RunDirectoryError, match="another augmentation"):
+        featlearn.train(exp, tmp_path / "cut", resume=True, model=model, augmentation=images.Blur())
+    loaded = featlearn.load_run(tmp_path / "cut", model=model)
+    assert featlearn.summarize(loaded).sparse_share > 0
+    assert featlearn.plotting.label(loaded) == "Crop"
+    assert_sound(featlearn.plotting.sparse_and_dense(loaded))
+
+
+def stop_at(step):
+    def progress(row):
+        if row["step"] == step:
+            raise KeyboardInterrupt
+
+    return progress
+
+
+# What 5 seeds of two photographs learned, about.
+GOOD = {
+    "hybrid-0": ((0.0, 1.0), 0.0, 0.65, 0.08, 0.30, 142.0),
+    "hybrid-0.5": ((0.5, 1.0), 0.31, 0.45, 0.40, 0.15, 123.0),
+    "none": ((1.0, 1.0), 0.87, 0.15, 0.65, 0.02, 103.0),
+    "shared_light": ((1.0, 1.0), 1.0, 0.01, 0.68, 0.0, 104.0),
+    "pixel_mask": ((0.63, -0.24), 0.86, 0.18, 0.7, 0.03, 130.0),
+    "random_light-0": ((0.01, 1.0), 0.01, 0.62, 0.08, 0.3, 143.0),
+    "linear": ((0.0, 1.0), 0.0, 0.36, 0.2, 0.5, 140.0),
+}
+SCAN = (0.027, 0.052, 0.05)
+CURVES = {
+    "hybrid": {50: 0.65, 1200: 0.92}, "none": {50: 0.1, 1200: 0.1}, "raw": {50: 0.4, 1200: 0.89},
+    "none, trained on": {50: 0.1, 1200: 0.1},
+}  # fmt: skip
+
+
+def good(changes=None):
+    runs = {
+        name: report.Learned(name, name, *v, (130.0, 0.02), (129.0, 0.03))
+        for name, v in GOOD.items()
+    }
+    for name, fields in (changes or {}).items():
+        runs[name] = dataclasses.replace(runs[name], **fields)
+    return runs
+
+
+def failed(verdicts):
+    return {(v.claim, v.quantity) for v in verdicts if v.outcome == "fails"}
+
+
+@pytest.mark.parametrize(
+    "changes, n_failed",
+    (
+        ({}, 0),
+        ({"hybrid-0": {"dense_share": 0.2}}, 1),
+        ({"none": {"dense_share": 0.7}}, 1),
+        ({"hybrid-0": {"match": 0.5}}, 1),
+        ({"none": {"match": 0.3}}, 1),
+        ({"hybrid-0.5": {"dense_share": 0.9}}, 1),
+        ({"hybrid-0.5": {"match": 0.1}}, 1),
+        ({"hybrid-0": {"same_edges": 0.1}}, 1),
+        ({"none": {"same_edges": 0.5}}, 1),
+        ({"none": {"loss": 130.0}}, 1),
+        ({"shared_light": {"dense_share": 0.0, "match": 0.6}}, 2),
+        ({"pixel_mask": {"coupling": (0.0, 1.0)}}, 1),
+        ({"pixel_mask": {"dense_share": 0.1, "match": 0.6}}, 2),
+        ({"random_light-0": {"coupling": (0.5, 1.0), "dense_share": 0.5, "match": 0.2}}, 3),
+        ({"linear": {"match": 0.6}}, 1),
+        ({"none": {"measured": (134.0, 0.02)}}, 1),
+        ({"none": {"measured": (129.0, 0.1)}}, 1),
+        ({"none": {"match": float("nan")}}, 2),
+    ),
+)  # fmt: skip
+def test_each_claim_about_images_can_fail(changes, n_failed):
+    assert len(failed(image_verdicts(good(changes), SCAN))) == n_failed
+
+
+def test_claims_about_the_crossover_and_about_digits_can_fail():
+    assert len(failed(image_verdicts(good(), (0.027, 0.052, 0.09)))) == 1
+    assert len(failed(image_verdicts(good(), (0.2, 0.052, 0.05)))) == 1
+    verdicts = image_verdicts(good(), (0.2, float("nan"), float("nan")))
+    assert not failed(verdicts) and verdicts[-1].outcome == "does not apply"
+    assert not failed(digit_verdicts(CURVES))
+    for name, few, n_failed in (("hybrid", 0.55, 1), ("none", 0.3, 1), ("raw", 0.6, 1),
+                                ("none, trained on", 0.4, 1)):  # fmt: skip
+        assert len(failed(digit_verdicts({**CURVES, name: {50: few}}))) == n_failed
+
+
+def test_files_are_read_by_what_their_shape_can_only_be(tmp_path):
+    rng = np.random.default_rng(0)
+    smooth = np.cumsum(np.cumsum(rng.standard_normal((80, 100)), axis=0), axis=1)
+    patches = rng.standard_normal((3000, 10, 10))
+    saved = {"image": smooth, "rows": patches.reshape(3000, 100), "patches": patches,
+             "stack": np.stack([smooth, -smooth])}  # fmt: skip
+    for name, array in saved.items():
+        np.save(tmp_path / f"{name}.npy", array)
+    shapes = {name: sources.read([tmp_path / f"{name}.npy"], n=2000) for name in saved}
+    assert shapes["image"][0].shape == (2000, 16, 16) and shapes["image"][1] == 2
+    assert shapes["stack"][0].shape == (2000, 16, 16)
+    assert shapes["rows"][0].shape == (2000, 100) and shapes["rows"][1] == 0
+    assert shapes["patches"][0].shape == (2000, 10, 10)
+    matplotlib.image.imsave(tmp_path / "a.png", smooth)
+    assert sources.read([tmp_path / "a.png", HOPPER], n=50)[0].shape == (50, 16, 16)
+    assert sources.read([tmp_path / "rows.npy"], "image", n=50)[0].shape == (50, 16, 16)
+
+
+@pytest.mark.parametrize(
+    "array, words, said",
+    (
+        (np.ones((200, 200)), ["--layout", "image"], "not constant"),
+        (np.random.default_rng(0).random((300, 100)), [], "--layout rows for (n, d1)"),
+        (np.random.default_rng(0).random((30, 40, 3)), ["--layout", "image"], "at least 1480"),
+        (np.random.default_rng(0).random((5, 30, 3)), ["--layout", "rows"], "(n, d1) for rows"),
+        (np.random.default_rng(0).standard_normal((4000, 100)), [], "flat spectrum"),
+        (np.full((4000, 100), np.nan), [], "4000 rows with nan"),
+        (np.random.default_rng(0).random((600, 50)), [], "at least n_dense + n_sparse = 74"),
+        (np.random.default_rng(0).random((1000, 100)), [], "at least 1480, 20 for each"),
+        (np.array(["a", "b"]), [], "--layout rows"),
+        (None, [], "a readable file"),
+    ),
+)
+def test_images_that_cannot_be_used_are_refused_with_the_reason(
+    array, words, said, tmp_path, capsys
+):
+    path = tmp_path / "mine.npy"
+    if array is not None:
+        np.save(path, array)
+    assert main(["images", "--from", str(path), *words, "--out", str(tmp_path / "out")]) == 2
+    error = " ".join(capsys.readouterr().err.splitlines()[-1:])
+    assert error.startswith("featlearn: ") and said in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_other_files_and_layouts_are_refused(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"not a picture")
+    np.save(tmp_path / "b.npy", np.zeros((2000, 10)))
+    for files, layout, said in (
+        (["a.png"], None, "an image file"),
+        (["a.png"], "rows", "image files are images"),
+        (["b.npy", "b.npy"], None, "one .npy file"),
+        (["b.npy"], "cube", "one of rows"),
+        (["b.npy"], "stack", "for a stack"),
+    ):
+        with pytest.raises(InvalidInput, match=said):
+            sources.read([tmp_path / name for name in files], layout)
+
+
+class Here:
+    """Workers that are this process."""
+
+    executors = property(lambda self: [self, self])
+    default = staticmethod(lambda: 2)
+
+    def __init__(self, n):
+        pass
+
+    __enter__ = lambda self: self  # noqa: E731
+    __exit__ = lambda self, *_: None  # noqa: E731
+
+    def submit(self, function, *arguments):
+        future = Future()
+        future.set_result(function(*arguments))
+        return future
+
+
+def test_the_command_prints_judges_and_draws(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(command, "OwnWorkers", Here)
+    monkeypatch.setattr(command, "QUICK", {"photographs": 60, "digits": 30})
+    monkeypatch.setattr(sources, "N_WINDOWS", 3000)
+    # Drawn for themselves below; here it takes longer than all the rest.
+    monkeypatch.setattr(canvas, "write", lambda figure, file, *_: Path(file).touch())
+    words = ["images", "--quick", "--from", HOPPER, "--out", str(tmp_path)]
+    # Runs that short learn nothing.
+    assert main(words) == 1
+    said = capsys.readouterr()
+    for line in ("before training", "low frequencies keep up", "match with ICA", "do not apply"):
+        assert line in said.out
+    found = json.loads((tmp_path / "images.json").read_text(encoding="utf-8"))
+    assert {run["name"] for run in found["learned"]} >= {"hybrid-0", "none", "pixel_mask"}
+    drawn = {path.name for path in (tmp_path / "figures").iterdir()}
+    assert {"filters.png", "dial.pdf", "plane.png", "images.png"} <= drawn
+    # Again, it keeps what is complete, and finds the same.
+    assert main([*words, "--quiet"]) == 1
+    again = capsys.readouterr()
+    assert again.out == said.out and again.err == ""
+
+
+def test_without_the_extra_it_says_so(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sources, "has_extra", lambda: False)
+    monkeypatch.setattr(sources, "N_WINDOWS", 3000)
+    assert list(sources.photographs()) == ["grace_hopper.jpg"]
+    monkeypatch.setattr(command, "_images", lambda *_: 0)
+    assert main(["images", "--quick", "--out", str(tmp_path)]) == 0
+    assert 'no digits; pip install "featlearn[images]"' in capsys.readouterr().err
+
+
+def test_plan_says_what_images_will_do(monkeypatch, capsys):
+    monkeypatch.setattr(sources, "N_WINDOWS", 3000)
+    assert main(["plan", "--images", HOPPER]) == 0
+    said = capsys.readouterr().out
+    assert "hybrid, ρ = 0.25" in said and "crop ± 2 px" in said and "1/λ₁" in said
+    assert main(["plan", "--images", HOPPER, "--set", "n_inputs=150"]) == 2
+    assert "n_inputs = 144 and n_features = 54" in capsys.readouterr().err
+
+
+def test_the_figures_are_sound(model):
+    rng = np.random.default_rng(0)
+    weights = {"with": rng.standard_normal((30, 64)), "without": rng.standard_normal((30, 64))}
+    for figure in (
+        plotting.filters(weights, model.dictionary),
+        plotting.dial(good()),
+        plotting.plane(good()),
+        plotting.decoupled_images(weights, model.dictionary, good()),
+        plotting.label_curves(CURVES),
+    ):
+        assert_sound(figure)
+    tiled = plotting.mosaic(rng.standard_normal((5, 16)), columns=3)
+    assert tiled.shape == (9, 14) and np.nanmax(np.abs(tiled)) == 1
+    with pytest.raises(InvalidInput, match="square patches"):
+        plotting.mosaic(rng.standard_normal((5, 15)))
+
+
+def test_digits_stand_in_front_of_photographs():
+    pytest.importorskip("sklearn", reason="needs featlearn[images]")
+    from featlearn.images.digits import N_TRAIN, accuracy, digits, label_curve
+
+    photograph = images.grey(matplotlib.image.imread(HOPPER))
+    light = images.ImageModel.from_rows(sources.windows_of([photograph], n=3000), margin=2)
+    data = digits(light)
+    M, D, z = data.model.dictionary, data.model.components, data.model.coefficients
+    np.testing.assert_allclose(M.T @ M, np.eye(40), atol=1e-5)
+    np.testing.assert_allclose(M.T @ D, 0, atol=1e-5)
+    np.testing.assert_allclose(z.T @ z / len(z), np.eye(40), atol=1e-3)
+    assert len(z) == N_TRAIN and len(data.labels) == len(data.signal) > N_TRAIN
+    # The strokes alone tell the digits apart, behind the light a head needs many labels.
+    curve = label_curve(data, lambda x: x, labels=(50, 400), n_draws=2)
+    strokes = data.signal
+    clean = accuracy(
+        strokes[:N_TRAIN], data.labels[:N_TRAIN], strokes[N_TRAIN:], data.labels[N_TRAIN:]
+    )
+    assert 0.2 < curve[50] < curve[400] < clean and clean > 0.85
+    # A background belongs to no digit.
+    noise = [data.model.draw_noise(np.random.default_rng(k), 3, None, np.arange(3)) for k in (0, 1)]
+    assert not np.allclose(*noise)
