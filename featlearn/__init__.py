@@ -4,6 +4,7 @@ import importlib
 
 from . import moved
 from .alignment import cosines, lottery_sets, neurons_per_atom, sparse_share, support
+from .batches import draw_batch
 from .data import Sample, SparseCodingModel, make_dictionary
 from .errors import (
     FeatlearnError,
@@ -13,18 +14,20 @@ from .errors import (
     TrainingDiverged,
     WriteFailed,
 )
-from .experiment import PRESETS, Experiment, preset
+from .experiment import Experiment
 from .explain.update import SMALL_WORLD, ExplainedStep, explain_step
 from .gradient import ContrastiveGradient, contrastive_gradient
 from .loop import train
 from .network import features, forward
 from .objectives import OBJECTIVES, Objective, Pull
+from .presets import PRESETS, preset
 from .probing import shared_cosines
 from .recording.record import Record
 from .recording.rundir import load_run, load_state
 from .recording.trajectory import Run
+from .state import TrainingState
 from .summary import Summary, summarize
-from .training import TrainingState, draw_batch, evaluate, init, step
+from .training import evaluate, init, step
 from .views import (
     CorrelatedNoise,
     IndependentMasks,

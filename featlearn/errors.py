@@ -33,7 +33,8 @@ class InvalidInput(FeatlearnError, ValueError):
         except ValueError:  # Python refuses to print a number of thousands of digits
             shown = "a number of thousands of digits"
         if len(shown) > 80:
-            shown = shown[:77] + "..."
+            # A path is told by its end.
+            shown = f"{shown[:38]}...{shown[-39:]}"
         super().__init__(" ".join(f"{field}: got {shown}, wants {wanted}".split()))
 
     def __reduce__(self):

@@ -5,7 +5,7 @@ import difflib
 import json
 import math
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Self
@@ -16,6 +16,7 @@ from .display import escape, html_table
 from .errors import InvalidInput
 from .objectives import OBJECTIVES
 from .objectives.supervised import TASKS
+from .rules import checked, choice, flag, in_batch_or_integer, integer, number
 from .views import AUGMENTATIONS
 
 # Least d1/d at which the mask noise of a Gram matrix's views, an expansion in 1/d1, is accepted.
@@ -24,68 +25,6 @@ MASK_RATIO = 16
 # makes their coincidences rarer by its inverse, here 6 %.
 PAIRED_PRESENCE = 16
 DICTIONARIES = ("orthonormal", "flat", "identity")
-
-
-def _integer(low, high=2**31 - 1, optional=None):
-    def check(value):
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-            return None
-        return int(value) if low <= value <= high else None
-
-    wanted = f"a whole number ≥ {low}" + (f" and ≤ {high}" if high != 2**31 - 1 else "")
-    if optional:
-        return (lambda value: "none" if value is None else check(value)), (
-            f"{wanted}, or none {optional}"
-        )
-    return check, wanted
-
-
-def _number(low, high=math.inf, open_low=False, open_high=False, optional=None):
-    def check(value):
-        if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
-            return None
-        try:
-            value = float(value)
-        except OverflowError:  # a whole number beyond any float
-            return None
-        above = value > low if open_low else value >= low
-        below = value < high if open_high else value <= high
-        return value if above and below and math.isfinite(value) else None
-
-    wanted = f"a finite number {'>' if open_low else '≥'} {low}"
-    if high != math.inf:
-        wanted += f" and {'<' if open_high else '≤'} {high}"
-    if optional:
-        wanted += f", or none {optional}"
-        return (lambda value: "none" if value is None else check(value)), wanted
-    return check, wanted
-
-
-def _choice(names):
-    """A rule for one of some names; those of a dictionary may become more."""
-
-    def wanted():
-        return "one of " + ", ".join(names)
-
-    return (lambda value: value if isinstance(value, str) and value in names else None), wanted
-
-
-def _flag():
-    return (lambda value: value if isinstance(value, bool) else None), "true or false"
-
-
-def _negatives():
-    check, _ = _integer(1)
-    return (
-        lambda value: value if isinstance(value, str) and value == "in_batch" else check(value)
-    ), '"in_batch" or a whole number ≥ 1'
-
-
-def _field(default, rule, doc, later=False):
-    """Describe a field; one that was added later leaves the identity of older runs alone."""
-    check, wanted = rule
-    metadata = {"check": check, "wanted": wanted, "doc": doc, "later": later}
-    return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True)
@@ -109,94 +48,96 @@ class Experiment:
     With stage_one_growth=None stage I never ends: the biases stay 0 and the network is linear.
     """
 
-    n_features: int = _field(32, _integer(1), "d, number of sparse features")
-    n_inputs: int = _field(1024, _integer(1, 2**63 - 1), "d1, input dimension, at least d")
-    n_neurons: int = _field(192, _integer(1), "m, number of neurons")
-    batch_size: int = _field(512, _integer(1), "B, anchors per step")
-    n_steps: int = _field(5000, _integer(0), "training steps")
-    learning_rate: float = _field(0.15, _number(0, open_low=True), "η")
-    weight_decay: float = _field(0.0055, _number(0), "λ")
-    temperature: float = _field(2.0, _number(0, open_low=True), "τ")
-    density: float | None = _field(
-        None, _number(0, 1, optional="for the paper's formula"), "s = Pr(z_j ≠ 0)"
+    n_features: int = checked(32, integer(1), "d, number of sparse features")
+    n_inputs: int = checked(1024, integer(1, 2**63 - 1), "d1, input dimension, at least d")
+    n_neurons: int = checked(192, integer(1), "m, number of neurons")
+    batch_size: int = checked(512, integer(1), "B, anchors per step")
+    n_steps: int = checked(5000, integer(0), "training steps")
+    learning_rate: float = checked(0.15, number(0, open_low=True), "η")
+    weight_decay: float = checked(0.0055, number(0), "λ")
+    temperature: float = checked(2.0, number(0, open_low=True), "τ")
+    density: float | None = checked(
+        None, number(0, 1, optional="for the paper's formula"), "s = Pr(z_j ≠ 0)"
     )
-    density_factor: float = _field(1.0, _number(0), "C_z of the paper's density")
-    noise_variance: float | None = _field(
-        None, _number(0, optional="for the paper's formula"), "σ² of a coordinate of ξ"
+    density_factor: float = checked(1.0, number(0), "C_z of the paper's density")
+    noise_variance: float | None = checked(
+        None, number(0, optional="for the paper's formula"), "σ² of a coordinate of ξ"
     )
-    noise_factor: float = _field(1.0, _number(0), "C_ξ of the paper's noise variance")
-    augmentation: str = _field("random_mask", _choice(AUGMENTATIONS), "how the views are made")
-    keep_probability: float = _field(
-        0.5, _number(0, 1, open_low=True, open_high=True), "k of the masking augmentations"
+    noise_factor: float = checked(1.0, number(0), "C_ξ of the paper's noise variance")
+    augmentation: str = checked("random_mask", choice(AUGMENTATIONS), "how the views are made")
+    keep_probability: float = checked(
+        0.5, number(0, 1, open_low=True, open_high=True), "k of the masking augmentations"
     )
-    noise_correlation: float = _field(0.0, _number(0, 1), "ρ of correlated noise")
-    dictionary: str = _field("orthonormal", _choice(DICTIONARIES), "how M is drawn")
-    initial_norm: float = _field(0.05, _number(0, open_low=True), "typical ‖w_i‖ at the start")
-    negatives: str | int = _field("in_batch", _negatives(), "in_batch, or K fresh ones each step")
-    stop_gradient: bool = _field(True, _flag(), "gradient through the anchor only")
-    stage_one_growth: float | None = _field(
-        6.0, _number(1, optional="to stay in stage I"), "growth of the norms that ends stage I"
+    noise_correlation: float = checked(0.0, number(0, 1), "ρ of correlated noise")
+    dictionary: str = checked("orthonormal", choice(DICTIONARIES), "how M is drawn")
+    initial_norm: float = checked(0.05, number(0, open_low=True), "typical ‖w_i‖ at the start")
+    negatives: str | int = checked(
+        "in_batch", in_batch_or_integer(), "in_batch, or K fresh ones each step"
     )
-    stage_one_steps: int | None = _field(
+    stop_gradient: bool = checked(True, flag(), "gradient through the anchor only")
+    stage_one_growth: float | None = checked(
+        6.0, number(1, optional="to stay in stage I"), "growth of the norms that ends stage I"
+    )
+    stage_one_steps: int | None = checked(
         None,
-        _integer(1, optional="to end stage I by growth"),
+        integer(1, optional="to end stage I by growth"),
         "steps of stage I, whatever the growth",
         later=True,
     )
-    bias_factor: float = _field(1.0, _number(0), "c_b of the bias at the start of stage II")
-    bias_growth: float | None = _field(
-        None, _number(1, optional="for 1 + η/d"), "factor of a bias in one step of stage II"
+    bias_factor: float = checked(1.0, number(0), "c_b of the bias at the start of stage II")
+    bias_growth: float | None = checked(
+        None, number(1, optional="for 1 + η/d"), "factor of a bias in one step of stage II"
     )
-    bias_cap: float = _field(0.55, _number(0), "largest bias relative to ‖w_i‖")
-    dense: str = _field(
+    bias_cap: float = checked(0.55, number(0), "largest bias relative to ‖w_i‖")
+    dense: str = checked(
         "explicit",
-        _choice(("explicit", "gram")),
+        choice(("explicit", "gram")),
         "β_i as vectors, or by their Gram matrix: any d1",
         later=True,
     )
-    noise_inputs: int | None = _field(
+    noise_inputs: int | None = checked(
         None,
-        _integer(1, 2**63 - 1, optional="for n_inputs"),
+        integer(1, 2**63 - 1, optional="for n_inputs"),
         "d1 that the sampling noise outside the row space is that of; smaller than n_inputs: "
         "the large-batch limit",
         later=True,
     )
-    batches: str = _field(
+    batches: str = checked(
         "iid",
-        _choice(("iid", "paired")),
+        choice(("iid", "paired")),
         "independent samples, or paired: the large-batch limit",
         later=True,
     )
-    negative_groups: int = _field(
+    negative_groups: int = checked(
         1,
-        _integer(1),
+        integer(1),
         "equal groups of a batch; negatives come from one's own group",
         later=True,
     )
-    objective: str = _field("infonce", _choice(OBJECTIVES), "what is minimised", later=True)
-    n_tasks: int | None = _field(
-        None, _integer(1, optional="for n_features"), "K of supervised", later=True
+    objective: str = checked("infonce", choice(OBJECTIVES), "what is minimised", later=True)
+    n_tasks: int | None = checked(
+        None, integer(1, optional="for n_features"), "K of supervised", later=True
     )
-    task: str = _field("classification", _choice(TASKS), "what supervised labels are", later=True)
-    train_head: bool = _field(
-        True, _flag(), "whether the head of supervised is trained", later=True
+    task: str = checked("classification", choice(TASKS), "what supervised labels are", later=True)
+    train_head: bool = checked(
+        True, flag(), "whether the head of supervised is trained", later=True
     )
-    label_leak: float = _field(
+    label_leak: float = checked(
         0.0,
-        _number(0),
+        number(0),
         "size of the noise in a label of supervised, relative to its signal",
         later=True,
     )
-    embedding_floor: float = _field(
-        0.3, _number(0, open_low=True), "ε of nt_xent, to which a norm is small", later=True
+    embedding_floor: float = checked(
+        0.3, number(0, open_low=True), "ε of nt_xent, to which a norm is small", later=True
     )
-    prediction_head: bool = _field(False, _flag(), "whether no_negatives has a head", later=True)
-    head_rate: float = _field(
-        1.0, _number(0), "learning rate of the head of no_negatives, relative to η", later=True
+    prediction_head: bool = checked(False, flag(), "whether no_negatives has a head", later=True)
+    head_rate: float = checked(
+        1.0, number(0), "learning rate of the head of no_negatives, relative to η", later=True
     )
-    seed: int = _field(0, _integer(0, 2**63 - 1), "seed of everything random")
-    dtype: str = _field("float32", _choice(("float32", "float64")), "precision")
-    record_every: int = _field(1, _integer(1), "record every k-th step")
+    seed: int = checked(0, integer(0, 2**63 - 1), "seed of everything random")
+    dtype: str = checked("float32", choice(("float32", "float64")), "precision")
+    record_every: int = checked(1, integer(1), "record every k-th step")
 
     def __post_init__(self):
         for f in dataclasses.fields(self):
@@ -458,100 +399,8 @@ def parse_none(name, value):
     return value
 
 
-# The default pair is chosen by the two preconditions of the theory: the noise margin of RandomMask is
-# 0.19, far below 1, so that sparse features are learned; and without augmentation the norms
-# saturate after growing by e^2.4, well before the e^4.1 at which the sparse part would overtake the
-# dense one. The smaller presets keep both preconditions.
-_DEFAULT = Experiment(
-    n_features=32,
-    n_inputs=1024,
-    n_neurons=192,
-    batch_size=512,
-    n_steps=4000,
-    noise_factor=1.4,
-    learning_rate=0.27,
-    weight_decay=0.0025,
-    temperature=1.0,
-    initial_norm=0.25,
-    stage_one_growth=1.7,
-    bias_factor=0.5,
-    bias_growth=1.002,
-    bias_cap=0.38,
-)
-_QUICK = _DEFAULT.replace(
-    n_features=16,
-    n_inputs=512,
-    n_neurons=96,
-    batch_size=256,
-    n_steps=4000,
-    density=0.058,
-    noise_variance=0.11,
-    learning_rate=0.2,
-    weight_decay=0.0035,
-    initial_norm=0.14,
-    stage_one_growth=2.5,
-    bias_cap=0.42,
-)
-_TINY = _QUICK.replace(
-    n_features=8,
-    n_inputs=256,
-    n_neurons=32,
-    batch_size=128,
-    n_steps=3000,
-    density=0.06,
-    noise_variance=0.13,
-    learning_rate=0.18,
-    weight_decay=0.004,
-    bias_factor=0.25,
-    bias_growth=1.003,
-    bias_cap=0.47,
-)
-
-# The theorem in its own regime, d1 = d^5.5, in the large-batch limit: no outer noise, paired batches.
-# Biases go from 1.3 to 2.2 σ within 12/s, before the similarities saturate; the tiny start gives
-# stage II a growth of e^6 to select in.
-_ASYMPTOTIC = Experiment(
-    n_features=64,
-    n_inputs=2**33,
-    n_neurons=512,
-    batch_size=4096,
-    n_steps=720,
-    density_factor=0.7,
-    learning_rate=3.85,
-    weight_decay=1.6e-4,
-    temperature=1.0,
-    initial_norm=5e-6,
-    stage_one_growth=60.0,
-    bias_factor=0.83,
-    bias_growth=1.0026,
-    bias_cap=0.393,
-    dense="gram",
-    noise_inputs=576,
-    batches="paired",
-    negative_groups=16,
-)
-
-PRESETS = {
-    "tiny": _TINY,
-    "quick": _QUICK,
-    "default": _DEFAULT,
-    "no-augmentation": _DEFAULT.replace(augmentation="none"),
-    "asymptotic": _ASYMPTOTIC,
-    "asymptotic-no-augmentation": _ASYMPTOTIC.replace(augmentation="none"),
-}
-
-
-def preset(name: str) -> Experiment:
-    """Return the experiment of a preset: "tiny", "quick", "default" or "no-augmentation".
-
-    "no-augmentation" differs from "default" in the augmentation only.
-
-    Examples
-    --------
-    >>> exp = featlearn.preset("tiny").replace(seed=1)
-    >>> exp.n_features, exp.seed
-    (8, 1)
-    """
-    if name not in PRESETS:
-        raise InvalidInput("preset", name, "one of " + ", ".join(PRESETS))
-    return PRESETS[name]
+def __getattr__(name):
+    """Presets can be had from here as well."""
+    if name in ("PRESETS", "preset"):
+        return getattr(importlib.import_module("featlearn.presets"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

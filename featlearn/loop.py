@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .batches import draw_batch
 from .compute.interrupts import noted
 from .compute.processes import process_group
 from .compute.workspace import Workspace
@@ -22,7 +23,8 @@ from .recording.record import asked_quantities, measured_layouts
 from .recording.resources import check_memory, largest_array, memory_needed
 from .recording.rundir import RunDirectory, load_run, read_status
 from .recording.trajectory import MemoryRecorder, Run
-from .training import TrainingState, draw_batch, evaluate, init, require_finite, step
+from .state import TrainingState
+from .training import evaluate, init, require_finite, step
 
 CHECKPOINT_SECONDS = 20.0
 

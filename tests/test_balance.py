@@ -7,10 +7,11 @@ import pytest
 
 import featlearn
 from featlearn import Experiment
+from featlearn.state import make_model
 from featlearn.theory.claims.observed import Observed
 from featlearn.theory.claims.stage_three import claim_stage_three
 from featlearn.theory.predictions.balance import forces_of, measured_balance, pure_balance
-from featlearn.training import evaluate, init, make_model, step
+from featlearn.training import evaluate, init, step
 
 SMALL = Experiment(
     n_features=8, n_inputs=256, n_neurons=24, batch_size=128, n_steps=600, learning_rate=0.25,

@@ -10,6 +10,7 @@ import featlearn
 from featlearn import dense, gram_views, training
 from featlearn.gradient import contrastive_gradient
 from featlearn.gram_views import NoiseCovariance
+from featlearn.state import make_model
 from featlearn.theory.predictions.moments import view_moments
 from featlearn.theory.predictions.stage_one import predict_stage_one
 from featlearn.training import descend
@@ -217,7 +218,7 @@ def require_mask_moments(n=200_000):
         n_features=4, n_inputs=64, n_neurons=6, density=0.4, noise_variance=0.05, dense="gram",
         stage_one_growth=None,
     )  # fmt: skip
-    law, model = gram_views.view_law(experiment), training.make_model(experiment)
+    law, model = gram_views.view_law(experiment), make_model(experiment)
     rng = np.random.default_rng(0)
     views = law.pair(rng, model.sample(rng, n), model)
     explicit, own = view_moments(experiment), law.moments(0.4, 0.05)

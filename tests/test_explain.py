@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 import featlearn
+from featlearn.batches import draw_batch
 from featlearn.explain.gradient_check import check_gradient, held_loss
 from featlearn.explain.update import SMALL_WORLD
-from featlearn.training import draw_batch, evaluate, init, step
+from featlearn.training import evaluate, init, step
 
 VARIANTS = [
     {},

@@ -9,6 +9,7 @@ from scipy import integrate as quadrature
 
 import featlearn
 from featlearn import Experiment
+from featlearn.state import make_model
 from featlearn.theory.claims.observed import Observed
 from featlearn.theory.claims.stage_two import claim_stage_two
 from featlearn.theory.predictions import mean_field
@@ -17,7 +18,6 @@ from featlearn.theory.predictions.neuron_moments import neuron_moments, response
 from featlearn.theory.predictions.starting_point import starting_point, starting_point_of_state
 from featlearn.theory.predictions.view_noise import view_noise
 from featlearn.theory.predictions.winners import compare_winners
-from featlearn.training import make_model
 from featlearn.views import make_augmentation
 
 LAW = Experiment(

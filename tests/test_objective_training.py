@@ -7,9 +7,9 @@ import pytest
 
 import featlearn
 from featlearn import Experiment, InvalidInput, evaluate, init, step, train
+from featlearn.batches import draw_batch
 from featlearn.compute.workspace import Workspace
 from featlearn.objectives import OBJECTIVES, Objective, Pull
-from featlearn.training import draw_batch
 
 BASE = Experiment(
     n_features=4,

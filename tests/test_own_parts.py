@@ -9,7 +9,7 @@ import pytest
 
 import featlearn
 from featlearn import parts
-from featlearn.training import make_model
+from featlearn.state import make_model
 
 
 @dataclass(frozen=True)

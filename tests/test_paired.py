@@ -7,6 +7,8 @@ import pytest
 
 import featlearn
 from featlearn import paired, training
+from featlearn.compute import workspace
+from featlearn.state import make_model
 
 SMALL = featlearn.Experiment(
     n_features=4, n_inputs=100, n_neurons=6, batch_size=160, learning_rate=0.7, weight_decay=0.01,
@@ -17,7 +19,7 @@ SMALL = featlearn.Experiment(
 
 def test_strata_have_the_law_of_one_sample():
     """Presence s with equal signs, no scatter in the number of samples that hold a feature."""
-    model = training.make_model(SMALL.replace(density=0.13))
+    model = make_model(SMALL.replace(density=0.13))
     rng, n = np.random.default_rng(0), 150
     latents = np.array([paired.stratified_latents(model, rng, n) for _ in range(400)])
     present = (latents != 0).sum(axis=1)
@@ -126,7 +128,7 @@ def test_groups_of_negatives_are_batches_of_their_own():
 def test_a_paired_run_is_the_same_with_any_workspace(seed):
     experiment = SMALL.replace(batches="paired", seed=seed, dtype="float32")
     pure = kept = featlearn.init(experiment)
-    work = training.Workspace()
+    work = workspace.Workspace()
     for _ in range(3):
         pure, kept = featlearn.step(pure), featlearn.step(kept, work=work)
         np.testing.assert_array_equal(pure.weights, kept.weights)

@@ -7,7 +7,7 @@ import pytest
 
 from featlearn import Experiment, init, step
 from featlearn.schedule import BiasSchedule, root_mean_square
-from featlearn.training import make_schedule
+from featlearn.state import make_schedule
 
 SCHEDULE = BiasSchedule(stage_one_growth=3.0, jump=0.2, growth=1.1, cap=0.5)
 ONES = np.ones(4)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import featlearn
-from featlearn import training
+from featlearn import batches
+from featlearn import state as states
 from featlearn.compute import workspace
 from featlearn.compute.workspace import Workspace
 from featlearn.recording import trajectory
@@ -217,15 +218,15 @@ def test_weights_without_gradient_decay_by_rate_times_decay(small):
 
 
 def test_every_block_of_rows_has_noise_of_its_own(small):
-    state = featlearn.init(small.replace(batch_size=2 * training.BLOCK_ROWS))
+    state = featlearn.init(small.replace(batch_size=2 * batches.BLOCK_ROWS))
     noise = featlearn.draw_batch(state).sample.noise
-    first, second = noise[: training.BLOCK_ROWS], noise[training.BLOCK_ROWS :]
+    first, second = noise[: batches.BLOCK_ROWS], noise[batches.BLOCK_ROWS :]
     assert abs(np.corrcoef(first.ravel(), second.ravel())[0, 1]) < 0.2
 
 
 @pytest.mark.parametrize("size", [1e-25, 1e25])
 def test_norms_of_float32_weights_neither_vanish_nor_overflow(size):
-    norms = training._norms(np.full((2, 4), size, np.float32))
+    norms = states.neuron_norms(np.full((2, 4), size, np.float32))
     np.testing.assert_allclose(norms, 2 * size, rtol=1e-6)
 
 

@@ -8,7 +8,8 @@ import sys
 import threading
 
 from ..errors import InvalidInput
-from ..experiment import PRESETS, Experiment, parse_none, preset
+from ..experiment import Experiment, parse_none
+from ..presets import PRESETS, preset
 
 
 def add_experiment_arguments(parser, default):

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..batches import draw_batch
 from ..errors import InvalidInput
 from ..loss import contrast
 from ..network import features, forward
-from ..training import draw_batch, evaluate
+from ..training import evaluate
 
 # Multiplications that the check may spend on the differences of all coordinates together.
 _BUDGET = 10**9

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..alignment import alignment, cosines
+from ..batches import draw_batch
 from ..display import escape, one_line
 from ..errors import InvalidInput
 from ..experiment import Experiment
 from ..network import features, forward
-from ..training import TrainingState, draw_batch, evaluate, step
+from ..state import TrainingState
+from ..training import evaluate, step
 from .gradient_check import LossChange, check_gradient, loss_changes
 from .text import render
 

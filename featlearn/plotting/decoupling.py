@@ -4,10 +4,11 @@ import numpy as np
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from ..batches import draw_batch
 from ..compute.streams import generator
 from ..errors import InvalidInput
 from ..theory.predictions.moments import view_moments
-from ..training import draw_batch, init
+from ..training import init
 from ..views import AUGMENTATIONS
 from .canvas import COLUMN, GREEN, VERMILLION, legend_above, new_figure, styled
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..errors import FeatlearnError, RunDirectoryError
 from ..experiment import Experiment
-from ..training import TrainingState, make_model
+from ..state import TrainingState, make_model
 from .files import open_to_read, unreadable, write_aside
 
 FILE = "checkpoint.npz"

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import InvalidInput, RunDirectoryError
 from ..parts import given_parts, require_same
-from ..training import TrainingState, make_model
+from ..state import TrainingState, make_model
 from . import checkpoint
 from .config import (
     earlier_lengths,

@@ -10,7 +10,7 @@ from ..data import SparseCodingModel
 from ..display import escape, html_table
 from ..errors import InvalidInput
 from ..experiment import Experiment
-from ..training import make_model
+from ..state import make_model
 from .files import make_directory
 from .quantities import QUANTITIES, built_in
 from .rows import FLUSH_BYTES, LARGE_BYTES, RowFile, checksum, require_rows

@@ -7,7 +7,8 @@ import math
 import shlex
 
 from ..display import escape, html_table
-from ..experiment import Experiment, preset
+from ..experiment import Experiment
+from ..presets import preset
 from ..recording.config import versions
 from ..recording.files import read_json
 from ..recording.rundir import read_status

@@ -10,9 +10,10 @@ import os
 
 import numpy as np
 
+from ..batches import draw_batch
 from ..compute.threads import thread_count
 from ..gradient import contrastive_gradient
-from ..training import draw_batch, init
+from ..training import init
 from .subjects import Subject
 
 

@@ -9,12 +9,13 @@ import time
 
 import numpy as np
 
+from ..batches import draw_batch
 from ..compute.streams import generator
 from ..compute.threads import for_each, thread_count
 from ..loop import workplace
 from ..recording.quantities import measure
 from ..recording.rundir import RunDirectory
-from ..training import draw_batch, evaluate, step
+from ..training import evaluate, step
 from ..views import augmentation_of
 
 

@@ -21,7 +21,8 @@ import tomllib
 from pathlib import Path
 
 from ..errors import InvalidInput, RunDirectoryError, TrainingDiverged
-from ..experiment import Experiment, parse_none, preset
+from ..experiment import Experiment, parse_none
+from ..presets import preset
 from ..recording.files import read_json, write_aside, write_json
 from ..loop import train, train_or_resume
 from .measures import measures, verdicts

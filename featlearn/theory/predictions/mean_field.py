@@ -17,7 +17,7 @@ from scipy.special import ndtr
 
 from ...errors import InvalidInput
 from ...experiment import Experiment
-from ...training import make_schedule
+from ...state import make_schedule
 from .drift import MeanFieldLaw
 from .starting_point import starting_point
 

@@ -17,7 +17,7 @@ from scipy.optimize import root
 
 from ...compute.streams import generator
 from ...loss import contrast
-from ...training import make_model
+from ...state import make_model
 from ...views import augmentation_of
 from .moments import view_moments
 from .plateau import plateau, plateau_at

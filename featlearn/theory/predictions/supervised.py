@@ -16,7 +16,8 @@ import numpy as np
 
 from ...errors import InvalidInput
 from ...objectives import make_objective
-from ...training import init, make_model
+from ...state import make_model
+from ...training import init
 
 # Width by which a sum of w*_j z_j is smeared, far below the typical gap between two of them.
 _SMEAR = 0.01

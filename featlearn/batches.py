@@ -1,0 +1,194 @@
+"""The batch of a step: samples, their views, negatives and labels, drawn block by block."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .compute.streams import generator
+from .compute.workspace import Workspace
+from .data import Sample
+from .display import one_line
+from .errors import InvalidInput
+from .gram_views import noise_covariance
+from .paired import negate_signal, redraw_noise, stratified_latents
+from .state import TrainingState
+from .views import Views
+
+# Rows of a batch that share one random stream. Part of what a seed means: the bits of every run
+# depend on it. 64 rows of 1024 float32 stay in a core's cache.
+BLOCK_ROWS = 64
+
+# The set of samples a stream fills, as the last index of its latents' stream.
+_SETS = {"batch": 0, "negatives": 1}
+
+
+class Batch(NamedTuple):
+    """One batch as the network sees it, with what it was made of.
+
+    Attributes
+    ----------
+    views : Views
+        Anchors and keys, each of shape (B, d1).
+    negatives : ndarray of shape (K, d1) or None
+        Key views of fresh samples; None with in-batch negatives.
+    sample : Sample or None
+        The samples behind the views; None where only the views were asked for.
+    labels : ndarray of shape (B, K) or None
+        What the objective is told about the samples.
+    """
+
+    views: Views
+    negatives: np.ndarray | None
+    sample: Sample | None
+    labels: np.ndarray | None = None
+
+    __repr__ = one_line
+
+
+def draw_batch(
+    state: TrainingState, work: Workspace | None = None, keep_sample: bool = True
+) -> Batch:
+    """Return the `Batch` that the step from this state uses.
+
+    A function of the experiment and the step number alone.
+
+    Parameters
+    ----------
+    state : TrainingState
+    work : Workspace, optional
+        Where the arrays live, until its next use; fresh ones without.
+    keep_sample : bool
+        Whether the samples and masks behind the views are kept, which takes memory of its own.
+
+    Returns
+    -------
+    Batch
+
+    Examples
+    --------
+    >>> batch = featlearn.draw_batch(featlearn.init(featlearn.preset("tiny")))
+    >>> batch.views.anchors.shape, batch.sample.latents.shape
+    ((128, 256), (128, 8))
+    """
+    exp = state.experiment
+    work = work or Workspace()
+    objective = state.objective
+    views, sample = _draw(state, "batch", exp.batch_size, work, keep_sample or objective.sees_noise)
+    negatives = None
+    if exp.negatives != "in_batch":
+        negatives = _draw(state, "negatives", exp.negatives, work, False)[0].keys
+    labels = objective.labels(sample)
+    return Batch(views, negatives, sample if keep_sample else None, labels)
+
+
+def _draw(state, stream, n, work, keep_sample):
+    """Draw n samples and their views, block by block."""
+    exp, model = state.experiment, state.model
+    augmentation = state.augmentation
+    shape, dtype = (n, exp.n_columns), np.dtype(exp.dtype)
+    anchors = work(stream + " anchors", shape, dtype)
+    one_view = getattr(augmentation, "identical_views", False)
+    keys = anchors if one_view else work(stream + " keys", shape, dtype)
+    # The views take the place of what they are made of.
+    noise, masks = anchors, ()
+    if keep_sample:
+        noise = work(stream + " noise", shape, dtype)
+        n_masks = getattr(augmentation, "n_masks", 0)
+        masks = [work(f"{stream} mask {k}", shape, np.bool_) for k in range(n_masks)]
+    latents = draw_latents(state, stream, n)
+    # The second half of a paired batch is made from the first.
+    half = n // 2 if exp.batches == "paired" else n
+    first = Views(anchors[:half], keys[:half])
+    if one_view:
+        first = Views(first.anchors, first.anchors)
+    own = not state.own.keys().isdisjoint(("model", "augmentation"))
+    if own:
+        of_images = getattr(model, "draws_numbers", False)
+        kind = ((n,), np.intp) if of_images else ((n, exp.n_features), dtype)
+        latents = _checked("model", "draw_latents", latents, *kind)
+
+    starts = range(0, half, BLOCK_ROWS)
+    # One after the other they are made in half the time.
+    rngs = [generator(exp.seed, stream, state.step, start // BLOCK_ROWS) for start in starts]
+    work.for_each(
+        draw_own_block if own else draw_block,
+        zip(starts, rngs),
+        latents=latents[:half],
+        noise=noise[:half],
+        anchors=first.anchors,
+        keys=first.keys,
+        masks=masks,
+        model=model,
+        augmentation=augmentation,
+    )
+    if half < n:
+        rngs = [generator(exp.seed, "pairs", state.step, start // BLOCK_ROWS) for start in starts]
+        work.for_each(
+            pair_block,
+            zip(starts, rngs),
+            first=first,
+            second=Views(anchors[half:], keys[half:]),
+            covariance=noise_covariance(augmentation, model, latents[:half]),
+            n_features=model.n_features,
+            identical_views=one_view,
+        )
+        if keep_sample:
+            negate_signal(noise[:half], model.n_features, noise[half:])
+    masks = tuple(masks)
+    signal = model.signal(latents) if keep_sample else None
+    sample = Sample(latents, signal, noise if keep_sample else None, masks)
+    return Views(anchors, keys, masks), sample
+
+
+def draw_block(start, rng, latents, noise, anchors, keys, masks, model, augmentation):
+    """Draw noise and views of the `BLOCK_ROWS` samples from `start` on, into their arrays."""
+    rows = slice(start, start + BLOCK_ROWS)
+    signal = model.signal(latents[rows], out=None if keys is anchors else keys[rows])
+    model.draw_noise(rng, len(signal), out=noise[rows])
+    block = Sample(latents[rows], signal, noise[rows])
+    views = augmentation.pair(rng, block, model, out=(anchors[rows], keys[rows]))
+    for kept, mask in zip(masks, views.masks):
+        kept[rows] = mask
+
+
+def pair_block(start, rng, first, second, covariance, n_features, identical_views):
+    """Write the `BLOCK_ROWS` views of a batch's second half that pair with those of the first."""
+    rows = slice(start, start + BLOCK_ROWS)
+    own, cross = (values[rows] for values in covariance)
+    negate_signal(first.keys[rows], n_features, second.keys[rows])
+    if not identical_views:
+        negate_signal(first.anchors[rows], n_features, second.anchors[rows])
+        redraw_noise(rng, first.keys[rows], own, cross, n_features, second.anchors[rows])
+
+
+def draw_latents(state, stream, n):
+    """Return the latents of the n samples that the step from this state draws from a stream."""
+    rng = generator(state.experiment.seed, "latents", state.step, _SETS[stream])
+    if state.experiment.batches == "iid":
+        return state.model.draw_latents(rng, n)
+    first = stratified_latents(state.model, rng, n // 2)
+    return np.concatenate([first, -first])
+
+
+def draw_own_block(start, rng, latents, noise, anchors, keys, masks, model, augmentation):
+    """`draw_block` for parts of the user's own, which return arrays instead of filling these."""
+    rows, dtype = slice(start, start + BLOCK_ROWS), anchors.dtype
+    z, shape = latents[rows], anchors[rows].shape
+    signal = _checked("model", "signal", model.signal(z), shape, dtype)
+    # A model that holds its samples knows which noise is theirs.
+    whose = {"latents": z} if getattr(model, "draws_numbers", False) else {}
+    xi = _checked("model", "draw_noise", model.draw_noise(rng, len(z), **whose), shape, dtype)
+    noise[rows] = xi
+    views = augmentation.pair(rng, Sample(z, signal, xi), model)
+    for k, out in enumerate((anchors, keys)):
+        out[rows] = _checked("augmentation", "pair", views[k], shape, dtype)
+    for kept, mask in zip(masks, getattr(views, "masks", ())):
+        kept[rows] = mask
+
+
+def _checked(role, method, array, shape, dtype):
+    """What a part of the user's own returned, as an array of the shape it should have."""
+    array = np.asarray(array, dtype)
+    if array.shape != shape:
+        raise InvalidInput(role, f"shape {array.shape} from {method}", f"shape {shape}")
+    return array

@@ -1,0 +1,78 @@
+"""Rules for the fields of an experiment: what each may be, and how that is said.
+
+A rule is a function that returns the value to keep, or None for one that is refused, and the words
+for what is wanted.
+"""
+
+import math
+from dataclasses import field
+
+import numpy as np
+
+
+def integer(low, high=2**31 - 1, optional=None):
+    """A rule for whole numbers; `optional` says what None stands for."""
+
+    def check(value):
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+            return None
+        return int(value) if low <= value <= high else None
+
+    wanted = f"a whole number ≥ {low}" + (f" and ≤ {high}" if high != 2**31 - 1 else "")
+    if optional:
+        return (lambda value: "none" if value is None else check(value)), (
+            f"{wanted}, or none {optional}"
+        )
+    return check, wanted
+
+
+def number(low, high=math.inf, open_low=False, open_high=False, optional=None):
+    """A rule for finite numbers; `optional` says what None stands for."""
+
+    def check(value):
+        if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
+            return None
+        try:
+            value = float(value)
+        except OverflowError:  # a whole number beyond any float
+            return None
+        above = value > low if open_low else value >= low
+        below = value < high if open_high else value <= high
+        return value if above and below and math.isfinite(value) else None
+
+    wanted = f"a finite number {'>' if open_low else '≥'} {low}"
+    if high != math.inf:
+        wanted += f" and {'<' if open_high else '≤'} {high}"
+    if optional:
+        wanted += f", or none {optional}"
+        return (lambda value: "none" if value is None else check(value)), wanted
+    return check, wanted
+
+
+def choice(names):
+    """A rule for one of some names; those of a dictionary may become more."""
+
+    def wanted():
+        return "one of " + ", ".join(names)
+
+    return (lambda value: value if isinstance(value, str) and value in names else None), wanted
+
+
+def flag():
+    """A rule for true or false."""
+    return (lambda value: value if isinstance(value, bool) else None), "true or false"
+
+
+def in_batch_or_integer():
+    """A rule for where negatives come from."""
+    check, _ = integer(1)
+    return (
+        lambda value: value if isinstance(value, str) and value == "in_batch" else check(value)
+    ), '"in_batch" or a whole number ≥ 1'
+
+
+def checked(default, rule, doc, later=False):
+    """Describe a field; one that was added later leaves the identity of older runs alone."""
+    check, wanted = rule
+    metadata = {"check": check, "wanted": wanted, "doc": doc, "later": later}
+    return field(default=default, metadata=metadata)

@@ -1,0 +1,257 @@
+"""The state of a training run: everything that its next step depends on."""
+
+import dataclasses
+import functools
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from .alignment import alignment
+from .compute.streams import generator
+from .compute.workspace import Workspace
+from .data import SparseCodingModel, make_dictionary
+from .display import one_line
+from .errors import InvalidInput
+from .experiment import Experiment
+from .gram_views import gram_model, view_law
+from .objectives import make_objective
+from .schedule import BiasSchedule
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingState:
+    """Everything that the next step depends on.
+
+    Attributes
+    ----------
+    experiment : Experiment
+    model : SparseCodingModel
+        Fixed for the whole run, drawn from the experiment's seed.
+    step : int
+        Number of updates made.
+    stage : {1, 2, 3}
+        Of the bias schedule.
+    weights : ndarray of shape (m, d1)
+        With the dense part as a Gram matrix [α | L] of shape (m, d + r), see `featlearn.dense`.
+    biases : ndarray of shape (m,)
+    weight_norms : ndarray of shape (m,)
+        ‖w_i‖.
+    initial_norm : float
+        Root mean square of the ‖w_i‖ at step 0.
+    float64_factorisations : int
+        With the dense part as a Gram matrix, how often float32 was not enough to factorise it.
+    parameters : dict of str to ndarray
+        What the objective learns beside the weights; empty for most.
+    own : dict of str to object
+        The parts that the user brought in place of the experiment's, by role: "model",
+        "augmentation", "schedule" or "objective".
+    recorded_in : Path or None
+        The run directory that it was loaded from.
+
+    Raises
+    ------
+    InvalidInput
+        If the model is not the one of the experiment, nor the user's own.
+    """
+
+    __repr__ = one_line
+
+    experiment: Experiment
+    model: SparseCodingModel
+    step: int
+    stage: int
+    weights: np.ndarray
+    biases: np.ndarray
+    weight_norms: np.ndarray
+    initial_norm: float
+    float64_factorisations: int = 0
+    parameters: dict = field(default_factory=dict)
+    own: dict = field(default_factory=dict)
+    recorded_in: Path | None = None
+
+    def __post_init__(self):
+        if "model" in self.own:
+            return
+        for name in ("density", "noise_variance"):
+            found, wanted = (
+                getattr(self.model, name),
+                getattr(self.experiment, f"resolved_{name}"),
+            )
+            if found != wanted:
+                raise InvalidInput(
+                    name,
+                    wanted,
+                    f"{found}, that of the model, or state.replace(...), which rebuilds it",
+                )
+
+    @functools.cached_property
+    def alignment(self) -> np.ndarray:
+        """α_ij = ⟨w_i, M_j⟩, ndarray of shape (m, d), computed where it is first asked for."""
+        return self.align()
+
+    def align(self, work: Workspace | None = None) -> np.ndarray:
+        """Compute `alignment` in a workspace, with the threads or processes that it has.
+
+        It holds until the workspace computes the next one.
+        """
+        exp = self.experiment
+        leading = exp.dictionary == "identity" or exp.dense == "gram"
+        if leading and "model" not in self.own:
+            # W M is the first columns of W.
+            found = self.weights[:, : self.model.n_features]
+        else:
+            found = alignment(self.weights, self.model.dictionary, work)
+            # A dictionary of the user's own may be of another type.
+            found = found.astype(self.weights.dtype, copy=False)
+        vars(self)["alignment"] = found
+        return found
+
+    @property
+    def augmentation(self) -> object:
+        """What makes the views: the user's own, or the experiment's."""
+        return self.own.get("augmentation") or view_law(self.experiment)
+
+    @property
+    def schedule(self) -> object:
+        """What sets the biases: the user's own, or the experiment's."""
+        return self.own.get("schedule") or make_schedule(self.experiment, self.step + 1)
+
+    @property
+    def objective(self) -> object:
+        """What is minimised: the user's own, or the experiment's."""
+        return self.own.get("objective") or make_objective(self.experiment)
+
+    def replace(self, **changes) -> "TrainingState":
+        """Return a state with other fields of its experiment, or other weights or biases.
+
+        What depends on a field is rebuilt: the model, with the same dictionary, the augmentation,
+        the schedule, and the objective with its own arrays, where it is another. Step and stage stay.
+
+        Parameters
+        ----------
+        **changes
+            Fields of an `Experiment`; ``weights``, ndarray of shape (m, d1); ``biases``, ndarray of
+            shape (m,), ≥ 0.
+
+        Raises
+        ------
+        InvalidInput
+            For a field that cannot change in mid-run, one that a part of the user's own replaces,
+            or arrays that do not fit.
+        """
+        arrays = {name: changes.pop(name) for name in ("weights", "biases") if name in changes}
+        for name, value in changes.items():
+            if name in FIXED:
+                raise InvalidInput(name, value, "no change in mid-run")
+            for role in self.own:
+                if name in _DECIDED_BY.get(role, ()):
+                    raise InvalidInput(name, value, f"no change: the run has its own {role}")
+        own = {role: part for role, part in self.own.items() if role not in changes}
+        experiment = self.experiment.replace(**changes)
+        model = self.model
+        if "model" not in own and any(name in changes for name in _DECIDED_BY["model"]):
+            model = make_model(experiment, self.model.dictionary)
+        parameters = self.parameters
+        if "objective" not in own and any(name in changes for name in _HEADS):
+            rng = generator(experiment.seed, "head")
+            parameters = make_objective(experiment).initial_parameters(experiment, rng)
+        return dataclasses.replace(
+            self,
+            experiment=experiment,
+            model=model,
+            parameters=parameters,
+            own=own,
+            **self._checked(arrays),
+        )
+
+    def _checked(self, arrays):
+        checked = {}
+        for name, value in arrays.items():
+            old, array = getattr(self, name), np.array(value, dtype=self.experiment.dtype)
+            if array.shape != old.shape:
+                raise InvalidInput(name, f"shape {array.shape}", f"shape {old.shape}")
+            if not np.isfinite(array).all() or (name == "biases" and not (array >= 0).all()):
+                raise InvalidInput(
+                    name, "an array", "finite numbers" + ", ≥ 0" * (name == "biases")
+                )
+            checked[name] = array
+        if "weights" in checked:
+            checked["weight_norms"] = neuron_norms(checked["weights"])
+        return checked
+
+
+# Fields of an experiment that are what they were when a run began.
+FIXED = (
+    "n_features",
+    "n_inputs",
+    "n_neurons",
+    "dictionary",
+    "dense",
+    "dtype",
+    "seed",
+    "initial_norm",
+)
+# Fields that a part of the user's own takes the place of.
+_DECIDED_BY = {
+    "model": ("density", "density_factor", "noise_variance", "noise_factor"),
+    "augmentation": ("keep_probability", "noise_correlation"),
+    "schedule": ("stage_one_growth", "stage_one_steps", "bias_factor", "bias_growth", "bias_cap"),
+    "objective": (
+        "n_tasks",
+        "task",
+        "label_leak",
+        "train_head",
+        "embedding_floor",
+        "prediction_head",
+        "head_rate",
+    ),  # fmt: skip
+}
+# Fields that decide what arrays an objective has.
+_HEADS = ("objective", "n_tasks", "prediction_head")
+
+
+def make_model(experiment, matrix=None):
+    """Return the `SparseCodingModel` of an experiment, drawn from its seed.
+
+    A dictionary that is known already may be given as `matrix`.
+    """
+    if experiment.dense == "gram":
+        return gram_model(experiment)
+    if matrix is None:
+        matrix = make_dictionary(
+            experiment.dictionary,
+            experiment.n_inputs,
+            experiment.n_features,
+            generator(experiment.seed, "dictionary"),
+        )
+    # Column-major, so that Mᵀ is contiguous where samples are composed.
+    matrix = np.asarray(matrix, dtype=experiment.dtype, order="F")
+    return SparseCodingModel(
+        matrix, experiment.resolved_density, experiment.resolved_noise_variance
+    )
+
+
+def make_schedule(experiment, step=0):
+    """Return the `BiasSchedule` of an experiment that leads to the state of a step.
+
+    Where stage I ends at a step that is given, no growth ends it before, and any growth does then.
+    """
+    growth = experiment.stage_one_growth
+    if experiment.stage_one_steps is not None:
+        growth = 0.0 if step >= experiment.stage_one_steps else None
+    return BiasSchedule(
+        growth,
+        experiment.bias_jump,
+        experiment.resolved_bias_growth,
+        experiment.bias_cap,
+    )
+
+
+def neuron_norms(weights):
+    """Return ‖w_i‖, ndarray of shape (m,), also where its square is out of the type's range."""
+    squares = np.einsum("ij,ij->i", weights, weights)
+    if not (squares.min() > 1e-30 and squares.max() < 1e30):
+        # In float32 the square of a weight below 1e-23 vanishes, and that of one above 1e19 overflows.
+        squares = np.einsum("ij,ij->i", weights, weights, dtype=np.float64)
+    return np.sqrt(squares).astype(weights.dtype, copy=False)
