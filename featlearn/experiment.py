@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import importlib
 import json
 import math
 import tomllib
