@@ -3,6 +3,8 @@
 Each can be sent from a worker process, which is what `__reduce__` is for.
 """
 
+import sys
+
 
 class FeatlearnError(Exception):
     """Base of every error that featlearn raises on purpose; its message is one line."""
@@ -72,3 +74,22 @@ class TrainingDiverged(FeatlearnError):
 
     def __reduce__(self):
         return type(self), (self.step, self.quantity, self.hint)
+
+
+def exit_code(main, name):
+    """Return what a script's main returns; errors are said in one line, with the command's exit codes.
+
+    Parameters
+    ----------
+    main : callable
+    name : str
+        Of the script.
+    """
+    try:
+        return main()
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on", file=sys.stderr)
+        return 130
+    except FeatlearnError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return 2

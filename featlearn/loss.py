@@ -76,29 +76,18 @@ def contrast(
     size give finite results.
     """
     work = work or Workspace()
-    in_batch = negative_features is None
-    if in_batch:
-        negative_features = key_features
-    dtype = anchor_features.dtype
-    n = len(anchor_features)
-    scaled = work("scaled features", anchor_features.shape, dtype) if spare is None else spare
-    logits = work("logits", (n, len(negative_features) // groups), dtype)
-    positive, statistics = work("positive", (n,), dtype), work("statistics", (n, 3), dtype)
-
-    for rows in split_rows(n, groups):
-        work.over_rows(
-            softmax,
-            anchor_features[rows],
-            key_features[rows],
-            scaled[rows],
-            logits[rows],
-            np.arange(rows.stop - rows.start),
-            positive[rows],
-            statistics[rows],
-            others=negative_features[rows] if in_batch else negative_features,
-            temperature=temperature,
-            in_batch=in_batch,
-        )
+    statistics = work("statistics", (len(anchor_features), 3), anchor_features.dtype)
+    probabilities, positive = over_anchors(
+        softmax,
+        statistics,
+        anchor_features,
+        key_features,
+        temperature,
+        negative_features,
+        work,
+        spare,
+        groups,
+    )
     largest, negative_weight, total = statistics.T
     # Where the positive is the largest, total - 1 is the negatives' weight alone, and log1p keeps
     # a small loss exact.
@@ -111,7 +100,7 @@ def contrast(
     return Contrast(
         float(np.mean(losses)),
         attraction=negative_weight / total,
-        repulsion=logits,
+        repulsion=probabilities,
         positive_probability=np.exp(positive - largest) / total,
     )
 
@@ -119,6 +108,50 @@ def contrast(
 def split_rows(n, groups):
     """Return the slices of n rows in equal groups."""
     return [slice(n * g // groups, n * (g + 1) // groups) for g in range(groups)]
+
+
+def over_anchors(
+    kernel, statistics, anchors, keys, temperature, negatives, work, spare=None, groups=1
+):
+    """Call a kernel such as `softmax` on all anchors, each with the negatives of its group.
+
+    Parameters
+    ----------
+    kernel : callable
+    statistics : ndarray of shape (B, ...)
+        What else the kernel fills in for each anchor.
+    anchors, keys : ndarray of shape (B, m)
+    negatives : ndarray of shape (K, m) or None
+    temperature, work, spare, groups
+        See `contrast`.
+
+    Returns
+    -------
+    matrix : ndarray of shape (B, N)
+        What the kernel makes of the similarities with the negatives.
+    positive : ndarray of shape (B,)
+        S_p0.
+    """
+    in_batch = negatives is None
+    others, n, dtype = keys if in_batch else negatives, len(anchors), anchors.dtype
+    scaled = work("scaled features", anchors.shape, dtype) if spare is None else spare
+    matrix = work("logits", (n, len(others) // groups), dtype)
+    positive = work("positive", (n,), dtype)
+    for rows in split_rows(n, groups):
+        work.over_rows(
+            kernel,
+            anchors[rows],
+            keys[rows],
+            scaled[rows],
+            matrix[rows],
+            np.arange(rows.stop - rows.start),
+            positive[rows],
+            statistics[rows],
+            others=others[rows] if in_batch else others,
+            temperature=temperature,
+            in_batch=in_batch,
+        )
+    return matrix, positive
 
 
 def softmax(h, h_key, scaled, P, index, positive, statistics, others, temperature, in_batch):

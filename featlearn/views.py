@@ -154,13 +154,7 @@ class RandomMask(Augmentation):
         if not 0 < self.keep_probability < 1:
             raise InvalidInput("keep_probability", self.keep_probability, "a number > 0 and < 1")
 
-    def pair(
-        self,
-        rng: np.random.Generator,
-        sample: Sample,
-        model: SparseCodingModel,
-        out: tuple[np.ndarray, np.ndarray] | None = None,
-    ) -> Views:
+    def pair(self, rng, sample, model, out=None):
         """Return the `Views` of a `Sample`; see `Augmentation.pair`."""
         anchors, keys = _output(out, sample)
         keep = self.keep_probability
@@ -173,7 +167,7 @@ class RandomMask(Augmentation):
             keys *= keep / (1 - keep)
         return Views(anchors, keys, (mask,))
 
-    def moments(self, density: float, noise_variance: float) -> Moments:
+    def moments(self, density, noise_variance):
         """Return the `Moments` of the two views."""
         keep = self.keep_probability
         odds = keep / (1 - keep)
@@ -208,13 +202,7 @@ class IndependentMasks(Augmentation):
         if not 0 < self.keep_probability <= 1:
             raise InvalidInput("keep_probability", self.keep_probability, "a number > 0 and ≤ 1")
 
-    def pair(
-        self,
-        rng: np.random.Generator,
-        sample: Sample,
-        model: SparseCodingModel,
-        out: tuple[np.ndarray, np.ndarray] | None = None,
-    ) -> Views:
+    def pair(self, rng, sample, model, out=None):
         """Return the `Views` of a `Sample`; see `Augmentation.pair`."""
         anchors, keys = _output(out, sample)
         keep = self.keep_probability
@@ -225,7 +213,7 @@ class IndependentMasks(Augmentation):
             view *= 1 / keep
         return Views(anchors, keys, masks)
 
-    def moments(self, density: float, noise_variance: float) -> Moments:
+    def moments(self, density, noise_variance):
         """Return the `Moments` of the two views."""
         keep = self.keep_probability
         same = Moment(density, (1 / keep - 1) * density, noise_variance / keep)
@@ -257,13 +245,7 @@ class CorrelatedNoise(Augmentation):
         if not 0 <= self.noise_correlation <= 1:
             raise InvalidInput("noise_correlation", self.noise_correlation, "a number ≥ 0 and ≤ 1")
 
-    def pair(
-        self,
-        rng: np.random.Generator,
-        sample: Sample,
-        model: SparseCodingModel,
-        out: tuple[np.ndarray, np.ndarray] | None = None,
-    ) -> Views:
+    def pair(self, rng, sample, model, out=None):
         """Return the `Views` of a `Sample`; see `Augmentation.pair`."""
         views = _output(out, sample)
         rho = self.noise_correlation
@@ -274,7 +256,7 @@ class CorrelatedNoise(Augmentation):
             view += common
         return Views(*views)
 
-    def moments(self, density: float, noise_variance: float) -> Moments:
+    def moments(self, density, noise_variance):
         """Return the `Moments` of the two views."""
         same = Moment(density, 0.0, 2 * noise_variance)
         cross = Moment(density, 0.0, 2 * self.noise_correlation * noise_variance)
@@ -291,19 +273,13 @@ class NoAugmentation(Augmentation):
     color, line_style = "#D55E00", "-."
     identical_views = True
 
-    def pair(
-        self,
-        rng: np.random.Generator,
-        sample: Sample,
-        model: SparseCodingModel,
-        out: tuple[np.ndarray, np.ndarray] | None = None,
-    ) -> Views:
+    def pair(self, rng, sample, model, out=None):
         """Return the `Views` of a `Sample`; anchors and keys are one array."""
         anchors, _ = _output(out, sample)
         np.add(sample.signal, sample.noise, out=anchors)
         return Views(anchors, anchors)
 
-    def moments(self, density: float, noise_variance: float) -> Moments:
+    def moments(self, density, noise_variance):
         """Return the `Moments` of the two views."""
         same = Moment(density, 0.0, noise_variance)
         return Moments(same, same, same)

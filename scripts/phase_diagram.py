@@ -19,7 +19,7 @@ import numpy as np
 
 from featlearn import Experiment
 from featlearn.commands.common import interruptible
-from featlearn.errors import FeatlearnError
+from featlearn.errors import exit_code
 from featlearn.plotting import decoupling_diagram, save
 from featlearn.reports.progress import SweepProgress
 from featlearn.sweeps.results import load_results
@@ -173,11 +173,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on", file=sys.stderr)
-        sys.exit(130)
-    except FeatlearnError as error:
-        print(f"phase_diagram: {error}", file=sys.stderr)
-        sys.exit(2)
+    sys.exit(exit_code(main, "phase_diagram"))

@@ -28,7 +28,7 @@ import numpy as np
 
 from featlearn import Experiment, train
 from featlearn.alignment import best_cosine_of_atoms, cosines
-from featlearn.errors import FeatlearnError
+from featlearn.errors import exit_code
 from featlearn.plotting import save, scaling_fits
 from featlearn.reports.progress import Progress
 from featlearn.summary import PURE
@@ -176,11 +176,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on", file=sys.stderr)
-        sys.exit(130)
-    except FeatlearnError as error:
-        print(f"scaling: {error}", file=sys.stderr)
-        sys.exit(2)
+    sys.exit(exit_code(main, "scaling"))

@@ -184,7 +184,7 @@ def test_negative_mass_of_anchors_with_and_without_a_latent():
     expected = negative_mass_of(experiment)(level.sparse, level.dense)
     assert expected.matched < expected.mean - 0.02
     np.testing.assert_allclose([expected.mean, expected.matched], found, rtol=0.04)
-    # A network that cannot tell samples apart doubts as a uniform softmax does.
+    # A network that cannot tell samples apart has a uniform softmax.
     blank = negative_mass_of(experiment)(0.0, 0.0)
     np.testing.assert_allclose(blank, NegativeMass.constant(1 - 1 / 2048), rtol=1e-9)
 

@@ -31,6 +31,8 @@ def functions(name):
         member = getattr(member, "__func__", None) or getattr(member, "fget", None) or member
         member = getattr(member, "func", member)
         mine = inspect.isfunction(member) and member.__code__.co_filename != "<string>"
+        # What a base class says holds for what overrides it.
+        mine = mine and not any(hasattr(base, key) for base in thing.__mro__[1:-1])
         if mine and (not key.startswith("_") or key in ("__init__", "__getitem__", "__len__")):
             found.append(member)
     return found

@@ -144,7 +144,7 @@ def test_recursion_follows_the_whole_of_stage_one(setting):
 
     At reduced size until they have grown 1.5-fold.
 
-    The recursion is the exact mean, so that only the scatter of ten seeds needs room; the 2 % cover
+    The recursion is the exact mean, so that only the scatter of ten seeds is allowed for; the 2 % cover
     standard errors that are themselves estimated from ten values, and the Haar-random dictionary.
     """
     experiment = Experiment(

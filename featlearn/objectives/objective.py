@@ -209,14 +209,7 @@ class PairwiseObjective(Objective):
     contrast = None
     negative_groups = 1
 
-    def gradient(
-        self,
-        weights: np.ndarray,
-        biases: np.ndarray,
-        batch: NamedTuple,
-        parameters: dict[str, np.ndarray],
-        work: Workspace | None = None,
-    ) -> Gradient:
+    def gradient(self, weights, biases, batch, parameters, work=None):
         """Return the `ContrastiveGradient` on a batch; see `Objective.gradient`."""
         return contrastive_gradient(
             weights,

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..compute.workspace import Workspace
 from ..errors import InvalidInput
-from ..loss import Contrast, split_rows
+from ..loss import Contrast, over_anchors
 
 
 def decoupled(
@@ -76,7 +76,7 @@ def spectral(
 
 
 def softmax_of_negatives(
-    h, h_key, scaled, P, index, positive, log_total, others, temperature, in_batch, count
+    h, h_key, scaled, P, index, positive, log_total, others, temperature, in_batch
 ):
     """P_pn = exp S_pn / Σ_n exp S_pn of some anchors, in `P`; S_p0 and log of the sum beside it."""
     similarities(h, h_key, scaled, P, index, positive, others, temperature, in_batch, -np.inf)
@@ -89,12 +89,12 @@ def softmax_of_negatives(
 
 
 def similarities_and_squares(
-    h, h_key, scaled, R, index, positive, squares, others, temperature, in_batch, count
+    h, h_key, scaled, R, index, positive, squares, others, temperature, in_batch
 ):
     """R_pn = S_pn/N of some anchors, in `R`; S_p0 and Σ_n S_pn² beside it."""
     similarities(h, h_key, scaled, R, index, positive, others, temperature, in_batch, 0)
     np.einsum("pn,pn->p", R, R, out=squares, dtype=np.float64)
-    R /= count
+    R /= R.shape[1] - in_batch
 
 
 def similarities(h, h_key, scaled, S, index, positive, others, temperature, in_batch, own):
@@ -107,29 +107,16 @@ def similarities(h, h_key, scaled, S, index, positive, others, temperature, in_b
 
 
 def _over_anchors(kernel, anchors, keys, temperature, negatives, work, spare, groups):
-    """The kernel's matrix, S_p0 and third result, and the number of an anchor's negatives."""
+    """The kernel's matrix, S_p0 and statistic, and the number of an anchor's negatives."""
     work = work or Workspace()
     in_batch = negatives is None
-    others, n, dtype = keys if in_batch else negatives, len(anchors), anchors.dtype
-    size = len(others) // groups
-    if size - in_batch < 1:
-        raise InvalidInput("anchors", n, f"at least {2 * groups} with in-batch negatives")
-    scaled = work("scaled features", anchors.shape, dtype) if spare is None else spare
-    matrix, positive = work("logits", (n, size), dtype), work("positive", (n,), dtype)
-    of_rows = work("row statistic", (n,), np.float64)
-    for rows in split_rows(n, groups):
-        work.over_rows(
-            kernel,
-            anchors[rows],
-            keys[rows],
-            scaled[rows],
-            matrix[rows],
-            np.arange(rows.stop - rows.start),
-            positive[rows],
-            of_rows[rows],
-            others=others[rows] if in_batch else others,
-            temperature=temperature,
-            in_batch=in_batch,
-            count=size - in_batch,
+    count = len(keys if in_batch else negatives) // groups - in_batch
+    if count < 1:
+        raise InvalidInput(
+            "anchors", len(anchors), f"at least {2 * groups} with in-batch negatives"
         )
-    return matrix, positive, of_rows, size - in_batch
+    statistic = work("row statistic", (len(anchors),), np.float64)
+    matrix, positive = over_anchors(
+        kernel, statistic, anchors, keys, temperature, negatives, work, spare, groups
+    )
+    return matrix, positive, statistic, count

@@ -65,17 +65,7 @@ def boundaries_of(observed):
 
 @claim(CLAIM)
 def claim_boundaries(observed):
-    """Compare the boundaries found in the trajectory with those of the schedule.
-
-    Parameters
-    ----------
-    observed : list of Observed
-        Runs of one experiment, of different seeds.
-
-    Returns
-    -------
-    list of Verdict
-    """
+    """Compare the boundaries found in the trajectory with those of the schedule."""
     if min(len(o.run) for o in observed) < _LEAST_ROWS:
         reason = f"fewer than {_LEAST_ROWS} recorded rows"
         return [does_not_apply(CLAIM, "start of stages II and III", reason)]

@@ -122,17 +122,7 @@ def cross_view(observed, n=SAMPLES):
 
 @claim("T5")
 def claim_t5(observed):
-    """T5: what the views share of the dense and of the sparse features.
-
-    Parameters
-    ----------
-    observed : list of Observed
-        Runs of one experiment, of different seeds, at any step of training.
-
-    Returns
-    -------
-    list of Verdict
-    """
+    """T5: what the views share of the dense and of the sparse features, at any step of training."""
     exp, measured = observed[0].experiment, [cross_view(o) for o in observed]
     shared = observed[0].augmentation.moments(1.0, 1.0).cross.isotropic
     parts = {"⟨M α_i, x⟩ across views": ("sparse", "expected_sparse")}

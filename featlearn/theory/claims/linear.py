@@ -69,17 +69,7 @@ def atoms_by_chance(d, cosine=0.9, probability=1e-3):
 
 @claim("T4")
 def claim_t4(observed):
-    """T4: what linear learners make of the same data.
-
-    Parameters
-    ----------
-    observed : list of Observed
-        Runs of one experiment, of different seeds. Their own stage I is a linear learner too.
-
-    Returns
-    -------
-    list of Verdict
-    """
+    """T4: what linear learners make of the same data; stage I of a run is one of them."""
     exp, d = observed[0].experiment, observed[0].experiment.n_features
     floor, _ = floors(exp)
     verdicts = [

@@ -24,15 +24,6 @@ WON = ("sure pairs of the start that win", "sure pairs after stage I that win")
 def claim_lottery(observed):
     """Compare the lottery sets of a run, and the winners drawn from them, with their laws.
 
-    Parameters
-    ----------
-    observed : list of Observed
-        Runs of one experiment, of different seeds.
-
-    Returns
-    -------
-    list of Verdict
-
     Notes
     -----
     Derived in featlearn/theory/derivation.md, "Lottery sets".

@@ -17,17 +17,7 @@ from .verdict import at_least, at_most
 
 @claim("T1")
 def claim_t1(observed):
-    """T1: with the augmentation, neurons become single features and cover all of them.
-
-    Parameters
-    ----------
-    observed : list of Observed
-        Runs of one experiment, of different seeds.
-
-    Returns
-    -------
-    list of Verdict
-    """
+    """T1: with the augmentation, neurons become single features and cover all of them."""
     criteria = t1_criteria(observed[0].experiment)
     return judged("T1", observed, features_not_promised(observed), criteria)
 

@@ -20,17 +20,7 @@ CLAIM = "simulator"
 
 @claim(CLAIM)
 def claim_simulator(observed):
-    """Hold views, recorded loss and update against their definitions.
-
-    Parameters
-    ----------
-    observed : list of Observed
-        Runs of one experiment, of different seeds.
-
-    Returns
-    -------
-    list of Verdict
-    """
+    """Hold views, recorded loss and update against their definitions."""
     return [
         *views_against_moments(observed),
         first_update(observed),

@@ -33,17 +33,7 @@ _CLOSE = 0.02
 
 @claim(CLAIM)
 def claim_stage_one(observed):
-    """Compare ‖α‖² and ‖β‖², summed over the neurons, with the recursion, and their crossing.
-
-    Parameters
-    ----------
-    observed : list of Observed
-        Runs of one experiment, of different seeds.
-
-    Returns
-    -------
-    list of Verdict
-    """
+    """Compare ‖α‖² and ‖β‖², summed over the neurons, with the recursion, and their crossing."""
     exp = observed[0].experiment
     paths = [linear_rows(o) for o in observed]
     n = min(len(path.steps) for path in paths)
@@ -243,17 +233,7 @@ def _growth_at_crossing(sparse, dense):
 
 @claim("plateau")
 def claim_plateau(observed):
-    """Compare the end of a long linear run with the plateau of the linear phase.
-
-    Parameters
-    ----------
-    observed : list of Observed
-        Runs of one experiment, of different seeds.
-
-    Returns
-    -------
-    list of Verdict
-    """
+    """Compare the end of a long linear run with the plateau of the linear phase."""
     claim, name, exp = "plateau", "squared singular values of WM, mean", observed[0].experiment
     if not exp.stays_linear:
         return [does_not_apply(claim, name, "the biases are raised before it: no linear run")]

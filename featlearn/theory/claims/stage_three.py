@@ -26,15 +26,6 @@ _AT_REST = 0.02
 def claim_stage_three(observed):
     """Compare the end of a run with the balance of a network of pure neurons.
 
-    Parameters
-    ----------
-    observed : list of Observed
-        Runs of one experiment, of different seeds.
-
-    Returns
-    -------
-    list of Verdict
-
     Notes
     -----
     Derived in featlearn/theory/derivation.md, "Stage III balance". The prediction takes one number

@@ -21,16 +21,8 @@ _FEWEST_NEURONS = 10
 def claim_stage_two(observed):
     """Compare the winners of stage II, and their alignments, with the mean field.
 
-    Parameters
-    ----------
-    observed : list of Observed
-        Runs of one experiment, of different seeds.
-
-    Returns
-    -------
-    list of Verdict
-        On the neurons that end pure and whose lead at the end of stage I exceeds the sampling noise
-        it meets; the remarks tell of the others.
+    Of the neurons that end pure and whose lead at the end of stage I exceeds its sampling noise; the
+    remarks tell of the others.
 
     Notes
     -----

@@ -131,7 +131,7 @@ def _rates(experiment, views):
     """
     exp, m = experiment, experiment.n_neurons
     mass_of, still = negative_mass_of(exp), uniform_attraction(exp) ** 2
-    crowding = 1 + m / max(exp.n_inputs - exp.n_features, 1)
+    overlap = 1 + m / max(exp.n_inputs - exp.n_features, 1)
     # Without stop-gradient the keys move in the same way, with the views exchanged.
     exchanged = dataclasses.replace(views, anchor=views.key, key=views.anchor)
     arguments = (views,) if exp.stop_gradient else (views, exchanged)
@@ -142,15 +142,15 @@ def _rates(experiment, views):
         mean = [residual_moments(a, e, view, mass) for view in arguments]
         wide = max(spread, _FINITE)
         largest = [residual_moments(a * (1 + wide), e, view, mass) for view in arguments]
-        crowded = [
-            residual_moments(a * (1 + spread), e * crowding, view, mass) for view in arguments
+        residuals = [
+            residual_moments(a * (1 + spread), e * overlap, view, mass) for view in arguments
         ]
         slope = (sum(r.sparse for r in largest) - sum(r.sparse for r in mean)) / wide
         sparse = sum(r.sparse for r in mean) + slope * spread
-        beside = views.cross.dense - views.anchor.dense * views.key.dense * other * crowding
+        beside = views.cross.dense - views.anchor.dense * views.key.dense * other * overlap
         pull = [
             [sparse, 0.0],
-            [sum(r.dense for r in crowded), len(arguments) * mass.mean * beside],
+            [sum(r.dense for r in residuals), len(arguments) * mass.mean * beside],
         ]
         # The sampling noise of a uniform softmax is in proportion to the power of a key.
         key = views.key.sparse * a + views.key.dense * e
