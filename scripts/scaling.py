@@ -90,14 +90,14 @@ def measures(run):
         ),
         "off_support": float(np.median(rms)),
         "off_support_pure": float(np.median(rms[pure])) if pure.any() else math.nan,
-        "stage_one_steps": stage_one_steps(run),
+        "stage_one_length": stage_one_length(run),
         "stage_one_predicted": predict_stages(exp).two,
         "coverage": float(np.mean(best_cosine_of_atoms(cosine) >= PURE)),
         "pure_neurons": float(np.mean(pure)),
     }
 
 
-def stage_one_steps(run):
+def stage_one_length(run):
     """Return the step at which the norms had grown enough, between recorded rows; nan if never."""
     norms = np.sqrt(np.mean(np.square(run["weight_norm"], dtype=np.float64), axis=1))
     growth = np.log(norms / norms[0]) - math.log(run.experiment.stage_one_growth)

@@ -61,7 +61,7 @@ def test_the_script_writes_its_table_and_figure_and_goes_on(tmp_path, capsys):
     for d in np.unique(table["n_features"]):
         of_size = table[table["n_features"] == d]
         measured, predicted = (
-            of_size["stage_one_steps"].mean(),
+            of_size["stage_one_length"].mean(),
             of_size["stage_one_predicted"].mean(),
         )
         assert measured == pytest.approx(predicted, rel=0.1)

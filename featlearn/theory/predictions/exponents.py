@@ -77,7 +77,7 @@ QUANTITIES = {
     "dense_coordinate": (r"dense coordinate $\cdot\,\sqrt{d_1}$", "falls", None),
     "off_support": (r"off-support cosine $\cdot\,\sqrt{d}$", "falls", None),
     "off_support_pure": (r"off-support, pure neurons $\cdot\,\sqrt{d}$", "falls", None),
-    "stage_one_steps": (r"steps of stage I", "", "stage_one_predicted"),
+    "stage_one_length": (r"steps of stage I", "", "stage_one_predicted"),
     "coverage": ("part of the atoms learned", "", None),
 }
 
