@@ -9,7 +9,6 @@ computes nothing that is complete, resumes what is not, and adds only what is ne
 """
 
 import contextlib
-import fcntl
 import hashlib
 import itertools
 import json
@@ -20,10 +19,11 @@ import time
 import tomllib
 from pathlib import Path
 
-from ..errors import InvalidInput, RunDirectoryError, TrainingDiverged
+from ..errors import FeatlearnError, InvalidInput, RunDirectoryError, TrainingDiverged
 from ..experiment import Experiment, parse_none
 from ..presets import preset
-from ..recording.files import read_json, write_aside, write_json
+from ..recording.files import make_directory, read_json, reason, write_aside, write_json
+from ..recording.lock import Lock
 from ..loop import train, train_or_resume
 from .measures import measures, verdicts
 from .results import results_table
@@ -151,7 +151,7 @@ def sweep(
         finally:
             book.write_table()
     except OSError as error:
-        raise RunDirectoryError(f"{place}: cannot be written ({error.strerror})") from None
+        raise RunDirectoryError(f"{place}: cannot be written ({reason(error)})") from None
     finally:
         lock.close()
     return [book.rows[name] for name in names]
@@ -160,16 +160,14 @@ def sweep(
 def _open(place):
     """Make the directory and return its lock, held until it is closed."""
     try:
-        (place / "rows").mkdir(parents=True, exist_ok=True)
-        lock = open(place / "lock", "a")
+        place.mkdir(parents=True, exist_ok=True)
+        make_directory(place / "rows")
+        return Lock(place)
+    except BlockingIOError as error:
+        more = f" ({error})" if error.errno is None else ""
+        raise RunDirectoryError(f"{place}: another sweep is writing here{more}") from None
     except OSError as error:
-        raise RunDirectoryError(f"{place}: cannot be written ({error.strerror})") from None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        lock.close()
-        raise RunDirectoryError(f"{place}: another sweep is writing here") from None
-    return lock
+        raise RunDirectoryError(f"{place}: cannot be written ({reason(error)})") from None
 
 
 def run_name(experiment, varied):
@@ -199,11 +197,21 @@ def _names(experiments, place):
 
 
 def _read_rows(place):
-    rows = {}
-    for path in sorted((place / "rows").glob("*.json")):
-        row = rows[path.stem] = read_json(path)
+    return {path.stem: _read_row(path) for path in sorted((place / "rows").glob("*.json"))}
+
+
+def _read_row(path):
+    row = read_json(path)
+    try:
+        whole = row["run"] == path.stem and isinstance(row["error"], str)
+        whole = whole and row["status"] in ("complete", "diverged", "failed")
         row["measures"] = {name: float(value) for name, value in row["measures"].items()}
-    return rows
+        Experiment.from_dict(row["experiment"])
+    except (AttributeError, FeatlearnError, KeyError, TypeError, ValueError):
+        whole = False
+    if not whole:
+        raise RunDirectoryError(f"{path}: is no row of a sweep; without it the run is made again")
+    return row
 
 
 def _is_final(row, place, trajectories):
