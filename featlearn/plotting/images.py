@@ -122,17 +122,20 @@ def _draw_plane(ax, learned):
     x, y = ([run.coupling[k] for run in runs] for k in range(2))
     drawn = ax.scatter(x, y, c=[run.dense_share for run in runs], cmap="RdYlBu_r", vmin=0, vmax=1,
                        s=26, edgecolors="black", linewidths=0.5, zorder=3)  # fmt: skip
-    placed = []
-    for run, a, b in sorted(zip(runs, x, y), key=lambda point: (round(point[2], 1), point[1])):
-        # Points on one line have their labels on both sides of it, further and further off.
-        level = sum(abs(a - c) < 0.3 and abs(b - d) < 0.12 for c, d in placed)
-        offset = (1 if level % 2 else -1) * (9 + 8 * (level // 2))
-        ax.annotate(run.label, (a, b), (0, offset), textcoords="offset points", fontsize=5.5,
-                    ha="center", va="center", color="0.25")  # fmt: skip
-        placed.append((a, b))
+    # Points have numbers, several at one place together; the key stands where no run comes to lie:
+    # views that share neither part teach nothing.
+    places = {}
+    for number, (a, b) in enumerate(zip(x, y), 1):
+        near = next((p for p in places if max(abs(p[0] - a), abs(p[1] - b)) < 0.04), (a, b))
+        places.setdefault(near, []).append(str(number))
+    for place, numbers in places.items():
+        ax.annotate(", ".join(numbers), place, (0, 5), textcoords="offset points", fontsize=6,
+                    ha="center", va="bottom")  # fmt: skip
+    key = "\n".join(f"{number:2d}  {run.label}" for number, run in enumerate(runs, 1))
+    ax.text(0.03, 0.03, key, transform=ax.transAxes, fontsize=6, va="bottom", color="0.25")
     ax.axhline(0, color=GREY, linewidth=0.6)
     ax.set(xlabel="correlation of the views: low frequencies", ylabel="edges",
-           xlim=(-0.25, 1.3), ylim=(-0.45, 1.35))  # fmt: skip
+           xlim=(-0.12, 1.12), ylim=(-0.45, 1.2))  # fmt: skip
     return drawn
 
 

@@ -119,8 +119,8 @@ def _stage_one(learned, scan):
     return verdicts + [
         within("crossover", "ρ at which the dense part is half at the end of stage I", predicted,
                measured, 0.2, "the end of stage I, from E[x⁺⁺x⁺ᵀ] alone"),
-        within("crossover", "the same, relative to 1/λ₁", 1.0, math.log2(measured / star), 1.0,
-               "log₂; above 1, for one dense direction has to overtake many sparse ones"),
+        within("crossover", "log₂ of that ρ over ρ* = 1/λ₁", 1.0, math.log2(measured / star), 1.0,
+               "near ρ*, above it: one dense direction has to overtake many sparse ones"),
     ]  # fmt: skip
 
 
