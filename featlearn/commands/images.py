@@ -8,7 +8,7 @@ fails.
 examples:
   featlearn images
   featlearn images --quick
-  featlearn images --from holiday.jpg --out images/holiday
+  featlearn images --from holiday.jpg --seed 1
   featlearn images --from patches.npy --layout rows
 
 With scikit-learn (pip install "featlearn[images]") it takes two photographs and labelled digits that
@@ -43,7 +43,7 @@ def add_arguments(parser):
     parser.add_argument("--sparse", type=int, default=54, metavar="K",
                         help="components that follow, the sparse part (54)")  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, help="of patches, ICA and training (0)")
-    parser.add_argument("--out", metavar="DIR", help="where runs and figures go (images/SEED)")
+    parser.add_argument("--out", metavar="DIR", help="where runs and figures go (images/NAME-SEED)")
     parser.add_argument(
         "--quick", action="store_true", help="fewer and shorter runs, half a minute"
     )
@@ -64,7 +64,8 @@ def main(arguments):
         arguments.files, arguments.layout, arguments.dense, arguments.sparse, arguments.seed
     )
     margins = "photographs" if not arguments.files and has_extra() else "own"
-    name = f"{arguments.seed}-quick" if arguments.quick else str(arguments.seed)
+    shown = Path(arguments.files[0]).stem if arguments.files else margins
+    name = f"{shown}-{arguments.seed}{'-quick' * arguments.quick}"
     out = Path(arguments.out or f"images/{name}")
     message(f"training into {out}", arguments.quiet)
     workers = OwnWorkers(OwnWorkers.default())
