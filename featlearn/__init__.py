@@ -24,6 +24,7 @@ from .presets import PRESETS, preset
 from .probing import shared_cosines
 from .recording.record import Record
 from .recording.rundir import load_run, load_state
+from .recording.seeds import SeedRuns, group_runs, load_runs
 from .recording.trajectory import Run
 from .state import TrainingState
 from .summary import Summary, summarize

@@ -5,7 +5,6 @@ run imports and executes nothing that it names; going on with one needs the same
 """
 
 import hashlib
-import importlib
 import inspect
 import sys
 from contextlib import suppress
@@ -89,7 +88,7 @@ def describe(part):
     for each in type(part).__mro__:
         if each is object:
             continue
-        _feed(digest, f"{each.__module__}.{each.__qualname__}")
+        _feed(digest, each.__qualname__)
         if not each.__module__.startswith("featlearn."):
             _feed_source(digest, each)
     _feed(digest, _attributes(part))
@@ -141,44 +140,12 @@ def require_same(directory_name, recorded, parts, error):
         if role not in recorded:
             raise error(f"{directory_name}: was not trained with a {role} of its own")
         found = describe(parts[role])
-        if found != recorded[role]:
+        if found["digest"] != recorded[role].get("digest"):
             raise error(
                 f"{directory_name}: was trained with another {role}: {recorded[role]['name']} of"
                 f" digest {recorded[role]['digest'][:12]}, given {found['name']} of digest"
                 f" {found['digest'][:12]}"
             )
-
-
-def importable_name(role, thing):
-    """Return "module:name" of a class, function or module attribute that a worker can import.
-
-    Raises
-    ------
-    InvalidInput
-        If a worker could not find it under that name.
-    """
-    if isinstance(thing, str):
-        load_name(role, thing)
-        return thing
-    wanted = "a class or function that a worker can import by name, or its module:name"
-    module, name = getattr(thing, "__module__", None), getattr(thing, "__qualname__", None)
-    if not module or not name or module == "__main__" or "<" in name:
-        raise InvalidInput(role, thing, wanted)
-    if load_name(role, f"{module}:{name}") is not thing:
-        raise InvalidInput(role, thing, wanted)
-    return f"{module}:{name}"
-
-
-def load_name(role, name):
-    """Import what "module:name" names."""
-    module, _, attribute = name.partition(":")
-    try:
-        found = importlib.import_module(module)
-        for step in attribute.split("."):
-            found = getattr(found, step)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise InvalidInput(role, name, f"module:name of something importable ({error})") from None
-    return found
 
 
 def _attributes(part):

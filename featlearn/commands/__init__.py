@@ -23,6 +23,7 @@ COMMANDS = (
     "api",
     "report",
     "sweep",
+    "fit",
     "images",
 )
 

@@ -4,6 +4,7 @@ examples:
   featlearn check runs/default runs/no-augmentation
   featlearn check runs/a-0 runs/a-1 runs/a-2
   featlearn check --preset tiny --seeds 0 1 2
+  featlearn check runs/default --claims lemmas.py
 
 Runs of one experiment with different seeds are checked together, with a confidence interval over
 the seeds; runs that differ in nothing but the augmentation are compared with each other as well. Prints
@@ -30,16 +31,20 @@ import json
 from ..errors import InvalidInput
 from ..loop import train
 from ..recording.rundir import load_run
+from ..recording.seeds import run_directories
 from ..reports.progress import Progress
 from .common import add_experiment_arguments, announcing, experiment_from
+from .own import add_claims_argument, add_part_arguments, claims_from, parts_from
 
 
 def add_arguments(parser):
     """Add this command's arguments."""
-    parser.add_argument("runs", nargs="*", metavar="RUN", help="run directory")
+    parser.add_argument("runs", nargs="*", metavar="RUN", help="run directory, or one of a sweep")
     add_experiment_arguments(parser, "tiny, if no RUN is given")
     parser.set_defaults(default_preset="tiny")
     parser.add_argument("--seeds", type=int, nargs="+", metavar="N", help="train these seeds")
+    add_claims_argument(parser)
+    add_part_arguments(parser, ["model"])
     parser.add_argument("--brief", action="store_true", help="leave out why tolerances are so")
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     parser.add_argument("--quiet", action="store_true", help="no progress, no messages")
@@ -53,7 +58,8 @@ def main(arguments):
     from ..theory.claims.verdict import FAILS, count_outcomes, table
 
     observed = [Observed(run) for run in _runs(arguments)]
-    checked = check_all(observed, announcing("checking", arguments.quiet))
+    claims = claims_from(arguments)
+    checked = check_all(observed, announcing("checking", arguments.quiet), claims)
     if arguments.json:
         print(json.dumps([one.to_dict() for one in checked], indent=2, allow_nan=False))
     else:
@@ -71,7 +77,8 @@ def _runs(arguments):
         for name in fresh:
             if getattr(arguments, name) not in (None, []):
                 raise InvalidInput(f"--{name}", getattr(arguments, name), "no RUN beside it")
-        return [load_run(directory) for directory in arguments.runs]
+        own = parts_from(arguments, ["model"])
+        return [load_run(place, **own) for place in run_directories(arguments.runs)]
     if all(getattr(arguments, name) in (None, []) for name in fresh):
         raise InvalidInput("RUN", None, "a run directory, or --preset or --config for a fresh run")
     experiment = experiment_from(arguments)
@@ -81,5 +88,5 @@ def _runs(arguments):
     for seed in arguments.seeds or [experiment.seed]:
         one = experiment.replace(seed=seed)
         progress = Progress(one, f"seed {seed}", arguments.quiet)
-        runs.append(train(one, progress=progress))
+        runs.append(train(one, progress=progress, **parts_from(arguments, ["model"])))
     return runs

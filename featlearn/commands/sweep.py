@@ -2,11 +2,13 @@
 
 examples:
   featlearn sweep --preset tiny --grid temperature=1,2,4 --grid seed=0,1,2 --out sweeps/warm
+  featlearn sweep --preset tiny --grid seed=0..9 --out sweeps/seeds
+  featlearn sweep --grid n_features=16,32 --link "n_inputs=16*n_features" --out sweeps/sizes
   featlearn sweep --file grid.toml --out sweeps/mine
   featlearn sweep --file grid.toml --out sweeps/mine --scheduler tcp://host:8786
 
 A grid file holds a table [grid], a list of values for each swept field, and optionally a table [base]
-with the other fields and a preset. The directory then holds results.csv, a row a run, and the run
+with the other fields and a preset, and a table [link] of formulas. The directory then holds results.csv, a row a run, and the run
 directories. The same sweep again skips what is complete and resumes what is not; more points or seeds
 cost only the new ones.
 
@@ -16,6 +18,7 @@ machines must have featlearn installed, and its workers share the path of --out 
 """
 
 import contextlib
+import re
 
 from ..errors import InvalidInput
 from ..reports.progress import SweepProgress
@@ -26,6 +29,16 @@ from .common import (
     message,
     parse_value,
 )
+from .own import (
+    add_claims_argument,
+    add_part_arguments,
+    add_record_argument,
+    claim_names,
+    names_from,
+)
+
+_RANGE = re.compile(r"(-?\d{1,18})\.\.(-?\d{1,18})")
+MOST_IN_A_RANGE = 100_000
 
 
 def add_arguments(parser):
@@ -36,8 +49,19 @@ def add_arguments(parser):
         action="append",
         default=[],
         metavar="NAME=V1,V2,...",
-        help="values of one field; may be repeated, for every combination",
+        help="values of one field, or a range such as 0..9; may be repeated, for every combination",
     )
+    parser.add_argument(
+        "--link",
+        action="append",
+        default=[],
+        metavar="NAME=FORMULA",
+        help="a field that follows from others by arithmetic; may be repeated",
+    )
+    add_record_argument(parser)
+    parser.add_argument("--until", metavar="WHEN", help="as of featlearn run")
+    add_part_arguments(parser)
+    add_claims_argument(parser)
     parser.add_argument("--file", metavar="FILE", help="a .toml grid instead")
     parser.add_argument("--out", metavar="DIR", required=True, help="directory of the sweep")
     parser.add_argument("--workers", type=int, help="runs at a time (the processors)")
@@ -53,6 +77,7 @@ def main(arguments):
     from ..sweeps.sweep import sweep
 
     experiments = _experiments(arguments)
+    options = names_from(arguments)
     progress = SweepProgress(arguments.quiet)
     try:
         with interruptible(), _executor(arguments.scheduler) as executor:
@@ -63,6 +88,8 @@ def main(arguments):
                 workers=arguments.workers,
                 trajectories=not arguments.no_trajectories,
                 progress=progress,
+                claims=claim_names(arguments),
+                **options,
             )
     except KeyboardInterrupt:
         message("\nthe same command continues the sweep", arguments.quiet)
@@ -76,14 +103,14 @@ def main(arguments):
 
 
 def _experiments(arguments):
-    from ..sweeps.sweep import grid, load_grid
+    from ..sweeps.sweep import grid, load_grid, load_links
 
     if arguments.file:
-        for name in ("preset", "config", "set", "seed", "grid"):
+        for name in ("preset", "config", "set", "seed", "grid", "link"):
             value = getattr(arguments, name)
             if value not in (None, []):
                 raise InvalidInput(f"--{name}", value, "nothing, beside --file")
-        return grid(*load_grid(arguments.file))
+        return grid(*load_grid(arguments.file), load_links(arguments.file))
     if not arguments.grid:
         raise InvalidInput("--grid", None, "name=v1,v2,..., or --file")
     axes = {}
@@ -91,8 +118,25 @@ def _experiments(arguments):
         name, equals, words = text.partition("=")
         if not equals or not name or name in axes:
             raise InvalidInput("--grid", text, "name=v1,v2,..., each name once")
-        axes[name] = [parse_value(name, word) for word in words.split(",")]
-    return grid(experiment_from(arguments), axes)
+        axes[name] = [value for word in words.split(",") for value in _values(name, word)]
+    links = {}
+    for text in arguments.link:
+        name, equals, formula = text.partition("=")
+        if not equals or not name.strip() or name.strip() in links:
+            raise InvalidInput("--link", text, "name=formula, each name once")
+        links[name.strip()] = formula
+    return grid(experiment_from(arguments), axes, links)
+
+
+def _values(name, word):
+    """The values that a word means: one, or those of a range of whole numbers."""
+    ends = _RANGE.fullmatch(word.strip())
+    if not ends:
+        return [parse_value(name, word)]
+    first, last = map(int, ends.groups())
+    if not 0 <= last - first < MOST_IN_A_RANGE:
+        raise InvalidInput("--grid", word, f"a range of 1 to {MOST_IN_A_RANGE} whole numbers")
+    return list(range(first, last + 1))
 
 
 @contextlib.contextmanager

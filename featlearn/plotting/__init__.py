@@ -4,7 +4,9 @@ Nothing here touches pyplot or its global state; `save` writes the same bytes fo
 """
 
 from .animation import animate, neuron_map
+from .asked import asked_quantities
 from .atoms import cosine_heatmaps, neurons_per_atom
+from .bands import seed_bands
 from .canvas import label, label_runs, save
 from .competition import competition
 from .decoupling import cross_view_correlations, decoupling

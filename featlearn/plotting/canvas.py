@@ -156,4 +156,8 @@ def mark_stages(axes, steps, stages):
 def legend_above(figure, handles, labels=None, columns=None):
     """Put one legend above all panels, where it cannot cover data."""
     labels = labels or [handle.get_label() for handle in handles]
-    return figure.legend(handles, labels, loc="outside upper center", ncols=columns or len(labels))
+    if columns is None:
+        # Of letters of 7 points and a handle each, as many as the page is wide.
+        widest = max(map(len, labels), default=1) * 0.07 + 0.45
+        columns = min(len(labels), max(int(figure.get_size_inches()[0] / widest), 1))
+    return figure.legend(handles, labels, loc="outside upper center", ncols=columns)

@@ -191,7 +191,7 @@ def losses(runs):
         handles.append(Line2D([], [], color=GREY, marker="o", linestyle="", label="a stage begins"))
     ax.set(xlabel="step", ylabel="loss $L$")
     ax.margins(x=0)
-    legend_above(figure, handles, columns=2)
+    legend_above(figure, handles, columns=2 if len(runs) < 3 else None)
     return figure
 
 

@@ -102,6 +102,9 @@ def commands(runs):
             if value != base[name]:
                 words += ["--set", f"{name}={_plain(value)}"]
         lines.append(shlex.join([*words, "--out", places[-1]]))
+        lines += [f"#   with its own {role}, {part['name']}" for role, part in run.own.items()]
+        if run.start is not None:
+            lines.append(f"#   from step {run.start['step']} of {run.start['run'] or 'a state'}")
     lines.append(shlex.join(["featlearn", "report", *places, "-o", "report.html"]))
     return "\n".join(lines)
 

@@ -1,12 +1,15 @@
 """The measures of a finished run that go into its row of a sweep, and its verdicts."""
 
+import math
+
 import numpy as np
 
 from ..alignment import sparse_share
 from ..theory.claims.checking import check
+from ..theory.claims.claim import judge
+from ..theory.claims.verdict import FAILS, HOLDS
 from ..theory.predictions.crossing import crossing, noise_margin
 from ..theory.predictions.saturation import saturation_growth
-from ..theory.claims.verdict import FAILS, HOLDS
 
 CLAIMS = ("T1", "T2", "T3", "T4", "T5")
 
@@ -21,6 +24,9 @@ def measures(observed):
     ``crossing_growth``     predicted g*: ln of the growth at which the sparse part takes the lead
     ``available_growth``    predicted g: ln of the growth until saturation; `growth` is the measured
                             one
+
+    and the last value of every number of a user's own. What is predicted from the experiment is nan
+    where a part of the user's own takes the place of one of its own.
 
     Parameters
     ----------
@@ -41,10 +47,17 @@ def measures(observed):
         **observed.summary.to_dict(),
         "stage_one_share": float(share[one]),
         "sparse_share_drift": float(share[-1] - share[late]),
-        "noise_margin": noise_margin(run.experiment),
-        "crossing_growth": crossing(run.experiment).growth,
-        "available_growth": saturation_growth(run.experiment),
+        **_predicted(run),
+        **{q.name: float(run[q.name][-1]) for q in run.asked if q.shape == ()},
     }
+
+
+def _predicted(run):
+    names = ("noise_margin", "crossing_growth", "available_growth")
+    if run.own:
+        return dict.fromkeys(names, math.nan)
+    exp = run.experiment
+    return dict(zip(names, (noise_margin(exp), crossing(exp).growth, saturation_growth(exp))))
 
 
 def verdicts(observed):
@@ -68,4 +81,21 @@ def verdicts(observed):
         values[claim] = float(np.mean(holds)) if holds else float("nan")
     values["verdicts_hold"] = sum(v.outcome == HOLDS for v in found)
     values["verdicts_fail"] = sum(v.outcome == FAILS for v in found)
+    return values
+
+
+def own_verdicts(observed, claims):
+    """Return how claims of a user's own fare on a run: by name, the fraction that hold.
+
+    Parameters
+    ----------
+    observed : Observed
+    claims : sequence of functions
+        Marked by `featlearn.claim`.
+    """
+    values = {}
+    for function in claims:
+        judged = [v for v in judge(function, [observed]) if v.outcome in (HOLDS, FAILS)]
+        name = "_".join(function.claim.name.split())
+        values[name] = float(np.mean([v.outcome == HOLDS for v in judged])) if judged else math.nan
     return values

@@ -10,7 +10,6 @@ computes nothing that is complete, resumes what is not, and adds only what is ne
 
 import contextlib
 import hashlib
-import itertools
 import json
 import math
 import queue
@@ -19,16 +18,19 @@ import time
 import tomllib
 from pathlib import Path
 
+from .. import by_name
+from ..compute.workers import OwnWorkers
 from ..errors import FeatlearnError, InvalidInput, RunDirectoryError, TrainingDiverged
 from ..experiment import Experiment, parse_none
+from ..loop import train, train_or_resume
 from ..presets import preset
 from ..recording.files import make_directory, read_json, reason, write_aside, write_json
 from ..recording.lock import Lock
-from ..loop import train, train_or_resume
-from .measures import measures, verdicts
-from .results import results_table
 from ..theory.claims.observed import Observed
-from ..compute.workers import OwnWorkers
+from .grid import grid  # noqa: F401 (found here by scripts)
+from .measures import measures, own_verdicts, verdicts
+from .options import loaded_options, named_options
+from .results import results_table
 
 # How often a run is handed to the executor again after its worker died.
 ATTEMPTS = 3
@@ -40,27 +42,12 @@ TABLE_SECONDS = 5.0
 WAKE_SECONDS = 0.5
 
 
-def grid(base, axes):
-    """Return the experiments of a grid, the last axis fastest.
-
-    Parameters
-    ----------
-    base : Experiment
-    axes : dict of str to list
-        Values of each swept field; "seed" is a field like any other.
-    """
-    for name, values in axes.items():
-        if not isinstance(values, (list, tuple)) or len(values) == 0:
-            raise InvalidInput(f"grid {name}", values, "a list of at least one value")
-    points = itertools.product(*axes.values())
-    return [base.replace(**dict(zip(axes, point))) for point in points]
-
-
 def load_grid(path):
     """Read a grid from a TOML file.
 
     Its table ``[grid]`` holds a list of values for each swept field; the optional table ``[base]``
-    holds the other fields, and may name a ``preset`` to start from.
+    holds the other fields, and may name a ``preset`` to start from. For a table ``[link]``
+    see `load_links`.
 
     Returns
     -------
@@ -71,8 +58,8 @@ def load_grid(path):
         tables = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InvalidInput("grid file", str(path), f"readable TOML ({error})") from None
-    wanted = "the tables [grid] and, optionally, [base]"
-    if not set(tables) <= {"grid", "base"} or "grid" not in tables:
+    wanted = "the tables [grid] and, optionally, [base] and [link]"
+    if not set(tables) <= {"grid", "base", "link"} or "grid" not in tables:
         raise InvalidInput("grid file", ", ".join(tables), wanted)
     if not all(isinstance(table, dict) for table in tables.values()):
         raise InvalidInput("grid file", str(path), wanted)
@@ -86,6 +73,11 @@ def load_grid(path):
     return base, axes
 
 
+def load_links(path):
+    """Return the table ``[link]`` of a grid's TOML file, a formula for each field that it links."""
+    return tomllib.loads(Path(path).read_text(encoding="utf-8")).get("link", {})
+
+
 def sweep(
     experiments,
     directory,
@@ -95,6 +87,8 @@ def sweep(
     trajectories=True,
     check=True,
     progress=None,
+    claims=(),
+    **options,
 ):
     """Train every experiment that has no complete row yet, and write the table.
 
@@ -115,6 +109,12 @@ def sweep(
         Put the verdicts on the theory's claims into the rows, see `measures.verdicts`.
     progress : callable, optional
         Called with the counts (done, failed, left) at the start and after every run.
+    claims : sequence of function or str
+        Claims of your own, marked by `featlearn.claim`; a column each.
+    **options
+        What `train` takes as record, until, model, augmentation, schedule and objective. Workers
+        receive names: of functions and classes that they can import, or "FILE.py:NAME". A run
+        that `until` stops is complete.
 
     Returns
     -------
@@ -135,19 +135,26 @@ def sweep(
     place = Path(directory).resolve()
     lock = _open(place)
     try:
-        names = _names(experiments, place)
+        named = {"claims": [by_name.name_of("claims", claim) for claim in claims]} if claims else {}
+        told = named_options(options)
+        names = _names(experiments, place, told)
         kept = _read_rows(place)
-        todo = [name for name in names if not _is_final(kept.get(name), place, trajectories)]
+        todo = [
+            name
+            for name in names
+            if not _is_final(kept.get(name), place, trajectories, named.get("claims", []))
+        ]
         book = _Book(place, names, kept, len(todo), progress)
         points = [(name, names[name].to_dict()) for name in todo]
         folder = str(place / "runs") if trajectories else None
+        arguments = (folder, check, told | named)
         try:
             if executor is None:
                 with OwnWorkers(min(workers or OwnWorkers.default(), len(todo))) as own:
-                    _collect(points, folder, check, own.executors, book)
+                    _collect(points, arguments, own.executors, book)
             else:
                 slots = min(workers or IN_FLIGHT, len(todo))
-                _collect(points, folder, check, [executor] * slots, book)
+                _collect(points, arguments, [executor] * slots, book)
         finally:
             book.write_table()
     except OSError as error:
@@ -170,10 +177,13 @@ def _open(place):
         raise RunDirectoryError(f"{place}: cannot be written ({reason(error)})") from None
 
 
-def run_name(experiment, varied):
-    """Return a name: the varied fields to read, and a hash of the whole experiment to be known by."""
+def run_name(experiment, varied, told=None):
+    """Return a name: the varied fields to read, and a hash of the whole experiment to be known by.
+
+    What workers are told beside the experiment, if anything, is hashed with it.
+    """
     fields = experiment.to_dict()
-    text = json.dumps(experiment.identity(), sort_keys=True)
+    text = json.dumps(experiment.identity() | ({"told": told} if told else {}), sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
     shown = [
         f"{name}={value:.6g}" if isinstance(value := fields[name], float) else f"{name}={value}"
@@ -182,7 +192,7 @@ def run_name(experiment, varied):
     return "-".join(["-".join(shown)[:120] or "run", digest])
 
 
-def _names(experiments, place):
+def _names(experiments, place, told):
     """Return {name: experiment}; a run keeps the name it had in an earlier, smaller sweep."""
     tables = [experiment.to_dict() for experiment in experiments]
     varied = [name for name in tables[0] if len({t[name] for t in tables}) > 1] if tables else []
@@ -191,7 +201,7 @@ def _names(experiments, place):
         old |= {p.name.rpartition("-")[2]: p.name for p in (place / "runs").iterdir()}
     names = {}
     for experiment in experiments:
-        name = run_name(experiment, varied)
+        name = run_name(experiment, varied, told)
         names[old.get(name.rpartition("-")[2], name)] = experiment
     return names
 
@@ -214,13 +224,15 @@ def _read_row(path):
     return row
 
 
-def _is_final(row, place, trajectories):
+def _is_final(row, place, trajectories, claims):
     if row is None or row["status"] not in ("complete", "diverged"):
+        return False
+    if row["status"] == "complete" and not set(claims) <= set(row.get("claims", ())):
         return False
     return not trajectories or (place / "runs" / row["run"]).is_dir()
 
 
-def run_point(fields, directory, check):
+def run_point(fields, directory, check, options=None):
     """Train one experiment where a worker is asked to; return what its row needs.
 
     Parameters
@@ -231,6 +243,8 @@ def run_point(fields, directory, check):
         Its run directory, resumed where one is there; None keeps the run in memory.
     check : bool
         Whether verdicts are among the measures.
+    options : dict, optional
+        The names that `named_options` returns, and those of "claims".
 
     Returns
     -------
@@ -240,22 +254,31 @@ def run_point(fields, directory, check):
     """
     try:
         experiment = Experiment.from_dict(fields)
-        run = train(experiment) if directory is None else train_or_resume(experiment, directory)
+        options = dict(options or {})
+        claims = options.pop("claims", [])
+        given = loaded_options(options)
+        if directory is None:
+            run = train(experiment, **given)
+        else:
+            run = train_or_resume(experiment, directory, **given)
         observed = Observed(run)
+        own = [by_name.load("claims", name) for name in claims]
         found = {**measures(observed), **(verdicts(observed) if check else {})}
-        return {"status": "complete", "error": "", "measures": found}
+        found |= own_verdicts(observed, own)
+        return {"status": "complete", "error": "", "measures": found, "claims": claims}
     except TrainingDiverged as error:
         return {"status": "diverged", "error": str(error), "measures": {}}
     except Exception as error:
         return {"status": "failed", "error": f"{type(error).__name__}: {error}", "measures": {}}
 
 
-def _collect(points, folder, check, executors, book):
+def _collect(points, arguments, executors, book):
     """Keep one run in flight for every element of `executors`; record each as it comes back.
 
     A thread waits for each run in flight, since `result` is all that a future need have. Rows are
     recorded in the calling thread, where an interrupt arrives too.
     """
+    folder, *others = arguments
     tasks, results = iter(points), queue.SimpleQueue()
     lock, stop = threading.Lock(), threading.Event()
 
@@ -267,7 +290,7 @@ def _collect(points, folder, check, executors, book):
                 return
             name, fields = task
             directory = folder and f"{folder}/{name}"
-            outcome = _attempt(executor, lock, stop, (fields, directory, check))
+            outcome = _attempt(executor, lock, stop, (fields, directory, *others))
             if outcome is not None:
                 results.put((name, outcome))
 

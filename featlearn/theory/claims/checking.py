@@ -129,7 +129,7 @@ def _observe(runs):
     for run in runs:
         if len(run) == 0:
             raise InvalidInput("run", _name(run), "one with at least one recorded row")
-        if _kind(run) != _kind(runs[0]):
+        if kind(run) != kind(runs[0]):
             raise InvalidInput("runs", _name(run), f"only the seed different from {_name(runs[0])}")
     seeds = [run.experiment.seed for run in runs]
     if len(set(seeds)) < len(seeds):
@@ -137,11 +137,10 @@ def _observe(runs):
     return observed
 
 
-def _kind(run):
+def kind(run):
     """What runs that are checked together have in common: everything but seed and arrays."""
-    own = {role: part["name"] for role, part in run.own.items()}
-    begun = run.start and {**run.start, "run": None}
-    return run.experiment.replace(seed=0), own, begun
+    own = tuple((role, part["name"]) for role, part in sorted(run.own.items()))
+    return run.experiment.replace(seed=0), own, run.start and run.start["step"]
 
 
 def _name(run):

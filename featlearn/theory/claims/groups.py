@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from ...errors import RunDirectoryError
 from ...recording.files import write_json
-from .checking import check, check_pair
+from .checking import check, check_pair, kind
 
 
 class Checked(NamedTuple):
@@ -33,7 +33,7 @@ class Checked(NamedTuple):
         }
 
 
-def check_all(observed, progress=None):
+def check_all(observed, progress=None, claims=()):
     """Check every experiment among some runs, then every pair of twins.
 
     Parameters
@@ -41,6 +41,8 @@ def check_all(observed, progress=None):
     observed : list of Observed
     progress : callable, optional
         Called with the title of what is checked next.
+    claims : sequence of functions
+        Claims of a user's own, marked by `featlearn.claim`.
 
     Returns
     -------
@@ -48,14 +50,14 @@ def check_all(observed, progress=None):
     """
     groups = {}
     for one in observed:
-        groups.setdefault(one.experiment.replace(seed=0), []).append(one)
+        groups.setdefault(kind(one.run), []).append(one)
     checked = []
     for group in groups.values():
         group.sort(key=lambda one: one.experiment.seed)
         title = _title(group)
         if progress is not None:
             progress(title)
-        checked.append(Checked(title, [one.run for one in group], check(group)))
+        checked.append(Checked(title, [one.run for one in group], check(group, claims)))
     for augmented, plain in twins(list(groups.values())):
         title = f"{_title(augmented)} against its twin without augmentation"
         both = [one.run for one in augmented + plain]
@@ -78,11 +80,16 @@ def twins(groups):
     return [
         (augmented, plain)
         for plain in groups
-        if plain[0].experiment.augmentation == "none"
+        if plain[0].experiment.augmentation == "none" and not _branched_or_own(plain)
         for augmented in groups
         if augmented is not plain
+        and not _branched_or_own(augmented)
         and _without_augmentation(augmented) == _without_augmentation(plain)
     ]
+
+
+def _branched_or_own(group):
+    return any(one.run.own or one.run.start for one in group)
 
 
 def _without_augmentation(group):
@@ -93,7 +100,11 @@ def _title(group):
     exp = group[0].experiment
     seeds = ", ".join(str(one.experiment.seed) for one in group)
     word = "seed" if len(group) == 1 else "seeds"
-    return f"{exp.augmentation}, d = {exp.n_features}, d1 = {exp.n_inputs}, {word} {seeds}"
+    made = [f"own {role}" for role in group[0].run.own]
+    if group[0].run.start is not None:
+        made.append(f"from step {group[0].run.start['step']}")
+    made = ", ".join([exp.augmentation, *made])
+    return f"{made}, d = {exp.n_features}, d1 = {exp.n_inputs}, {word} {seeds}"
 
 
 def write_claims(checked):

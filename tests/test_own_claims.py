@@ -1,0 +1,114 @@
+"""Claims of a user's own: beside the built-in ones in table, file, report and sweep."""
+
+import json
+
+import numpy as np
+import pytest
+
+import featlearn
+from featlearn.commands import main
+from featlearn.plotting import several
+from featlearn.theory import at_most, within
+from featlearn.theory.claims import checking
+from featlearn.theory.claims.boundaries import claim_boundaries
+
+LEMMA = """
+import numpy as np
+import featlearn
+from featlearn.theory import at_least
+
+def masked(experiment):
+    return None if experiment.augmentation == "random_mask" else "no mask"
+
+@featlearn.claim("my lemma", needs=masked)
+def loss_falls(observed):
+    fall = [o.run["loss"][0] - o.run["loss"][-1] for o in observed]
+    return at_least("my lemma", "fall of the loss", 0, fall, "it falls")
+"""
+
+
+@pytest.fixture(autouse=True)
+def few(monkeypatch):
+    """Of the built-in claims, one that is quickly judged."""
+    monkeypatch.setattr(checking, "CLAIMS", (claim_boundaries,))
+
+
+@pytest.fixture
+def lemma(tmp_path):
+    path = tmp_path / "lemmas.py"
+    path.write_text(LEMMA)
+    return path
+
+
+@featlearn.claim("bias")
+def bias_in_range(observed):
+    ratio = [np.max(o.run["bias"][-1] / o.run["weight_norm"][-1]) for o in observed]
+    return [
+        at_most("bias", "largest b/‖w‖", 0.6, ratio, "the cap"),
+        within("bias", "its value", 0.5, ratio, 0.1, "a guess"),
+    ]
+
+
+def test_an_own_claim_is_judged_after_the_built_in_ones(twins):
+    run = featlearn.load_run(twins[0])
+    plain = featlearn.check(run)
+    found = featlearn.check(run, claims=[bias_in_range])
+    assert found[: len(plain)] == plain and [v.claim for v in found[-2:]] == ["bias", "bias"]
+    assert isinstance(found, list) and str(found) == featlearn.theory.table(found)
+    assert found[-2].low is None and found[-2].high == 0.6
+    assert (found[-1].low, found[-1].high) == pytest.approx((0.45, 0.55))
+    assert featlearn.check(run) == plain, "nothing is registered"
+    assert bias_in_range([featlearn.theory.claims.observed.Observed(run)])
+
+
+def test_a_need_that_is_not_met_is_the_reason(twins):
+    claim = featlearn.claim("never", needs=[lambda e: None, lambda e: f"τ = {e.temperature}"])
+    run = featlearn.load_run(twins[0])
+    (verdict,) = featlearn.check(run, claims=claim(lambda observed: 1 / 0))[-1:]
+    assert (verdict.outcome, verdict.reason) == ("does not apply", "τ = 2.0")
+    assert verdict.low is verdict.high is None
+
+
+@pytest.mark.parametrize(
+    "claims, match",
+    (
+        ([lambda observed: []], "marked"),
+        ([featlearn.claim("x")(lambda observed: 3)], "claim x"),
+    ),
+)
+def test_what_is_no_claim_is_refused(twins, claims, match):
+    with pytest.raises(featlearn.InvalidInput, match=match):
+        featlearn.check(featlearn.load_run(twins[0]), claims=claims)
+    with pytest.raises(featlearn.InvalidInput, match="name"):
+        featlearn.claim(bias_in_range)
+    with pytest.raises(featlearn.InvalidInput, match="needs"):
+        featlearn.claim("x", needs=["text"])
+
+
+def test_the_command_takes_every_marked_function_of_a_file(twins, lemma, capsys):
+    main(["check", str(twins[0]), str(twins[1]), "--claims", str(lemma), "--brief"])
+    said = capsys.readouterr().out
+    assert said.count("my lemma") == 2 and "no mask" in said
+    for place in twins:
+        kept = json.loads((place / "claims.json").read_text())["reports"][0]["verdicts"]
+        assert kept[-1]["claim"] == "my lemma"
+    assert {"low", "high"} <= set(kept[-1])
+
+
+def test_a_report_shows_own_claims(twins, lemma, tmp_path, monkeypatch):
+    monkeypatch.setattr(several, "figures", lambda *_, **__: ())
+    out = tmp_path / "report.html"
+    main(["report", str(twins[0]), "--claims", str(lemma), "-o", str(out), "--quiet"])
+    assert "fall of the loss" in out.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "text, match",
+    (("x = 1", "marked"), ("1 / 0", "ZeroDivisionError"), ("def (", "SyntaxError"), (None, "No")),
+)
+def test_a_file_without_claims_is_refused_in_one_line(twins, tmp_path, capsys, text, match):
+    path = tmp_path / "bad.py"
+    if text is not None:
+        path.write_text(text)
+    assert main(["check", str(twins[0]), "--claims", str(path)]) == 2
+    assert match in capsys.readouterr().err
