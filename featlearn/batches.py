@@ -1,5 +1,6 @@
 """The batch of a step: samples, their views, negatives and labels, drawn block by block."""
 
+import inspect
 from typing import NamedTuple
 
 import numpy as np
@@ -95,7 +96,8 @@ def _draw(state, stream, n, work, keep_sample):
         noise = work(stream + " noise", shape, dtype)
         n_masks = getattr(augmentation, "n_masks", 0)
         masks = [work(f"{stream} mask {k}", shape, np.bool_) for k in range(n_masks)]
-    latents = draw_latents(state, stream, n)
+    index = _data_rows(state, stream, n)
+    latents = draw_latents(state, stream, n) if index is None else model.data.latents[index]
     # The second half of a paired batch is made from the first.
     half = n // 2 if exp.batches == "paired" else n
     first = Views(anchors[:half], keys[:half])
@@ -120,6 +122,7 @@ def _draw(state, stream, n, work, keep_sample):
         masks=masks,
         model=model,
         augmentation=augmentation,
+        index=index,
     )
     if half < n:
         rngs = [generator(exp.seed, "pairs", state.step, start // BLOCK_ROWS) for start in starts]
@@ -151,6 +154,18 @@ def draw_block(start, rng, latents, noise, anchors, keys, masks, model, augmenta
         kept[rows] = mask
 
 
+def _data_rows(state, stream, n):
+    """Which samples of a fixed data set a step uses: all in order, or n drawn without replacement."""
+    data = getattr(state.model, "data", None)
+    if not isinstance(data, Sample):
+        return None
+    size = len(data.latents)
+    if n == size:
+        return np.arange(n)
+    rng = generator(state.experiment.seed, "latents", state.step, _SETS[stream])
+    return rng.choice(size, n, replace=False)
+
+
 def pair_block(start, rng, first, second, covariance, n_features, identical_views):
     """Write the `BLOCK_ROWS` views of a batch's second half that pair with those of the first."""
     rows = slice(start, start + BLOCK_ROWS)
@@ -170,14 +185,19 @@ def draw_latents(state, stream, n):
     return np.concatenate([first, -first])
 
 
-def draw_own_block(start, rng, latents, noise, anchors, keys, masks, model, augmentation):
+def draw_own_block(start, rng, latents, noise, anchors, keys, masks, model, augmentation, index):
     """`draw_block` for parts of the user's own, which return arrays instead of filling these."""
     rows, dtype = slice(start, start + BLOCK_ROWS), anchors.dtype
     z, shape = latents[rows], anchors[rows].shape
     signal = _checked("model", "signal", model.signal(z), shape, dtype)
-    # A model that holds its samples knows which noise is theirs.
-    whose = {"latents": z} if getattr(model, "draws_numbers", False) else {}
-    xi = _checked("model", "draw_noise", model.draw_noise(rng, len(z), **whose), shape, dtype)
+    if index is not None:
+        xi = model.data.noise[index[rows]]
+    elif "latents" in inspect.signature(model.draw_noise).parameters:
+        # A model that holds its samples knows which noise is theirs.
+        xi = model.draw_noise(rng, len(z), latents=z)
+    else:
+        xi = model.draw_noise(rng, len(z))
+    xi = _checked("model", "draw_noise", xi, shape, dtype)
     noise[rows] = xi
     views = augmentation.pair(rng, Sample(z, signal, xi), model)
     for k, out in enumerate((anchors, keys)):

@@ -9,6 +9,7 @@ from .compute.gaussian import fill_normal
 from .compute.workspace import few_rows
 from .display import one_line
 from .errors import InvalidInput
+from .latents import Bernoulli, Law
 
 # From so many numbers in M on, and up to this density, z Mᵀ takes less time as a sparse product.
 SPARSE_SIZE, SPARSE_DENSITY = 1 << 17, 0.1
@@ -115,11 +116,34 @@ def _require_orthonormal(matrix):
         raise InvalidInput("dictionary", f"shape {matrix.shape}", wanted)
 
 
+def make_spikes(dictionary, n_spikes, variance, rng):
+    """Return directions of extra variance in the noise, orthogonal to M and to each other.
+
+    Parameters
+    ----------
+    dictionary : ndarray of shape (d1, d)
+    n_spikes : int
+        r ≤ d1 - d.
+    variance : float
+        Of ⟨v_k/‖v_k‖, ξ⟩, beside σ².
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    ndarray of shape (d1, r), float32
+    """
+    normals = rng.standard_normal((len(dictionary), n_spikes))
+    normals -= dictionary @ (dictionary.T @ normals)
+    directions, _ = np.linalg.qr(normals)
+    return (math.sqrt(variance) * directions).astype(np.float32)
+
+
 @dataclass(frozen=True, repr=False)
 class SparseCodingModel:
     """The distribution of x = M z + ξ (Wen & Li 2021, setting).
 
-    The z_j are independent and symmetric in {-1, 0, 1} with Pr(z_j ≠ 0) = s; ξ ~ N(0, σ² I).
+    The z_j are independent and symmetric in {-1, 0, 1} with Pr(z_j ≠ 0) = s, or of another law;
+    ξ ~ N(0, σ² I + Σ_k v_k v_kᵀ).
 
     Attributes
     ----------
@@ -129,6 +153,12 @@ class SparseCodingModel:
         s.
     noise_variance : float ≥ 0
         σ² per coordinate.
+    law : Law, optional
+        Of the latents; `featlearn.latents.Bernoulli` without. Their mean density is s.
+    spikes : ndarray of shape (d1, r) or None
+        Columns v_k, directions of extra variance ‖v_k‖² in the noise.
+    data : Sample or None
+        A fixed data set, of which batches are made; fresh samples without.
 
     Raises
     ------
@@ -139,6 +169,9 @@ class SparseCodingModel:
     dictionary: np.ndarray
     density: float
     noise_variance: float
+    law: Law | None = None
+    spikes: np.ndarray | None = None
+    data: Sample | None = None
 
     def __post_init__(self):
         if not 0 <= self.density <= 1:
@@ -146,6 +179,9 @@ class SparseCodingModel:
         if not (self.noise_variance >= 0 and math.isfinite(self.noise_variance)):
             raise InvalidInput("noise_variance", self.noise_variance, "a finite number ≥ 0")
         _require_orthonormal(self.dictionary)
+        if self.law is None:
+            law = Bernoulli(np.full(self.n_features, self.density))
+            object.__setattr__(self, "law", law)
         if self._composes_sparsely:
             # For the processes that a run forks; smaller models start without it.
             import scipy.sparse  # noqa: F401
@@ -184,12 +220,8 @@ class SparseCodingModel:
         return Sample(latents, self.signal(latents), self.draw_noise(rng, n))
 
     def draw_latents(self, rng: np.random.Generator, n: int) -> np.ndarray:
-        """Draw z of shape (n, d): -1, 1 with probability s/2 each, otherwise 0."""
-        uniform = rng.random((n, self.n_features))
-        half = self.density / 2
-        latents = (uniform < half).astype(self.dictionary.dtype)
-        latents -= (uniform >= half) & (uniform < self.density)
-        return latents
+        """Draw z of shape (n, d) from the law: by default -1, 1 with probability s/2 each, or 0."""
+        return self.law.draw(rng, n).astype(self.dictionary.dtype, copy=False)
 
     def draw_noise(
         self, rng: np.random.Generator, n: int, out: np.ndarray | None = None
@@ -203,6 +235,8 @@ class SparseCodingModel:
             out = np.empty((n, self.n_inputs), self.dictionary.dtype)
         noise = out if out.dtype == np.float32 else np.empty(out.shape, np.float32)
         fill_normal(rng, noise, math.sqrt(self.noise_variance))
+        if self.spikes is not None:
+            noise += rng.standard_normal((n, self.spikes.shape[1]), np.float32) @ self.spikes.T
         if noise is not out:
             out[...] = noise
         return out

@@ -15,6 +15,7 @@ import numpy as np
 
 from .display import escape, html_table
 from .errors import InvalidInput
+from .latents import LAWS, check_data
 from .objectives import OBJECTIVES
 from .objectives.supervised import TASKS
 from .rules import checked, choice, flag, in_batch_or_integer, integer, number
@@ -136,6 +137,21 @@ class Experiment:
     head_rate: float = checked(
         1.0, number(0), "learning rate of the head of no_negatives, relative to η", later=True
     )
+    latents: str = checked("bernoulli", choice(LAWS), "law of z", later=True)
+    n_active: int = checked(1, integer(1), "k, features in a sample of k_sparse", later=True)
+    density_power: float = checked(
+        0.0, number(0), "p of densities s_j ∝ j^-p with mean s", later=True
+    )
+    noise_spikes: int = checked(
+        0, integer(0), "directions beside M with extra variance in ξ", later=True
+    )
+    spike_variance: float = checked(0.0, number(0), "that variance of each", later=True)
+    n_samples: int | None = checked(
+        None,
+        integer(1, optional="for fresh samples"),
+        "N of a fixed data set; batch_size = N is full batch",
+        later=True,
+    )
     seed: int = checked(0, integer(0, 2**63 - 1), "seed of everything random")
     dtype: str = checked("float32", choice(("float32", "float64")), "precision")
     record_every: int = checked(1, integer(1), "record every k-th step")
@@ -160,7 +176,7 @@ class Experiment:
         d = self.n_features
         if d > self.n_inputs:
             raise InvalidInput("n_features", d, f"at most n_inputs = {self.n_inputs}")
-        if self.density is None:
+        if self.density is None and self.latents in ("bernoulli", "binary"):
             if d < 3:
                 raise InvalidInput("density", None, "a number when n_features < 3: log log d ≤ 0")
             if self.resolved_density > 1:
@@ -171,6 +187,7 @@ class Experiment:
                 )
         self._check_dense()
         self._check_batches()
+        check_data(self)
         if self.negatives == "in_batch" and self.batch_size < 2:
             raise InvalidInput(
                 "batch_size", self.batch_size, "at least 2 with in-batch negatives: one has none"
@@ -279,7 +296,9 @@ class Experiment:
 
     @property
     def resolved_density(self) -> float:
-        """s as used: the number given, or density_factor · log log d / d."""
+        """s as used: the number given, or density_factor · log log d / d; k/d of exactly k features."""
+        if self.latents in ("one_of_d", "k_sparse"):
+            return (1 if self.latents == "one_of_d" else self.n_active) / self.n_features
         if self.density is not None:
             return self.density
         return self.density_factor * math.log(math.log(self.n_features)) / self.n_features

@@ -12,6 +12,7 @@ import numpy as np
 
 from .compute.gaussian import fill_normal
 from .data import SparseCodingModel
+from .latents import law_of
 from .views import Augmentation, Moment, Moments, Views, augmentation_of
 
 # d1 Σ_r M_rj⁴ - 1: how much of the mask noise of a feature lies along the feature itself.
@@ -41,7 +42,8 @@ class GramModel(SparseCodingModel):
 def gram_model(experiment):
     """Return the `GramModel` of an experiment."""
     matrix = np.eye(experiment.n_columns, experiment.n_features, dtype=experiment.dtype)
-    return GramModel(matrix, experiment.resolved_density, experiment.resolved_noise_variance)
+    density, variance = experiment.resolved_density, experiment.resolved_noise_variance
+    return GramModel(matrix, density, variance, law_of(experiment))
 
 
 @dataclass(frozen=True)

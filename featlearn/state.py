@@ -10,11 +10,12 @@ import numpy as np
 from .alignment import alignment
 from .compute.streams import generator
 from .compute.workspace import Workspace
-from .data import SparseCodingModel, make_dictionary
+from .data import SparseCodingModel, make_dictionary, make_spikes
 from .display import one_line
 from .errors import InvalidInput
 from .experiment import Experiment
 from .gram_views import gram_model, view_law
+from .latents import law_of
 from .objectives import make_objective
 from .schedule import BiasSchedule
 
@@ -73,11 +74,14 @@ class TrainingState:
     def __post_init__(self):
         if "model" in self.own:
             return
-        for name in ("density", "noise_variance"):
-            found, wanted = (
-                getattr(self.model, name),
-                getattr(self.experiment, f"resolved_{name}"),
-            )
+        exp, model = self.experiment, self.model
+        pairs = {
+            "density": (model.density, exp.resolved_density),
+            "noise_variance": (model.noise_variance, exp.resolved_noise_variance),
+            "latents": (model.law.name, exp.latents),
+            "n_samples": (model.data and len(model.data.latents), exp.n_samples),
+        }
+        for name, (found, wanted) in pairs.items():
             if found != wanted:
                 raise InvalidInput(
                     name,
@@ -194,7 +198,10 @@ FIXED = (
 )
 # Fields that a part of the user's own takes the place of.
 _DECIDED_BY = {
-    "model": ("density", "density_factor", "noise_variance", "noise_factor"),
+    "model": (
+        *("density", "density_factor", "noise_variance", "noise_factor", "latents", "n_active"),
+        *("density_power", "noise_spikes", "spike_variance", "n_samples"),
+    ),
     "augmentation": ("keep_probability", "noise_correlation"),
     "schedule": ("stage_one_growth", "stage_one_steps", "bias_factor", "bias_growth", "bias_cap"),
     "objective": (
@@ -227,9 +234,21 @@ def make_model(experiment, matrix=None):
         )
     # Column-major, so that Mᵀ is contiguous where samples are composed.
     matrix = np.asarray(matrix, dtype=experiment.dtype, order="F")
-    return SparseCodingModel(
-        matrix, experiment.resolved_density, experiment.resolved_noise_variance
+    spikes = None
+    if experiment.noise_spikes:
+        rng = generator(experiment.seed, "spikes")
+        spikes = make_spikes(matrix, experiment.noise_spikes, experiment.spike_variance, rng)
+    model = SparseCodingModel(
+        matrix,
+        experiment.resolved_density,
+        experiment.resolved_noise_variance,
+        law_of(experiment),
+        spikes,
     )
+    if experiment.n_samples is None:
+        return model
+    data = model.sample(generator(experiment.seed, "data"), experiment.n_samples)
+    return dataclasses.replace(model, data=data)
 
 
 def make_schedule(experiment, step=0):

@@ -9,7 +9,7 @@ import numpy as np
 # The position in this list is part of every stream's identity: append, never reorder.
 STREAMS = (
     *("dictionary", "weights", "latents", "batch", "negatives", "probe", "theory", "images"),
-    *("dense", "pairs", "tasks", "head"),
+    *("dense", "pairs", "tasks", "head", "spikes", "data"),
 )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from ...errors import InvalidInput
+from ...latents import unusual_data
 from ...recording.trajectory import Run
 from .boundaries import claim_boundaries
 from .claim import Verdicts, judge
@@ -38,6 +39,13 @@ CLAIMS = (
 WHEREVER_BEGUN = (claim_t1, claim_t2, claim_t5)
 
 
+# Laws of z with the paper's second moments, and the claims that ask for no more than these.
+UNCORRELATED = ("latents = one_of_d", "latents = k_sparse")
+WITH_UNCORRELATED = (claim_stage_one, claim_boundaries, claim_t1, claim_t2, claim_t3, claim_t5)
+# Those that recompute what a run did from its own samples would belong here.
+WITH_ANY_DATA = ()
+
+
 def check(
     runs: Run | Observed | Sequence[Run | Observed],
     claims: Callable | Sequence[Callable] = (),
@@ -61,6 +69,13 @@ def check(
     ------
     InvalidInput
         If the runs differ in more than the seed, or share one.
+
+    Examples
+    --------
+    >>> exp = featlearn.preset("tiny").replace(n_steps=2, latents="binary")
+    >>> verdicts = featlearn.check(featlearn.train(exp))
+    >>> print(verdicts[0].claim, verdicts[0].outcome)
+    simulator does not apply
     """
     observed = _observe(runs)
     claims = (claims,) if callable(claims) else claims
@@ -81,6 +96,11 @@ def _unknown(run, built_in):
     """What a built-in claim does not know of a run, or nothing."""
     if run.own:
         return ", ".join(f"own {role}" for role in run.own)
+    unusual = unusual_data(run.experiment)
+    if unusual and built_in not in WITH_ANY_DATA:
+        of_moments = [word for word in unusual if word in UNCORRELATED]
+        if built_in not in WITH_UNCORRELATED or len(of_moments) < len(unusual):
+            return "it is derived for the paper's data, not for " + ", ".join(unusual)
     if run.start is not None and built_in not in WHEREVER_BEGUN:
         source = run.start["run"] or "a state"
         return f"the run began at step {run.start['step']} of {source}"

@@ -1,0 +1,216 @@
+"""Laws of the latents z: how they are drawn, and the moments that the theory asks them for.
+
+The paper's z_j are independent, -1 or 1 with probability s/2 each and otherwise 0 (Wen & Li 2021,
+setting). The other laws are variations (derived: featlearn/theory/derivation.md, "Other laws of the
+latents").
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from .errors import InvalidInput
+
+
+@dataclass(frozen=True, eq=False)
+class Law:
+    """What a law of latents tells of itself; one of your own inherits this and adds `draw`.
+
+    Here every z_j has the values -1, 1 with probability s_j/2 each, and 0.
+
+    Attributes
+    ----------
+    densities : ndarray of shape (d,)
+        s_j = Pr(z_j ≠ 0).
+    """
+
+    densities: np.ndarray
+    name = ""
+
+    def __post_init__(self):
+        densities = np.asarray(self.densities, np.float64)
+        if densities.ndim != 1 or not ((densities >= 0) & (densities <= 1)).all():
+            raise InvalidInput("densities", self.densities, "d numbers ≥ 0 and ≤ 1")
+        object.__setattr__(self, "densities", densities)
+
+    @property
+    def n_features(self):
+        """d."""
+        return len(self.densities)
+
+    @property
+    def means(self):
+        """E z_j, ndarray of shape (d,)."""
+        return np.zeros(self.n_features)
+
+    @property
+    def variances(self):
+        """E z_j² - (E z_j)², ndarray of shape (d,)."""
+        return self.densities - self.means**2
+
+    @property
+    def second_moment(self):
+        """E z zᵀ, ndarray of shape (d, d)."""
+        return np.diag(self.variances) + np.outer(self.means, self.means)
+
+    @property
+    def fourth_cumulants(self):
+        """κ₄ of each z_j, ndarray of shape (d,): s - 3s² where it is symmetric."""
+        return self.densities - 3 * self.densities**2
+
+    def draw(self, rng, n):
+        """Draw z, ndarray of shape (n, d)."""
+        raise NotImplementedError
+
+    def moment_generating(self, t):
+        """Return E exp(t z_j) of each feature, t of a shape that fits (d,)."""
+        return 1 + self.densities * (np.cosh(t) - 1)
+
+    def posterior_mean(self, u, variance):
+        """Return E[z_j | z_j + √v g = u], g standard normal, u of a shape that fits (d,).
+
+        tanh(u/v) weighs the two signs, and s_j cosh(u/v) e^{-1/2v} against 1 - s_j that z_j ≠ 0.
+        """
+        y = np.asarray(u, np.float64) / variance
+        # In units of e^|y|, so that nothing overflows.
+        small = np.exp(-np.abs(y))
+        present = self.densities * (1 + small**2) / 2 * math.exp(-0.5 / variance)
+        absent = (1 - self.densities) * small
+        return np.tanh(y) * present / (present + absent)
+
+
+class Bernoulli(Law):
+    """Independent z_j, the paper's law."""
+
+    name = "bernoulli"
+
+    def draw(self, rng, n):
+        uniform = rng.random((n, self.n_features))
+        half = self.densities / 2
+        latents = (uniform < half).astype(np.float32)
+        latents -= (uniform >= half) & (uniform < self.densities)
+        return latents
+
+
+class KSparse(Law):
+    """Exactly k features in every sample, each as likely; their signs are independent.
+
+    Uncorrelated, but not independent: E z_j² z_l² = k(k-1)/(d(d-1)) for j ≠ l.
+    """
+
+    name = "k_sparse"
+
+    @classmethod
+    def of(cls, n_features, n_active):
+        """Return the law with k = n_active."""
+        return cls(np.full(n_features, n_active / n_features))
+
+    def draw(self, rng, n):
+        d = self.n_features
+        k = round(float(self.densities.sum()))
+        order = np.argsort(rng.random((n, d)), axis=1)[:, :k]
+        latents = np.zeros((n, d), np.float32)
+        signs = np.where(rng.random((n, k)) < 0.5, -1, 1)
+        np.put_along_axis(latents, order, signs.astype(np.float32), axis=1)
+        return latents
+
+
+class OneOfD(Law):
+    """One feature in every sample, j with probability s_j, Σ s_j = 1; its sign is independent."""
+
+    name = "one_of_d"
+
+    def draw(self, rng, n):
+        chosen = np.searchsorted(np.cumsum(self.densities[:-1]), rng.random(n), side="right")
+        latents = np.zeros((n, self.n_features), np.float32)
+        latents[np.arange(n), chosen] = np.where(rng.random(n) < 0.5, -1, 1)
+        return latents
+
+
+class Binary(Law):
+    """Independent z_j, 1 with probability s_j and otherwise 0: not centred, E z_j = s_j."""
+
+    name = "binary"
+
+    @property
+    def means(self):
+        return self.densities
+
+    @property
+    def fourth_cumulants(self):
+        v = self.variances
+        return v * (1 - 6 * v)
+
+    def draw(self, rng, n):
+        return (rng.random((n, self.n_features)) < self.densities).astype(np.float32)
+
+    def moment_generating(self, t):
+        return 1 + self.densities * np.expm1(t)
+
+    def posterior_mean(self, u, variance):
+        with np.errstate(over="ignore"):
+            odds = np.exp((0.5 - np.asarray(u, np.float64)) / variance)
+        return self.densities / (self.densities + (1 - self.densities) * odds)
+
+
+LAWS = {law.name: law for law in (Bernoulli, OneOfD, KSparse, Binary)}
+
+
+def power_densities(mean, n_features, power):
+    """Return s_j = mean · d j^-p / Σ_k k^-p, ndarray of shape (d,), the first feature most frequent."""
+    weights = np.arange(1, n_features + 1, dtype=np.float64) ** -power
+    return mean * n_features * weights / weights.sum()
+
+
+def law_of(experiment):
+    """Return the law of an experiment's latents."""
+    e = experiment
+    if e.latents == "k_sparse":
+        return KSparse.of(e.n_features, e.n_active)
+    densities = np.full(e.n_features, e.resolved_density)
+    if e.density_power:
+        densities = power_densities(e.resolved_density, e.n_features, e.density_power)
+    return LAWS[e.latents](densities)
+
+
+def check_data(experiment):
+    """Refuse fields of an experiment's data that do not fit each other, by name."""
+    e = experiment
+    if e.n_active > e.n_features:
+        raise InvalidInput("n_active", e.n_active, f"at most n_features = {e.n_features}")
+    if e.density_power:
+        if e.latents == "k_sparse":
+            raise InvalidInput("density_power", e.density_power, "0 with latents = k_sparse")
+        first = power_densities(e.resolved_density, e.n_features, e.density_power)[0]
+        if first > 1:
+            wanted = f"a power or density with s_1 ≤ 1; it is {first:.4g}"
+            raise InvalidInput("density_power", e.density_power, wanted)
+    if e.noise_spikes > e.n_inputs - e.n_features:
+        wanted = f"at most n_inputs - n_features = {e.n_inputs - e.n_features}"
+        raise InvalidInput("noise_spikes", e.noise_spikes, wanted)
+    if e.n_samples is not None:
+        for name in ("batch_size", "negatives"):
+            if name == "negatives" and e.negatives == "in_batch":
+                continue
+            if getattr(e, name) > e.n_samples:
+                raise InvalidInput(
+                    "n_samples", e.n_samples, f"at least {name} = {getattr(e, name)}"
+                )
+    if e.dense == "gram":
+        for name in ("noise_spikes", "n_samples"):
+            if getattr(e, name):
+                wanted = f'{"0" if name == "noise_spikes" else "none"} with dense = "gram": its law'
+                raise InvalidInput(
+                    name, getattr(e, name), f"{wanted} is that of isotropic noise and fresh samples"
+                )
+    if e.batches == "paired" and (e.latents != "bernoulli" or e.density_power):
+        raise InvalidInput("batches", "paired", "iid with another law of the latents")
+
+
+def unusual_data(experiment):
+    """Return how an experiment's data differ from the paper's, a list of "field = value"."""
+    names = ("latents", "density_power", "noise_spikes", "n_samples")
+    usual = ("bernoulli", 0, 0, None)
+    found = [(name, getattr(experiment, name)) for name in names]
+    return [f"{name} = {value}" for (name, value), u in zip(found, usual) if value != u]

@@ -1,0 +1,167 @@
+"""Laws of the latents, spiked noise and a fixed data set: draws, moments, what the theory says."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import featlearn
+from featlearn.latents import LAWS, Binary, KSparse, OneOfD, law_of, power_densities
+from featlearn.theory.predictions.fixed_data import fixed_data
+
+N = 40_000
+
+
+def laws():
+    s = power_densities(0.15, 6, 0.5)
+    return [LAWS["bernoulli"](s), Binary(s), KSparse.of(6, 2), OneOfD(s / s.sum())]
+
+
+@pytest.mark.parametrize("law", laws(), ids=lambda law: law.name)
+def test_moments_are_those_of_the_draws(law):
+    z = law.draw(np.random.default_rng(0), N).astype(float)
+    error = 5 / np.sqrt(N)
+    np.testing.assert_allclose((z != 0).mean(axis=0), law.densities, atol=error)
+    np.testing.assert_allclose(z.mean(axis=0), law.means, atol=error)
+    np.testing.assert_allclose(z.T @ z / N, law.second_moment, atol=error)
+    centred = z - law.means
+    fourth = (centred**4).mean(axis=0) - 3 * (centred**2).mean(axis=0) ** 2
+    np.testing.assert_allclose(fourth, law.fourth_cumulants, atol=error)
+    t = np.linspace(-1, 1, 6)
+    np.testing.assert_allclose(np.exp(t * z).mean(axis=0), law.moment_generating(t), atol=2 * error)
+
+
+@pytest.mark.parametrize("law", laws(), ids=lambda law: law.name)
+def test_the_posterior_mean_is_that_of_the_marginal(law):
+    v, u = 0.3, np.array([-2.0, -0.4, 0.0, 0.7, 3.0])[:, None]
+    values = (0, 1) if law.name == "binary" else (-1, 0, 1)
+    p = {0: 1 - law.densities, 1: law.densities / (len(values) - 1)}
+    weight = {a: p[abs(a)] * np.exp(-((u - a) ** 2) / (2 * v)) for a in values}
+    expected = sum(a * w for a, w in weight.items()) / sum(weight.values())
+    np.testing.assert_allclose(law.posterior_mean(u, v), expected, rtol=1e-9, atol=1e-12)
+    assert np.isfinite(law.posterior_mean(np.array([[-1e4], [1e4]]), 0.01)).all()
+
+
+def test_every_sample_has_its_number_of_features():
+    rng = np.random.default_rng(1)
+    assert (np.abs(KSparse.of(9, 3).draw(rng, 500)).sum(axis=1) == 3).all()
+    assert (np.abs(OneOfD(np.full(9, 1 / 9)).draw(rng, 500)).sum(axis=1) == 1).all()
+
+
+def test_an_experiment_names_its_law(small):
+    law = law_of(small.replace(density=0.1, density_power=1.0))
+    assert law.densities.mean() == pytest.approx(0.1)
+    np.testing.assert_allclose(law.densities[0] / law.densities, np.arange(1, 9))
+    sparse = small.replace(latents="k_sparse", n_active=2, density=0.5)
+    assert sparse.resolved_density == 0.25
+    model = featlearn.init(sparse).model
+    assert model.law.name == "k_sparse" and model.density == 0.25
+    assert featlearn.init(small).model.law.name == "bernoulli"
+
+
+@pytest.mark.parametrize(
+    "changes, field",
+    (
+        ({"latents": "gamma"}, "latents"),
+        ({"latents": "k_sparse", "n_active": 9}, "n_active"),
+        ({"density": 0.5, "density_power": 2.0}, "density_power"),
+        ({"latents": "k_sparse", "density_power": 0.5}, "density_power"),
+        ({"density_power": -1.0}, "density_power"),
+        ({"noise_spikes": 60}, "noise_spikes"),
+        ({"n_samples": 50}, "n_samples"),
+        ({"n_samples": 150, "negatives": 200}, "n_samples"),
+        ({"n_samples": 200, "dense": "gram", "n_inputs": 512}, "n_samples"),
+        ({"noise_spikes": 2, "dense": "gram", "n_inputs": 512}, "noise_spikes"),
+    ),
+)
+def test_data_that_do_not_fit_are_refused_by_field(small, changes, field):
+    with pytest.raises(featlearn.InvalidInput, match=field):
+        small.replace(**changes)
+
+
+def test_spikes_are_the_only_directions_of_more_noise(small):
+    exp = small.replace(noise_variance=0.2, noise_spikes=3, spike_variance=2.0, batch_size=4000)
+    state = featlearn.init(exp)
+    noise, spikes = featlearn.draw_batch(state).sample.noise, state.model.spikes
+    np.testing.assert_allclose(spikes.T @ spikes, 2 * np.eye(3), atol=1e-5)
+    np.testing.assert_allclose(state.model.dictionary.T @ spikes, 0, atol=1e-5)
+    along = noise @ spikes / np.sqrt(2)
+    np.testing.assert_allclose(along.var(axis=0), 2.2, rtol=0.1)
+    assert noise.var() == pytest.approx(0.2 + 3 * 2 / 64, rel=0.03)
+
+
+@pytest.mark.parametrize("own", (False, True))
+def test_a_fixed_data_set_is_used_again(small, own):
+    exp = small.replace(n_samples=120, n_steps=4)
+    state = featlearn.init(exp)
+    data = state.model.data
+    state = featlearn.init(exp, model=state.model if own else None)
+    for _ in range(3):
+        sample = featlearn.draw_batch(state).sample
+        match = (sample.noise[:, None, :3] == data.noise[None, :, :3]).all(axis=2)
+        index = match.argmax(axis=1)
+        assert (match.sum(axis=1) == 1).all() and len(set(index)) == 100
+        np.testing.assert_array_equal(sample.latents, data.latents[index])
+        state = featlearn.step(state)
+    full = featlearn.init(exp.replace(n_samples=100))
+    first, second = (featlearn.draw_batch(s) for s in (full, featlearn.step(full)))
+    np.testing.assert_array_equal(first.sample.inputs, second.sample.inputs)
+    assert not np.array_equal(first.views.anchors, second.views.anchors), "masks stay fresh"
+    assert not np.array_equal(
+        data.noise[0], featlearn.init(exp.replace(seed=1)).model.data.noise[0]
+    )
+
+
+def test_runs_of_every_kind_of_data_are_recorded_resumed_and_checked(small, tmp_path):
+    kinds = {
+        "one_of_d": {"latents": "one_of_d"},
+        "binary": {"latents": "binary"},
+        "power": {"density_power": 0.5},
+        "spikes": {"noise_spikes": 2, "spike_variance": 1.0},
+        "fixed": {"n_samples": 150},
+    }
+    for name, changes in kinds.items():
+        exp = small.replace(n_steps=12, **changes)
+        whole = featlearn.train(exp)
+        featlearn.train(exp, tmp_path / name, until=lambda state: state.step == 5)
+        run = featlearn.train(None, tmp_path / name, resume=True)
+        for quantity in whole.arrays:
+            np.testing.assert_array_equal(run[quantity], whole[quantity])
+        assert run.model.law.name == exp.latents
+    verdicts = featlearn.check(featlearn.train(small.replace(n_steps=12, **kinds["binary"])))
+    assert {v.outcome for v in verdicts} == {"does not apply"}
+    assert "binary" in verdicts[0].reason
+
+
+def test_a_state_of_another_law_is_refused_or_rebuilt(small):
+    state = featlearn.init(small)
+    for changes in ({"latents": "binary"}, {"n_samples": 200}):
+        with pytest.raises(featlearn.InvalidInput, match=next(iter(changes))):
+            dataclasses.replace(state, experiment=small.replace(**changes))
+        again = state.replace(**changes)
+        np.testing.assert_array_equal(again.model.dictionary, state.model.dictionary)
+    assert state.replace(latents="binary").model.law.name == "binary"
+
+
+def test_the_noise_of_a_fixed_data_set_and_its_signal_are_as_predicted():
+    base = featlearn.preset("tiny")
+    for n in (2400, 4800, 8192):
+        exp = base.replace(n_samples=n)
+        model = featlearn.init(exp).model
+        x = model.data.inputs.astype(float)
+        shared = x.T @ x / n
+        np.fill_diagonal(shared, 0)
+        values, vectors = np.linalg.eigh(shared)
+        expected = fixed_data(exp)
+        top = vectors[:, -8:]
+        share = np.sum((model.dictionary.T @ top) ** 2) / 8
+        assert share == pytest.approx(expected.sparse_share, abs=0.08)
+        noise = model.data.noise.astype(float)
+        own = noise.T @ noise / n
+        np.fill_diagonal(own, 0)
+        assert np.linalg.eigvalsh(own)[-1] == pytest.approx(expected.noise_edge, rel=0.05)
+    few = base.replace(n_samples=400)
+    assert fixed_data(few).sparse_share == 0 and fixed_data(few).samples_needed > 400
+    assert fixed_data(base.replace(n_samples=1202)).samples_needed == pytest.approx(1202, rel=0.01)
+    with pytest.raises(featlearn.InvalidInput, match="n_samples"):
+        fixed_data(base)
