@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import featlearn
+from featlearn.commands import main
 from featlearn.recording.rundir import read_status
 
 
@@ -118,3 +119,30 @@ def test_claims_about_the_start_do_not_apply_to_a_branch(short, tmp_path):
     verdicts = {v.claim: v for v in featlearn.check(run)}
     assert "step 10" in verdicts["stage I"].reason
     assert "began" not in verdicts["T5"].reason
+
+
+def test_the_command_stops_extends_and_branches(short, tmp_path, capsys):
+    short.save(tmp_path / "exp.toml")
+    place, branch = str(tmp_path / "run"), str(tmp_path / "branch")
+    asked = ["run", "--config", str(tmp_path / "exp.toml"), "--out", place, "--checkpoint-at", "3"]
+    assert main([*asked, "--until", "stage 2", "--record", "off_support_maximum"]) == 0
+    run = featlearn.load_run(place)
+    assert run["stage"][-1] == 2 and len(run["off_support_maximum"]) == len(run)
+    assert main(["run", "--resume", place, "--extend", "50"]) == 0
+    assert featlearn.load_run(place).steps[-1] == 50
+    start = ["--from", place, "--at-step", "3", "--set", "augmentation=none", "--out", branch]
+    assert main(["run", *start]) == 0
+    run = featlearn.load_run(branch)
+    assert run.steps[0] == 3 and run.start["run"] == place
+    assert run.start["changed"]["augmentation"] == ["random_mask", "none"]
+    for words, option in (
+        (["--extend", "60"], "--extend"),
+        (["--at-step", "3"], "--at-step"),
+        (["--from", place], "--out"),
+        (["--from", place, "--out", branch, "--seed", "1"], "--seed"),
+        (["--resume", place, "--from", place], "--from"),
+        (["--record", "no.py:f"], "--record"),
+    ):
+        capsys.readouterr()
+        assert main(["run", *words]) == 2
+        assert option in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """Runs of several seeds as one: a seed axis, the mean and its confidence."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -8,7 +9,9 @@ import numpy as np
 from scipy import special
 
 from ..errors import InvalidInput
+from ..experiment import Experiment
 from .rundir import load_run
+from .trajectory import Run
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class SeedRuns:
         Naming a field in which they differ, or a seed that they share.
     """
 
-    runs: tuple
+    runs: tuple[Run, ...]
 
     def __post_init__(self):
         runs = sorted(self.runs, key=lambda run: run.experiment.seed)
@@ -43,7 +46,7 @@ class SeedRuns:
         if len(set(self.seeds)) < len(runs):
             raise InvalidInput("seed", self.seeds, "a different seed for each run")
 
-    def __getitem__(self, name):
+    def __getitem__(self, name: str) -> np.ndarray:
         arrays = [run[name] for run in self.runs]
         rows = min(map(len, arrays))
         return np.stack([array[:rows] for array in arrays])
@@ -58,25 +61,25 @@ class SeedRuns:
         return f"SeedRuns({len(self)} runs, seeds {self.seeds})"
 
     @property
-    def experiment(self):
+    def experiment(self) -> Experiment:
         """The `Experiment` of the first seed."""
         return self.runs[0].experiment
 
     @property
-    def seeds(self):
+    def seeds(self) -> list[int]:
         """The seeds, in order."""
         return [run.experiment.seed for run in self.runs]
 
     @cached_property
-    def steps(self):
+    def steps(self) -> np.ndarray:
         """The recorded steps that all have, ndarray of int, shape (T,)."""
         return min((run.steps for run in self.runs), key=len)
 
-    def mean(self, name):
+    def mean(self, name: str) -> np.ndarray:
         """Return the mean of a quantity over the seeds, time axis first."""
         return self[name].mean(axis=0)
 
-    def confidence(self, name):
+    def confidence(self, name: str) -> np.ndarray:
         """Return the half width of the 95 % confidence interval of the mean; nan for one seed.
 
         Student's t on the values of independent seeds, t_{0.975, n-1} · sd/√n.
@@ -92,7 +95,7 @@ def half_width(values):
     return special.stdtrit(n - 1, 0.975) * np.std(values, axis=0, ddof=1) / np.sqrt(n)
 
 
-def load_runs(directories):
+def load_runs(directories: str | Path | Sequence[str | Path | Run]) -> SeedRuns:
     """Load runs that differ in the seed only.
 
     Parameters
@@ -119,7 +122,7 @@ def load_runs(directories):
     return SeedRuns(tuple(_loaded(directories)))
 
 
-def group_runs(directories):
+def group_runs(directories: str | Path | Sequence[str | Path | Run]) -> dict[str, SeedRuns]:
     """Sort runs into groups that differ in the seed only.
 
     Parameters
