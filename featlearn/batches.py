@@ -143,11 +143,17 @@ def _draw(state, stream, n, work, keep_sample):
     return Views(anchors, keys, masks), sample
 
 
-def draw_block(start, rng, latents, noise, anchors, keys, masks, model, augmentation):
-    """Draw noise and views of the `BLOCK_ROWS` samples from `start` on, into their arrays."""
+def draw_block(start, rng, latents, noise, anchors, keys, masks, model, augmentation, index):
+    """Draw noise and views of the `BLOCK_ROWS` samples from `start` on, into their arrays.
+
+    Samples of a fixed data set, those at `index`, have their noise.
+    """
     rows = slice(start, start + BLOCK_ROWS)
     signal = model.signal(latents[rows], out=None if keys is anchors else keys[rows])
-    model.draw_noise(rng, len(signal), out=noise[rows])
+    if index is None:
+        model.draw_noise(rng, len(signal), out=noise[rows])
+    else:
+        noise[rows] = model.data.noise[index[rows]]
     block = Sample(latents[rows], signal, noise[rows])
     views = augmentation.pair(rng, block, model, out=(anchors[rows], keys[rows]))
     for kept, mask in zip(masks, views.masks):

@@ -126,10 +126,12 @@ def train(
         began = None if start is None else origin(start)
         check_memory(experiment, in_memory=True)
         state = start or init(experiment, **own)
-        return _train_in_memory(state, began, _with_layouts(quantities, state), progress, ends)
+        return _train_in_memory(
+            state, began, with_layouts(quantities, lambda: state), progress, ends
+        )
     if not resume and quantities:
         check_memory(experiment)
-        quantities = _with_layouts(quantities, start or init(experiment, **own))
+        quantities = with_layouts(quantities, lambda: start or init(experiment, **own))
     own = {role: part for role, part in own.items() if part is not None}
     keep_at = _steps_to_keep(checkpoint_at)
     place = RunDirectory(directory, experiment, resume, quantities, own, start, extend, keep_at)
@@ -168,10 +170,18 @@ def train(
     return load_run(directory, place.own.get("model"))
 
 
-def _with_layouts(quantities, state):
-    """Quantities with shape and type, which a user's own have from their first row."""
+def with_layouts(quantities, begin):
+    """Return quantities with shape and type, which a user's own have from their first row.
+
+    Parameters
+    ----------
+    quantities : tuple of Quantity
+    begin : callable
+        Makes the state that the run begins from, where that is needed.
+    """
     if all(q.shape is not None for q in quantities):
         return quantities
+    state = begin()
     batch = draw_batch(state)
     return measured_layouts(quantities, state, batch, evaluate(state, batch))
 

@@ -163,5 +163,6 @@ def test_the_noise_of_a_fixed_data_set_and_its_signal_are_as_predicted():
     few = base.replace(n_samples=400)
     assert fixed_data(few).sparse_share == 0 and fixed_data(few).samples_needed > 400
     assert fixed_data(base.replace(n_samples=1202)).samples_needed == pytest.approx(1202, rel=0.01)
+    assert any("drowns" in w for w in featlearn.theory.plan(few).warnings)
     with pytest.raises(featlearn.InvalidInput, match="n_samples"):
         fixed_data(base)

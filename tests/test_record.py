@@ -1,10 +1,13 @@
 """Quantities that a user records beside those of every run."""
 
+import json
+
 import numpy as np
 import pytest
 
 import featlearn
 from featlearn import Record, parts
+from featlearn.commands import main
 from featlearn.recording.extras import EXTRAS
 from featlearn.recording.resources import disk_needed
 
@@ -135,3 +138,13 @@ def test_a_digest_of_a_function_knows_its_code_and_what_it_closes_over():
     assert parts.digest_of(make(1, [])) == parts.digest_of(make(1, [2]))
     assert parts.digest_of(make(1, [])) != parts.digest_of(make(2, []))
     assert parts.digest_of(largest) != parts.digest_of(pair)
+
+
+def test_a_plan_counts_what_is_asked_for(capsys, tmp_path):
+    (tmp_path / "mine.py").write_text("def pair(state, batch, gradient):\n    return [0.5, 1.5]\n")
+    sizes = []
+    for record in ([], ["--record", "dense_gram"], ["--record", f"{tmp_path}/mine.py:pair"]):
+        words = ["plan", "--preset", "tiny", "--no-timing", "--json", "--quiet", *record]
+        assert main(words) == 0
+        sizes.append(json.loads(capsys.readouterr().out)["disk_bytes"])
+    assert sizes[1] - sizes[0] == 3001 * 32 * 32 * 4 and sizes[2] - sizes[0] == 3001 * 16

@@ -15,8 +15,12 @@ import json
 import math
 
 from ..errors import InvalidInput
+from ..loop import with_layouts
+from ..recording.record import asked_quantities
 from ..recording.resources import disk_needed, memory_needed
+from ..training import init
 from .common import add_experiment_arguments, experiment_from, message
+from .own import add_record_argument, record_from
 
 SUGGESTED = ("batch_size", "learning_rate", "n_steps")
 
@@ -31,6 +35,7 @@ def add_arguments(parser):
         "--images", nargs="*", metavar="FILE",
         help="of the runs of 'featlearn images': what each augmentation decouples, and stage I",
     )  # fmt: skip
+    add_record_argument(parser)
     parser.add_argument("--no-timing", action="store_true", help="do not time a few steps")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("--quiet", action="store_true", help="no messages")
@@ -45,7 +50,11 @@ def main(arguments):
 
     experiment = experiment_from(arguments)
     predicted = plan(experiment)
-    costs = {"memory_bytes": memory_needed(experiment), "disk_bytes": disk_needed(experiment)}
+    asked = with_layouts(asked_quantities(record_from(arguments)), lambda: init(experiment))
+    costs = {
+        "memory_bytes": memory_needed(experiment),
+        "disk_bytes": disk_needed(experiment, asked),
+    }
     if not arguments.no_timing:
         try:
             costs["seconds"] = experiment.n_steps * seconds_per_step(experiment)

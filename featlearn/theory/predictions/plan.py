@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 from ...compute.workspace import Workspace
 from ...errors import InvalidInput
+from ...latents import unusual_data
 from ...recording.resources import check_memory
 from ...training import init, step
 from .crossing import Crossing, crossing, limiting_ratio
+from .fixed_data import fixed_data
 from .plateau import Plateau
 from .preconditions import Precondition, preconditions, unmet
 from .saturation import saturation_growth
@@ -86,7 +88,7 @@ def plan(experiment):
     ratio, stages = limiting_ratio(experiment), predict_stages(experiment)
     return Plan(
         preconditions=preconditions(experiment),
-        warnings=tuple(unmet(experiment) + _too_short(experiment, stages)),
+        warnings=tuple(unmet(experiment) + _too_short(experiment, stages) + _data(experiment)),
         stages=stages,
         crossing=crossing(experiment),
         growth=saturation_growth(experiment),
@@ -107,6 +109,22 @@ def _too_short(experiment, stages):
             )
             return [f"stage {name} {when}: the run has {experiment.n_steps} steps"]
     return []
+
+
+def _data(experiment):
+    """What the data's difference from the paper's means for all of the above."""
+    warnings = [
+        f"{word}: predicted as for the paper's data, with the same density and noise"
+        for word in unusual_data(experiment)
+    ]
+    if experiment.n_samples is not None and experiment.resolved_density > 0:
+        needed = fixed_data(experiment).samples_needed
+        if experiment.n_samples <= needed:
+            warnings.append(
+                f"n_samples = {experiment.n_samples} is below d1(σ²/s)² = {needed:.0f}: the signal"
+                " drowns in the noise of the samples, whatever the mask"
+            )
+    return warnings
 
 
 def seconds_per_step(experiment, n_steps=3):
