@@ -75,7 +75,7 @@ def test_exits_1_where_a_claim_fails(directories, capsys, monkeypatch):
     for value, code in ((0.5, 0), (1.5, 1)):
         verdict = at_most("T1", "a share", 1.0, value, "")
         monkeypatch.setattr(
-            "featlearn.theory.claims.groups.check", lambda runs, verdict=verdict: [verdict]
+            "featlearn.theory.claims.groups.check", lambda runs, claims, verdict=verdict: [verdict]
         )
         assert main(["check", directories["none", 0], "--json", "--quiet"]) == code
         shown = json.loads(capsys.readouterr().out)

@@ -8,6 +8,7 @@ import pytest
 import featlearn
 from featlearn import Record, parts
 from featlearn.commands import main
+from featlearn.plotting.several import figures
 from featlearn.recording.extras import EXTRAS
 from featlearn.recording.resources import disk_needed
 
@@ -123,6 +124,15 @@ def test_extras_are_what_their_line_says(short, tmp_path):
     # A loaded run knows them by name, and goes on with them.
     longer = featlearn.train(None, tmp_path / "run", resume=True, extend=26)
     assert len(longer["dense_gram"]) == len(run) + 1
+
+
+def test_what_was_asked_for_is_drawn(short):
+    run = featlearn.train(short, record=["off_support_maximum", {"largest": largest}])
+    drawn = dict(figures([run], ["asked-quantities"]))
+    titles = [ax.get_title() for ax in drawn["asked-quantities"].axes[:2]]
+    assert titles == ["off_support_maximum", "largest"]
+    (line,) = drawn["asked-quantities"].axes[1].lines[:1]
+    np.testing.assert_allclose(line.get_ydata(), run["largest"])
 
 
 def test_the_disk_needed_counts_what_is_asked_for(short):

@@ -37,11 +37,11 @@ def main(arguments):
     # Matplotlib takes half a second to import, which the other commands need not wait for.
     from ..plotting import GALLERY, save
     from ..plotting.canvas import FORMATS
-    from ..plotting.several import BANDS, figures
+    from ..plotting.several import SENTENCES, figures
 
     for name in arguments.only or ():
-        if name not in (*GALLERY, BANDS):
-            raise InvalidInput("--only", name, "one of " + ", ".join((*GALLERY, BANDS)))
+        if name not in (*GALLERY, *SENTENCES):
+            raise InvalidInput("--only", name, "one of " + ", ".join((*GALLERY, *SENTENCES)))
     own = parts_from(arguments, ["model"])
     loaded = [load_run(directory, **own) for directory in run_directories(arguments.runs)]
     out = Path(arguments.out or Path(arguments.runs[0]) / "figures")

@@ -32,7 +32,7 @@ def main(arguments):
     loaded = [load_run(directory, **own) for directory in run_directories(arguments.runs)]
     # Matplotlib and the checks take a while to import, which the other commands need not wait for.
     from ..plotting import GALLERY, label_runs
-    from ..plotting.several import BANDS, BANDS_SENTENCE, figures, shown_runs
+    from ..plotting.several import SENTENCES, figures, shown_runs
     from ..reports.html import MOST_IN_A_FIGURE, make_report
     from ..theory.claims.groups import check_all
     from ..theory.claims.observed import Observed
@@ -46,7 +46,7 @@ def main(arguments):
     listed = label_runs(loaded) if len(loaded) <= MOST_LISTED else shown
     probes = {label: observed[id(run)].summary.probe for label, run in shown.items()}
     drawn = figures(loaded, probes=probes, most=MOST_IN_A_FIGURE)
-    sentences = {BANDS: BANDS_SENTENCE} | {name: GALLERY[name][1] for name in GALLERY}
+    sentences = SENTENCES | {name: GALLERY[name][1] for name in GALLERY}
     pictures = ((name, sentences[name], figure) for name, figure in drawn)
     text = make_report(
         {label: observed[id(run)] for label, run in listed.items()},

@@ -5,7 +5,6 @@ from pathlib import Path
 from ..compute.streams import generator
 from ..probing import probe
 from ..recording.rundir import load_run
-from .asked import asked_quantities
 from .atoms import cosine_heatmaps, neurons_per_atom
 from .canvas import as_runs, save
 from .competition import competition
@@ -67,11 +66,6 @@ GALLERY = {
         "Errors of linear heads that see the features, the raw input, or the latents thresholded"
         " out of the noise.",
     ),
-    "asked-quantities": (
-        asked_quantities,
-        "What this run was asked to record beside the quantities of every run: numbers, or the median"
-        " of an array with a band that holds 80 % of its entries.",
-    ),
 }
 
 # Figures that hold a run against predictions from its experiment alone.
@@ -81,8 +75,6 @@ _PREDICTED = ("stage-one-growth", "competition", "lottery")
 def supports(name, runs):
     """Whether every run of a dictionary has what a figure draws."""
     runs = runs.values()
-    if name == "asked-quantities":
-        return any(run.asked for run in runs)
     if name == "probe-errors":
         return all(run.model is not None for run in runs)
     return name not in _PREDICTED or not any(run.own or run.start for run in runs)

@@ -1,6 +1,6 @@
 """Runs of several seeds as one: a seed axis, the mean and its confidence."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -51,10 +51,10 @@ class SeedRuns:
         rows = min(map(len, arrays))
         return np.stack([array[:rows] for array in arrays])
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.runs)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Run]:
         return iter(self.runs)
 
     def __repr__(self):
