@@ -34,8 +34,13 @@ def model():
 
 @pytest.fixture(scope="module")
 def experiment(model):
-    return report.photograph_experiment(model, n_steps=800).replace(
-        n_neurons=24, batch_size=128, learning_rate=0.06, bias_growth=1.006, bias_cap=1.6
+    return report.photograph_experiment(model).replace(
+        n_steps=800,
+        n_neurons=24,
+        batch_size=128,
+        learning_rate=0.06,
+        bias_growth=1.006,
+        bias_cap=1.6,
     )
 
 
@@ -275,7 +280,7 @@ class Here:
 
 def test_the_command_prints_judges_and_draws(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(command, "OwnWorkers", Here)
-    monkeypatch.setattr(command, "QUICK", {"photographs": 60, "digits": 30})
+    monkeypatch.setattr(report, "QUICK", report.Pace(60, 30, 2.0))
     monkeypatch.setattr(sources, "N_WINDOWS", 3000)
     # Drawn for themselves below; here it takes longer than all the rest.
     monkeypatch.setattr(canvas, "write", lambda figure, file, *_: Path(file).touch())

@@ -24,9 +24,6 @@ from ..errors import FeatlearnError, InvalidInput
 from ..recording.files import write_json
 from .common import interruptible, message
 
-STEPS = {"photographs": 6000, "digits": 4000}
-QUICK = {"photographs": 2400, "digits": 2000}
-
 
 def add_arguments(parser):
     """Add this command's arguments."""
@@ -86,17 +83,16 @@ def _images(model, margins, out, executors, arguments):
     from ..theory.claims.images import digit_verdicts, image_verdicts
     from ..theory.claims.verdict import FAILS, count_outcomes, table
 
-    steps, seed = QUICK if arguments.quick else STEPS, arguments.seed
+    pace, seed = report.QUICK if arguments.quick else report.Pace(), arguments.seed
+    experiment = report.photograph_experiment(model, seed, pace)
     plans = report.photograph_runs(model, arguments.quick)
     # Before any training: what each augmentation leaves to be learned.
-    print(
-        tables.prediction_table(model, plans, report.photograph_experiment(model, seed)), flush=True
-    )
-    jobs = report.photograph_jobs(plans, model, seed, steps["photographs"], out / "photographs")
+    print(tables.prediction_table(model, plans, experiment), flush=True)
+    jobs = report.photograph_jobs(plans, model, seed, pace, out / "photographs")
     on_digits = {}
     if arguments.files is None and sources.has_extra():
         data = digits(model, seed)
-        on_digits = report.digit_jobs(data, seed, steps["digits"], arguments.quick, out / "digits")
+        on_digits = report.digit_jobs(data, seed, pace, out / "digits")
     futures = report.submit(jobs | on_digits, executors)
     for name, future in futures.items():
         future.result()

@@ -83,16 +83,36 @@ def photograph_runs(model, quick=False):
     return [*runs, planned(RandomLight()), linear]
 
 
-def photograph_experiment(model, seed=0, n_steps=6000, linear=False):
+@dataclass(frozen=True)
+class Pace:
+    """How long the runs are, and how fast: `speed` multiplies learning rate and bias growth - 1.
+
+    Attributes
+    ----------
+    photographs, digits : int
+        Steps.
+    speed : float
+    """
+
+    photographs: int = 6000
+    digits: int = 4000
+    speed: float = 1.0
+
+
+QUICK = Pace(2400, 2000, 2.0)
+
+
+def photograph_experiment(model, seed=0, pace=None, linear=False):
     """Return the experiment of the runs on a model of images."""
+    pace = pace or Pace()
     d = model.n_features
     return Experiment(
         n_features=d,
         n_inputs=model.n_inputs,
         n_neurons=64,
         batch_size=256,
-        n_steps=n_steps,
-        learning_rate=0.02,
+        n_steps=pace.photographs,
+        learning_rate=0.02 * pace.speed,
         weight_decay=0.12,
         temperature=30.0,
         density=1.0,
@@ -101,16 +121,18 @@ def photograph_experiment(model, seed=0, n_steps=6000, linear=False):
         stage_one_growth=None if linear else 6.0,
         # Stage II starts at b_i = ‖w_i‖.
         bias_factor=d / math.log(d),
-        bias_growth=1.002,
+        bias_growth=1 + 0.002 * pace.speed,
         bias_cap=2.5,
         seed=seed,
         record_every=20,
     )
 
 
-def digit_experiment(model, seed=0, n_steps=4000):
-    """Return the experiment of the runs on digits."""
-    return photograph_experiment(model, seed, n_steps).replace(n_neurons=200, bias_cap=1.5)
+def digit_experiment(model, seed=0, pace=None, times=1):
+    """Return the experiment of the runs on digits, `times` as long."""
+    steps = times * (pace or Pace()).digits
+    start = photograph_experiment(model, seed, pace)
+    return start.replace(n_neurons=200, bias_cap=1.5, n_steps=steps)
 
 
 @dataclass(frozen=True)
@@ -226,14 +248,15 @@ def half_way(rows, which):
     return float(np.exp(rho[k - 1] + part * (rho[k] - rho[k - 1])))
 
 
-def photograph_jobs(plans, model, seed, n_steps, directory):
+def photograph_jobs(plans, model, seed, pace, directory):
     """Return the runs on a model of images as `Job`, by name, and the scan of the crossover.
 
     Parameters
     ----------
     plans : sequence of Planned
     model : ImageModel
-    seed, n_steps : int
+    seed : int
+    pace : Pace
     directory : path
         Holds a run directory each.
     """
@@ -242,25 +265,25 @@ def photograph_jobs(plans, model, seed, n_steps, directory):
     jobs = {}
     for plan in plans:
         held = model if hasattr(plan.augmentation, "patches") else slim
-        experiment = photograph_experiment(model, seed, n_steps, plan.linear)
+        experiment = photograph_experiment(model, seed, pace, plan.linear)
         place = Path(directory) / plan.name
-        jobs[plan.name] = Job(n_steps, learn, (plan, held, experiment, place))
-    experiment = photograph_experiment(model, seed, n_steps)
+        jobs[plan.name] = Job(pace.photographs, learn, (plan, held, experiment, place))
+    experiment = photograph_experiment(model, seed, pace)
     jobs["crossover"] = Job(1000, crossover_scan, (slim, experiment))
     return jobs
 
 
-def digit_jobs(data, seed, n_steps, quick, directory):
+def digit_jobs(data, seed, pace, directory):
     """Return the runs on digits as `Job`, by "digits: " and the name of their curve."""
     runs = {"hybrid": (Hybrid(0.0), 1), "none": (NoAugmentation(), 1)}
-    if not quick:
+    if pace != QUICK:
         runs |= {"hybrid-0.5": (Hybrid(0.5), 1), "none, trained on": (NoAugmentation(), 3)}
     jobs = {}
     for name, (augmentation, times) in runs.items():
-        experiment = digit_experiment(data.model, seed, times * n_steps)
+        experiment = digit_experiment(data.model, seed, pace, times)
         place = Path(directory) / name.replace(", ", "-").replace(" ", "-")
         # A step with 200 neurons takes about twice that with 64.
-        cost = 2 * times * n_steps
+        cost = 2 * times * pace.digits
         jobs["digits: " + name] = Job(cost, learn_digits, (data, augmentation, experiment, place))
     return jobs
 
