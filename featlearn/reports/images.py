@@ -99,7 +99,7 @@ class Pace:
     speed: float = 1.0
 
 
-QUICK = Pace(2400, 2000, 2.0)
+QUICK = Pace(3000, 2000, 2.0)
 
 
 def photograph_experiment(model, seed=0, pace=None, linear=False):
