@@ -21,6 +21,8 @@ from .objectives.supervised import TASKS
 from .rules import checked, choice, flag, in_batch_or_integer, integer, number
 from .views import AUGMENTATIONS
 
+# Objectives whose update of a neuron is Σ_p A_pi x_p⁺, with A a function of similarities.
+GRAM_OBJECTIVES = ("infonce", "decoupled", "spectral")
 # Least d1/d at which the mask noise of a Gram matrix's views, an expansion in 1/d1, is accepted.
 MASK_RATIO = 16
 # Least expected number of samples of half a paired batch that hold a given feature: stratification
@@ -216,6 +218,10 @@ class Experiment:
                 self.noise_inputs,
                 f"n_features + min(n_neurons, n_inputs - n_features) = {inside} to n_inputs = {d1}",
             )
+        if self.objective not in GRAM_OBJECTIVES:
+            wanted = 'with dense = "gram" one of ' + ", ".join(GRAM_OBJECTIVES)
+            wanted += ": what the noise outside the row space adds is derived for losses of pairs"
+            raise InvalidInput("objective", self.objective, wanted)
         if self.augmentation == "independent_masks":
             raise InvalidInput(
                 "augmentation",
@@ -293,6 +299,11 @@ class Experiment:
     def resolved_noise_inputs(self) -> int:
         """The d1 that outer sampling noise is that of: the number given, or n_inputs."""
         return self.n_inputs if self.noise_inputs is None else self.noise_inputs
+
+    @property
+    def noise_directions(self) -> int:
+        """Directions beside span(M) in which a batch leaves its sampling noise, d1 - d or fewer."""
+        return self.resolved_noise_inputs - self.n_features
 
     @property
     def resolved_density(self) -> float:

@@ -30,6 +30,9 @@ def outer_dimensions(experiment):
 class GramModel(SparseCodingModel):
     """x = M z + ξ in the d + r coordinates that the network sees; M is the first d columns of I."""
 
+    # Not in the d1 coordinates of x.
+    has_inputs = False
+
     def signal(self, latents, out=None):
         """Return M z of shape (n, d + r) for latents of shape (n, d), in `out` where given."""
         if out is None:

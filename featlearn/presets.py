@@ -53,25 +53,26 @@ _TINY = _QUICK.replace(
 )
 
 # The theorem in its own regime, d1 = d^5.5, in the large-batch limit: no outer noise, paired batches.
-# Biases go from 1.3 to 2.2 σ within 12/s, before the similarities saturate; the tiny start gives
-# stage II a growth of e^6 to select in.
+# The tiny start gives stage II a growth of e^7 to select in at b = 1.3 σ, and biases go on to 2.2 σ
+# as the norms saturate. Ten neurons for every atom, so that few seeds leave one without.
 _ASYMPTOTIC = Experiment(
     n_features=64,
     n_inputs=2**33,
-    n_neurons=512,
+    n_neurons=640,
     batch_size=4096,
-    n_steps=720,
+    n_steps=640,
     density_factor=0.7,
-    learning_rate=3.85,
+    learning_rate=4.49,
     weight_decay=1.6e-4,
     temperature=1.0,
     initial_norm=5e-6,
     stage_one_growth=60.0,
     bias_factor=0.83,
-    bias_growth=1.0026,
+    bias_growth=1.006,
     bias_cap=0.393,
+    record_every=2,
     dense="gram",
-    noise_inputs=576,
+    noise_inputs=704,
     batches="paired",
     negative_groups=16,
 )

@@ -6,6 +6,7 @@ tasks), each next to the same head on the raw inputs and on oracle features, the
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,7 +25,9 @@ class ProbeResult:
     ----------
     regression : dict of str to ndarray of shape (n_draws,)
         Mean squared error relative to the variance of y, per draw, for "features" (f), "inputs" (x)
-        and "oracle"; 1 is what a constant achieves.
+        and "oracle"; 1 is what a constant achieves. Where the samples are not known in the d1
+        coordinates of x, "best_on_inputs" in the place of "inputs": the linear head on x that
+        infinitely many labels lead to.
     classification : dict of str to ndarray of shape (n_draws,)
         Error rate of sign⟨w*, z⟩ where ⟨w*, z⟩ ≠ 0; 1/2 is chance.
     """
@@ -40,6 +43,16 @@ def oracle_features(model, inputs, threshold=0.5):
     """
     u = inputs @ model.dictionary
     return np.sign(u) * (np.abs(u) >= threshold)
+
+
+def best_on_inputs(model, inputs, w_star):
+    """Return the best linear predictions of ⟨w*, z⟩ from x: s/(s+σ²) ⟨w*, Mᵀx⟩, shape (n, draws).
+
+    The relative error of this head is σ²/(s+σ²) in the mean, whatever d1 (derived:
+    featlearn/theory/derivation.md, "Probe floor").
+    """
+    signal = model.density / (model.density + model.noise_variance) if model.density else 0.0
+    return signal * (inputs @ model.dictionary) @ w_star
 
 
 def probe(weights, biases, model, rng, n_train=4096, n_test=4096, n_draws=5):
@@ -71,19 +84,26 @@ def probe(weights, biases, model, rng, n_train=4096, n_test=4096, n_draws=5):
     magnitude = rng.uniform(0.5, 1.5, (model.n_features, n_draws))
     w_star = magnitude * rng.choice([-1.0, 1.0], magnitude.shape)
     y_train, y_test = train.latents @ w_star, test.latents @ w_star
-    regression, classification = {}, {}
-    for name, of in {
+    predicted = {}
+    heads = {
         "features": lambda x: features(weights, biases, x),
         "inputs": lambda x: x,
         "oracle": lambda x: oracle_features(model, x),
-    }.items():
+    }
+    if not getattr(model, "has_inputs", True):
+        del heads["inputs"]
+        best = best_on_inputs(model, test.inputs, w_star)
+        predicted["best_on_inputs"] = best, best
+    for name, of in heads.items():
         x_train, x_test = (np.asarray(of(s.inputs), np.float64) for s in (train, test))
         scale = np.sqrt(np.mean(x_train**2)) or 1.0
         x_train, x_test = x_train / scale, x_test / scale
         # Both kinds of labels share the decomposition of x.
         labels = np.hstack([y_train, np.sign(y_train)])
-        values, signs = np.hsplit(_ridge(x_train, labels, x_test), 2)
-        variance = np.maximum(np.mean(y_test**2, axis=0), np.finfo(float).tiny)
+        predicted[name] = np.hsplit(_ridge(x_train, labels, x_test), 2)
+    regression, classification = {}, {}
+    variance = np.maximum(np.mean(y_test**2, axis=0), np.finfo(float).tiny)
+    for name, (values, signs) in predicted.items():
         regression[name] = np.mean((values - y_test) ** 2, axis=0) / variance
         wrong = (np.sign(signs) != np.sign(y_test)) & (y_test != 0)
         classification[name] = wrong.sum(axis=0) / np.maximum((y_test != 0).sum(axis=0), 1)
@@ -110,24 +130,52 @@ def ridge_path(x, y):
     return [vectors @ (rotated / (np.maximum(values, 0) + r)[:, None]) for r in RIDGES]
 
 
-@dataclass(frozen=True)
-class SharedCosines:
-    """Cosine of f between inputs that share one of their parts.
+class Cosines(NamedTuple):
+    """Cosines of f over pairs of inputs that share one of their parts.
 
     Attributes
     ----------
-    same_noise : float
-        Mean cosine of f(Mz + ξ) and f(Mz' + ξ), z and z' independent.
-    same_latents : float
-        Mean cosine of f(Mz + ξ) and f(Mz + ξ'), ξ and ξ' independent.
-    defined : float
-        Fraction of pairs with both representations non-zero; the means are over these, and NaN
-        where there are none.
+    mean : float
+        Over the pairs whose representations are both non-zero.
+    active : float
+        Over those among them whose samples hold a feature, z ≠ 0: where z = 0, which is so with
+        probability (1-s)^d, there is nothing for f to represent.
+    weighted : float
+        Σ⟨f, f'⟩/√(Σ‖f‖² Σ‖f'‖²), each pair weighted by its energy.
     """
 
-    same_noise: float
-    same_latents: float
+    mean: float
+    active: float
+    weighted: float
+
+
+@dataclass(frozen=True)
+class SharedCosines:
+    """Cosines of f between inputs that share one of their parts; NaN where there are no pairs.
+
+    Attributes
+    ----------
+    noise : Cosines
+        Of f(Mz + ξ) and f(Mz' + ξ), z and z' independent.
+    latents : Cosines
+        Of f(Mz + ξ) and f(Mz + ξ'), ξ and ξ' independent.
+    defined : float
+        Fraction of pairs with both representations non-zero.
+    """
+
+    noise: Cosines
+    latents: Cosines
     defined: float
+
+    @property
+    def same_noise(self):
+        """The plain mean at the same noise."""
+        return self.noise.mean
+
+    @property
+    def same_latents(self):
+        """The plain mean at the same latents."""
+        return self.latents.mean
 
 
 def shared_cosines(
@@ -163,15 +211,23 @@ def shared_cosines(
     """
     first, second = model.sample(rng, n), model.sample(rng, n)
     f = features(weights, biases, first.inputs)
-    mixed = {
-        "noise": features(weights, biases, second.signal + first.noise),
-        "latents": features(weights, biases, first.signal + second.noise),
-    }
-    means, defined = {}, []
-    for name, g in mixed.items():
-        norms = np.linalg.norm(f, axis=1) * np.linalg.norm(g, axis=1)
-        both = norms > 0
-        inner = np.einsum("pi,pi->p", f, g)
-        means[name] = float(np.mean(inner[both] / norms[both])) if both.any() else float("nan")
-        defined.append(np.mean(both))
-    return SharedCosines(means["noise"], means["latents"], float(np.mean(defined)))
+    holds, other_holds = (np.any(sample.latents != 0, axis=1) for sample in (first, second))
+    g = features(weights, biases, second.signal + first.noise)
+    noise, defined_noise = _cosines(f, g, holds & other_holds)
+    g = features(weights, biases, first.signal + second.noise)
+    latents, defined_latents = _cosines(f, g, holds)
+    return SharedCosines(noise, latents, float(np.mean([defined_noise, defined_latents])))
+
+
+def _cosines(f, g, holds):
+    """Return the `Cosines` of rows of f and g, and the fraction of rows where both are non-zero."""
+    norms = np.linalg.norm(f, axis=1) * np.linalg.norm(g, axis=1)
+    both = norms > 0
+    inner = np.einsum("pi,pi->p", f, g)
+
+    def mean(rows):
+        return float(np.mean(inner[rows] / norms[rows])) if rows.any() else float("nan")
+
+    energy = np.sqrt(np.sum(np.square(f, dtype=float)) * np.sum(np.square(g, dtype=float)))
+    weighted = float(np.sum(inner, dtype=float) / energy) if energy > 0 else float("nan")
+    return Cosines(mean(both), mean(both & holds), weighted), np.mean(both)

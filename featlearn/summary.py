@@ -29,12 +29,18 @@ MEASURES = (
     ("pure_fraction", "fraction of neurons with a cosine ≥ 0.9"),
     ("largest_atom_fraction", "largest fraction of neurons on one atom"),
     ("same_latents", "cosine of f under the same latents z"),
+    ("same_latents_active", "  given z ≠ 0"),
+    ("same_latents_weighted", "  weighted by energy"),
     ("same_noise", "cosine of f under the same noise ξ"),
+    ("same_noise_active", "  given z ≠ 0"),
+    ("same_noise_weighted", "  weighted by energy"),
     ("regression_features", "regression error on f / variance"),
     ("regression_inputs", "regression error on x / variance"),
+    ("regression_best_on_inputs", "regression error of the best head on x / variance"),
     ("regression_oracle", "regression error on the oracle / variance"),
     ("classification_features", "classification error on f"),
     ("classification_inputs", "classification error on x"),
+    ("classification_best_on_inputs", "classification error of the best head on x"),
 )
 # A neuron is pure, and an atom learned, from this cosine on.
 PURE = 0.9
@@ -64,7 +70,11 @@ class Summary:
     sparse_share : float
         Median over the neurons of ‖α_i‖²/‖w_i‖².
     same_noise, same_latents : float
-        Cosines of f between inputs that share their noise, or their latents.
+        Cosines of f between inputs that share their noise, or their latents: the plain mean.
+    same_noise_active, same_latents_active : float
+        The same over samples that hold a feature, z ≠ 0.
+    same_noise_weighted, same_latents_weighted : float
+        The same with each pair weighted by its energy.
     probe : ProbeResult
         Errors of linear heads.
     """
@@ -81,7 +91,16 @@ class Summary:
     sparse_share: float
     same_noise: float
     same_latents: float
+    same_noise_active: float
+    same_latents_active: float
+    same_noise_weighted: float
+    same_latents_weighted: float
     probe: ProbeResult
+
+    @property
+    def input_head(self) -> str:
+        """The head on x that was measured: "inputs", or the best one of all, "best_on_inputs"."""
+        return "inputs" if "inputs" in self.probe.regression else "best_on_inputs"
 
     def regression(self, head: str) -> float:
         """Mean relative regression error of a head: "features", "inputs" or "oracle"."""
@@ -94,7 +113,8 @@ class Summary:
     def _repr_html_(self):
         values = self.to_dict()
         return html_table(
-            ["measure", ""], [[said, f"{values[name]:.4g}"] for name, said in MEASURES]
+            ["measure", ""],
+            [[said, f"{values[name]:.4g}"] for name, said in MEASURES if name in values],
         )
 
     def to_dict(self) -> dict:
@@ -147,5 +167,9 @@ def summarize(run: Run) -> Summary:
         sparse_share=float(np.median(sparse_share(alignments, norms))),
         same_noise=shared.same_noise,
         same_latents=shared.same_latents,
+        same_noise_active=shared.noise.active,
+        same_latents_active=shared.latents.active,
+        same_noise_weighted=shared.noise.weighted,
+        same_latents_weighted=shared.latents.weighted,
         probe=probe(run.weights, run.biases, model, generator(exp.seed, "probe", 1)),
     )

@@ -305,6 +305,7 @@ def broken_cholesky(matrix):
 REFUSED = [
     ({"augmentation": "independent_masks"}, "augmentation"),
     ({"dictionary": "identity"}, "dictionary"),
+    ({"objective": "nt_xent"}, "objective"),
     ({"keep_probability": 0.3}, "keep_probability"),
     ({"n_inputs": 47}, "n_inputs"),
     ({"noise_inputs": 7}, "noise_inputs"),
@@ -341,3 +342,56 @@ def test_a_run_is_resumed_bit_for_bit(tmp_path):
     np.testing.assert_array_equal(again.weights, whole.weights)
     for name in whole.arrays:
         np.testing.assert_array_equal(again[name], whole[name])
+
+
+@pytest.fixture(scope="module")
+def gram_runs(tmp_path_factory):
+    """Directories of short twins with their dense parts as Gram matrices, in groups of negatives."""
+    experiment = featlearn.Experiment(
+        n_features=8, n_inputs=128, n_neurons=24, batch_size=100, n_steps=120, learning_rate=1.0,
+        weight_decay=0.0055, temperature=2.0, noise_factor=1.0, initial_norm=0.05,
+        stage_one_growth=1.2, bias_factor=1.0, bias_growth=1.02, bias_cap=0.6, dense="gram",
+        negative_groups=2,
+    )  # fmt: skip
+    place = tmp_path_factory.mktemp("gram")
+    for name in ("random_mask", "none"):
+        featlearn.train(experiment.replace(augmentation=name), place / name)
+    return place
+
+
+def test_the_theory_is_checked_on_it_as_on_any_run(gram_runs):
+    for name in ("random_mask", "none"):
+        verdicts = featlearn.check(featlearn.load_run(gram_runs / name))
+        kinds = {v.claim for v in verdicts}
+        assert {"simulator", "stage I", "T1", "T3", "T5"} <= kinds
+        # What learned features share asks for a run that has learned some.
+        wrong = [
+            v
+            for v in verdicts
+            if v.outcome == "fails"
+            and v.claim in ("simulator", "T5")
+            and v.quantity != "f across views, x = M z"
+        ]
+        assert not wrong, wrong
+
+
+def test_the_head_on_raw_inputs_has_its_closed_form(gram_runs):
+    """And its own name: a head from finitely many labels on d1 inputs is another thing."""
+    run = featlearn.load_run(gram_runs / "random_mask")
+    summary = featlearn.summarize(run)
+    exp = run.experiment
+    wanted = exp.resolved_noise_variance / (exp.resolved_noise_variance + exp.resolved_density)
+    assert "inputs" not in summary.probe.regression
+    assert summary.regression("best_on_inputs") == pytest.approx(wanted, rel=0.05)
+    assert summary.input_head == "best_on_inputs"
+    assert "regression_best_on_inputs" in summary.to_dict()
+
+
+def test_its_figures_and_its_report_are_drawn(gram_runs, tmp_path):
+    from featlearn.commands import main
+
+    places = [str(gram_runs / name) for name in ("random_mask", "none")]
+    assert main(["plot", *places, "--out", str(tmp_path / "figures")]) == 0
+    assert len(list((tmp_path / "figures").glob("*.png"))) > 8
+    assert main(["report", places[0], "-o", str(tmp_path / "run.html"), "--quiet"]) in (0, 1)
+    assert "best head on x" in (tmp_path / "run.html").read_text(encoding="utf-8")

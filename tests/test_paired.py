@@ -9,6 +9,7 @@ import featlearn
 from featlearn import paired, training
 from featlearn.compute import workspace
 from featlearn.state import make_model
+from featlearn.theory.predictions.stage_one import predict_stage_one
 
 SMALL = featlearn.Experiment(
     n_features=4, n_inputs=100, n_neurons=6, batch_size=160, learning_rate=0.7, weight_decay=0.01,
@@ -80,6 +81,32 @@ def test_a_dense_neuron_moves_no_alignment_to_first_order():
     iid = dataclasses.replace(state, experiment=experiment.replace(batches="iid"))
     ordinary = featlearn.evaluate(iid).weights[:, :4]
     assert np.abs(paired_step).max() < 1e-7 * np.abs(ordinary).max()
+
+
+@pytest.mark.statistical
+@pytest.mark.parametrize(
+    "augmentation, rate, correlation",
+    [("random_mask", 0.3, 0.0), ("none", 0.2, 0.0), ("correlated_noise", 0.2, 0.3)],
+)
+def test_stage_one_is_that_of_the_recursion(augmentation, rate, correlation):
+    """Mean of 6 seeds within 3.5 standard errors, or 1 %; fewer noise inputs than d1."""
+    experiment = featlearn.Experiment(
+        n_features=8, n_inputs=4096, n_neurons=16, batch_size=1024, density=0.06,
+        noise_variance=0.13, weight_decay=0.0055, initial_norm=1e-3, temperature=1e9,
+        stage_one_growth=None, n_steps=40, record_every=40, dense="gram", noise_inputs=1000,
+        batches="paired", negative_groups=4, learning_rate=rate, augmentation=augmentation,
+        noise_correlation=correlation,
+    )  # fmt: skip
+    ratios = []
+    for seed in range(6):
+        run = featlearn.train(experiment.replace(seed=seed))
+        sparse = np.square(run["alignment"], dtype=float).sum(axis=(1, 2))
+        dense = np.square(run["dense_norm"], dtype=float).sum(axis=1)
+        predicted = predict_stage_one(experiment, sparse[0], dense[0], 40)
+        ratios.append([sparse[-1] / predicted.sparse[-1], dense[-1] / predicted.dense[-1]])
+    error = np.std(ratios, axis=0, ddof=1) / np.sqrt(6)
+    gap = np.abs(np.mean(ratios, axis=0) - 1)
+    assert np.all(gap < np.maximum(0.01, 3.5 * error)), (gap, error)
 
 
 @pytest.mark.parametrize(

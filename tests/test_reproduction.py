@@ -168,3 +168,28 @@ def test_the_comparison_shows_the_claims_and_their_verdicts(twins):
     assert rows["cosine of f at the same z"][-5:] == [*shown, "≤", "0.5", "fails"]
     assert rows["final loss, none over augmented"][-5:] == ["-", f"{ratio:.4g}", "≤", "1", "fails"]
     assert rows["mean |N_i|"][-3:] == ["does", "not", "apply"]
+
+
+def test_later_parts_follow_the_finite_twins(base, tmp_path, monkeypatch, capsys):
+    """The limit's twins, and a network that is told labels; then all beside each other."""
+    from featlearn.commands import main
+    from featlearn.reports import reproduction
+
+    limit = base.replace(
+        dense="gram", n_inputs=128, noise_inputs=40, batches="paired", negative_groups=4,
+        batch_size=128, density=0.3,
+    )  # fmt: skip
+    monkeypatch.setitem(reproduction.PRESETS, "asymptotic", limit)
+    monkeypatch.setattr(reproduction, "SUPERVISED", base.replace(objective="supervised"))
+    parts = reproduction.all_parts(base, tmp_path)
+    assert [part.directory for part in parts] == [tmp_path, tmp_path / "limit", tmp_path]
+    monkeypatch.setattr("featlearn.commands.reproduce.all_parts", lambda *_: parts)
+    assert main(["reproduce", "--out", str(tmp_path), "--quiet"]) in (0, 1)
+    said = capsys.readouterr().out
+    places = [said.index(part.title) for part in parts]
+    assert places == sorted(places)
+    assert "All beside each other" in said[places[-1] :]
+    columns = [name for part in parts for name in part.columns]
+    for column, part in ((c, p) for p in parts for c in p.columns):
+        assert read_status(part.directory / column.name)["status"] == "complete"
+    assert len(columns) == 5

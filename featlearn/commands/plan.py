@@ -3,14 +3,17 @@
 examples:
   featlearn plan --preset default
   featlearn plan --set n_features=64 --set n_inputs=4096 --suggest
+  featlearn plan --set n_features=64 --set n_inputs=1000000 --suggest --limit
   featlearn plan --config experiment.toml --suggest --json
   featlearn plan --images holiday.jpg
 
 The run time is that of a few steps, timed now. Warnings say where an experiment lies outside the
 preconditions of the theory. A suggestion changes batch size, learning rate and number of steps only, and
-says which precondition these cannot meet.
+says which precondition these cannot meet; with --limit it is a whole recipe for the experiment's d and d1
+in the large-batch limit.
 """
 
+import dataclasses
 import json
 import math
 
@@ -36,6 +39,9 @@ def add_arguments(parser):
         help="of the runs of 'featlearn images': what each augmentation decouples, and stage I",
     )  # fmt: skip
     add_record_argument(parser)
+    parser.add_argument(
+        "--limit", action="store_true", help="suggest settings in the large-batch limit"
+    )
     parser.add_argument("--no-timing", action="store_true", help="do not time a few steps")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("--quiet", action="store_true", help="no messages")
@@ -46,7 +52,7 @@ def main(arguments):
     if arguments.images is not None:
         return _images(arguments)
     # The theory takes a while to import, which the other commands need not wait for.
-    from ..theory.predictions.plan import plan, seconds_per_step, suggest
+    from ..theory.predictions.plan import plan, seconds_per_step, suggest, suggest_limit
 
     experiment = experiment_from(arguments)
     predicted = plan(experiment)
@@ -60,11 +66,16 @@ def main(arguments):
             costs["seconds"] = experiment.n_steps * seconds_per_step(experiment)
         except InvalidInput as problem:
             message(f"warning: not timed: {problem}", arguments.quiet)
-    suggestion = suggest(experiment) if arguments.suggest else None
+    suggestion, suggested = None, SUGGESTED
+    if arguments.limit:
+        suggestion = suggest_limit(experiment)
+        suggested = [f.name for f in dataclasses.fields(experiment)]
+    elif arguments.suggest:
+        suggestion = suggest(experiment)
     if arguments.json:
         values = {**predicted.to_dict(), **costs}
         if suggestion:
-            changes = {name: getattr(suggestion[0], name) for name in SUGGESTED}
+            changes = {name: getattr(suggestion[0], name) for name in suggested}
             values["suggestion"] = {**changes, "remarks": suggestion[1]}
         print(json.dumps(values, indent=2, allow_nan=False))
         return 0
@@ -76,7 +87,7 @@ def main(arguments):
     for warning in predicted.warnings:
         message(f"warning: {warning}", arguments.quiet)
     if suggestion:
-        print("\n" + _suggestion(experiment, *suggestion))
+        print("\n" + _suggestion(experiment, suggested, *suggestion))
     return 0
 
 
@@ -116,6 +127,17 @@ def _rows(experiment, predicted, costs):
             ("  its sparse share", f"{level.sparse_share:.3g}" if level.sparse else "0"),
             ("  spread of its spectrum", f"± {100 * level.half_width:.2g} %"),
         ]
+    share, limit = predicted.dense_run, predicted.threshold
+    rows += [
+        ("sparse share of the twin without", f"{share.share:.2g}, floor {share.floor:.2g}"),
+        ("off-support √d that noise sustains", f"{predicted.off_support:.2g}"),
+        ("bias cap κ/σ", f"{limit.ratio:.3g}: a dense neuron is active on"
+                         f" {100 * limit.activity:.3g} %, needs {100 * limit.needed:.3g} %"),
+        ("growth of ‖w‖ in stage II, e^", f"{predicted.selection_growth:.3g}"),
+        ("samples in independent batches", f"{predicted.samples:.2g}"),
+    ]  # fmt: skip
+    if experiment.is_large_batch_limit:
+        rows.append(("batches", "the large-batch limit"))
     if "seconds" in costs:
         rows.append(("run time", _duration(costs["seconds"])))
     rows.append(("memory", _size(costs["memory_bytes"])))
@@ -123,11 +145,11 @@ def _rows(experiment, predicted, costs):
     return rows
 
 
-def _suggestion(experiment, suggested, remarks):
+def _suggestion(experiment, names, suggested, remarks):
     changes = [
-        f"--set {name}={getattr(suggested, name):g}"
-        for name in SUGGESTED
-        if getattr(suggested, name) != getattr(experiment, name)
+        f"--set {name}={value}"
+        for name in names
+        if (value := getattr(suggested, name)) != getattr(experiment, name)
     ]
     first = "suggestion: " + (" ".join(changes) or "keep batch_size and learning_rate")
     return "\n".join([first, *(f"  {remark}" for remark in remarks)])

@@ -1,11 +1,14 @@
 """Train the paper's twin experiments, and show what it says beside what was measured.
 
 Trains the same network from the same initial weights with RandomMask and without augmentation,
-prints what the claims of the theory measure on both, writes figures, and ends with the check of every
-claim ('featlearn check'). The exit code is 1 if a claim fails.
+prints what the claims of the theory measure on both, writes figures, and checks every claim
+('featlearn check'). Then come, as they are ready, the same twins in the regime of the theorems (d1 a
+power of d, in the large-batch limit) and a network that is told labels instead of getting two views.
+The exit code is 1 if a claim fails.
 
 examples:
   featlearn reproduce
+  featlearn reproduce --finite
   featlearn reproduce --seed 3 --out reproduction-3
   featlearn reproduce --preset tiny
 """
@@ -16,7 +19,7 @@ from pathlib import Path
 from ..compute.workers import OwnWorkers
 from ..errors import FeatlearnError
 from ..reports.progress import SeveralProgress
-from ..reports.reproduction import train_columns, twin_columns
+from ..reports.reproduction import Part, all_parts, finish_columns, start_columns, twin_columns
 from .common import (
     add_experiment_arguments,
     announcing,
@@ -30,6 +33,7 @@ def add_arguments(parser):
     """Add this command's arguments."""
     add_experiment_arguments(parser, "default")
     parser.add_argument("--out", metavar="DIR", help="its directory (reproduction/PRESET-SEED)")
+    parser.add_argument("--finite", action="store_true", help="the twins of finite d only")
     parser.add_argument("--quiet", action="store_true", help="no progress, no messages")
 
 
@@ -38,12 +42,14 @@ def main(arguments):
     experiment = experiment_from(arguments)
     name = arguments.preset or (Path(arguments.config).stem if arguments.config else "default")
     out = Path(arguments.out or f"reproduction/{name}-{experiment.seed}")
-    columns = twin_columns(experiment)
+    parts = all_parts(experiment, out)
+    if arguments.finite or arguments.preset or arguments.config or arguments.set:
+        parts = [Part("", twin_columns(experiment), out)]
     message(f"training both twins into {out}", arguments.quiet)
-    workers = OwnWorkers(min(len(columns), OwnWorkers.default()))
+    workers = OwnWorkers(min(2, OwnWorkers.default()))
     try:
         with interruptible(), workers:
-            return _reproduce(columns, out, workers.executors, arguments.quiet)
+            return _reproduce(parts, workers.executors, arguments.quiet)
     except KeyboardInterrupt:
         message("\nthe same command continues the reproduction", arguments.quiet)
         raise
@@ -53,25 +59,54 @@ def main(arguments):
         ) from None
 
 
-def _reproduce(columns, out, executors, quiet):
+def _reproduce(parts, executors, quiet):
     # Matplotlib and the theory take a while to import, which the other commands need not wait for.
     from ..plotting import draw_twins
+    from ..reports.comparison import measures
+    from ..theory.claims.observed import Observed
+
+    seen, failed = {}, False
+    futures = [_start(parts[0], executors)]
+    for k, part in enumerate(parts):
+        if part.title:
+            print(f"{part.title}\n")
+        progress = SeveralProgress({c.label: c.experiment for c in part.columns}, quiet)
+        runs, summaries = finish_columns(futures[k], part.columns, part.directory, progress)
+        drawn = []
+        if len(runs) > 1:
+            drawn = draw_twins(runs, summaries, part.directory / "figures", executors)
+        if k == 0:
+            # One run after the other, the last on the worker that is free first.
+            futures += [
+                _start(later, executors[:: -1 if len(later.columns) == 1 else 1])
+                for later in parts[1:]
+            ]
+        observed = {label: Observed(run, summaries[label]) for label, run in runs.items()}
+        failed |= _show(observed, quiet)
+        seen |= {(part.title, label): summaries[label] for label in runs}
+        for share in drawn:
+            for path in share.result():
+                message(f"wrote {path}", quiet)
+        print(flush=True)
+    if len(parts) > 1:
+        print(measures(seen))
+    return int(failed)
+
+
+def _start(part, executors):
+    return start_columns(part.columns, part.directory, executors)
+
+
+def _show(observed, quiet):
+    """Print what the claims measure and their verdicts; return whether one fails."""
     from ..reports.comparison import comparison
     from ..theory.claims.groups import check_all, write_claims
-    from ..theory.claims.observed import Observed
     from ..theory.claims.verdict import FAILS, count_outcomes, table
 
-    progress = SeveralProgress({c.label: c.experiment for c in columns}, quiet)
-    runs, summaries = train_columns(columns, out, executors, progress)
-    drawn = draw_twins(runs, summaries, out / "figures", executors)
-    observed = {label: Observed(run, summaries[label]) for label, run in runs.items()}
     checked = check_all(observed.values(), announcing("checking", quiet))
     print(comparison(observed, checked))
     for one in checked:
         print(f"\n{one.title}\n\n{table(one.verdicts, why=False)}\n")
         print(count_outcomes(one.verdicts), flush=True)
     write_claims(checked)
-    for share in drawn:
-        for path in share.result():
-            message(f"wrote {path}", quiet)
-    return int(any(v.outcome == FAILS for one in checked for v in one.verdicts))
+    return any(v.outcome == FAILS for one in checked for v in one.verdicts)

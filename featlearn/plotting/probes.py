@@ -8,7 +8,12 @@ from ..errors import InvalidInput
 from ..probing import ProbeResult
 from .canvas import PAGE, legend_above, new_figure, styled
 
-_ON = {"features": "features $f(x)$", "inputs": "input $x$", "oracle": "oracle"}
+_ON = {
+    "features": "features $f(x)$",
+    "inputs": "input $x$",
+    "best_on_inputs": "input $x$,\nbest head",
+    "oracle": "oracle",
+}
 
 
 @styled
@@ -36,15 +41,20 @@ def probe_errors(results):
         "classification": (r"error rate of sign $\langle w^*, z\rangle$", 0.5),
     }
     width = 0.8 / len(results)
+    shown = {
+        on: name for on, name in _ON.items() if any(on in r.regression for r in results.values())
+    }
     for ax, (task, (name, chance)) in zip(axes[0], panels.items()):
         for k, result in enumerate(results.values()):
             errors = getattr(result, task)
-            for place, on in enumerate(_ON):
+            for place, on in enumerate(shown):
+                if on not in errors:
+                    continue
                 x = place + (k - (len(results) - 1) / 2) * width
                 ax.bar(x, np.mean(errors[on]), 0.9 * width, color=f"C{k}", alpha=0.75)
                 ax.plot(np.full(len(errors[on]), x), errors[on], ".", color="black", markersize=2.5)
         ax.axhline(chance, color="black", linestyle="--", linewidth=0.8)
-        ax.set_xticks(range(len(_ON)), _ON.values())
+        ax.set_xticks(range(len(shown)), shown.values())
         ax.set(ylabel=name, title=task)
         ax.grid(False, axis="x")
     handles = [Patch(color=f"C{k}", alpha=0.75, label=name) for k, name in enumerate(results)]

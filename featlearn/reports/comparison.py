@@ -5,7 +5,9 @@ import textwrap
 
 import numpy as np
 
+from ..summary import MEASURES
 from ..theory.claims.groups import twins
+from ..theory.claims.limit import claim_limit, limit_criteria
 from ..theory.claims.representation import CRITERIA
 from ..theory.claims.twins import CLAIM as TWINS
 from ..theory.claims.twins import twin_criteria
@@ -37,15 +39,38 @@ def comparison(observed, checked):
     pairs = {id(plain): (augmented, plain) for [augmented], [plain] in twins([[o] for o in runs])}
     experiment = runs[0].experiment
     sections = []
-    for name, (claim, criteria) in CRITERIA.items():
+    for name, (claim, criteria) in {**CRITERIA, "limit": (claim_limit, limit_criteria)}.items():
         rows = [_row(name, c, [c.value(o) for o in runs], verdicts) for c in criteria(experiment)]
-        sections.append((claim.__doc__.partition("\n")[0], rows))
+        if rows:
+            sections.append((claim.__doc__.partition("\n")[0], rows))
     rows = [
         _row(TWINS, c, [c.value(pairs[id(o)]) if id(o) in pairs else None for o in runs], verdicts)
         for c in twin_criteria(experiment)
     ]
     sections.append(("Twins: what the augmentation changes.", rows))
     return _text(list(observed), sections)
+
+
+def measures(summaries):
+    """Return measures of several runs beside each other, as lines of text.
+
+    Parameters
+    ----------
+    summaries : dict of (str, str) to Summary
+        By title of a part and label of a run.
+    """
+    values = [summary.to_dict() for summary in summaries.values()]
+    rows = [
+        [said, *(f"{v[name]:.3g}" if name in v else "-" for v in values)]
+        for name, said in MEASURES
+        if any(name in v for v in values)
+    ]
+    head = ["", *(label for _, label in summaries)]
+    widths = [max(len(row[k]) for row in [head, *rows]) for k in range(len(head))]
+    titles = list(dict.fromkeys(title for title, _ in summaries))
+    lines = ["  ".join(f"{cell:{w}}" for cell, w in zip(row, widths)) for row in [head, *rows]]
+    counted = ", then ".join(titles)
+    return "\n".join([f"All beside each other: {counted}.", "", *(x.rstrip() for x in lines)])
 
 
 def _row(claim, criterion, values, verdicts):

@@ -167,7 +167,9 @@ def _prediction_table(observed):
 def _measured_table(observed):
     measured = [one.summary.to_dict() for one in observed.values()]
     rows = [
-        [escape(said), *(number(values[name]) for values in measured)] for name, said in MEASURES
+        [escape(said), *(number(values[name]) if name in values else "" for values in measured)]
+        for name, said in MEASURES
+        if any(name in values for values in measured)
     ]
     return html_table(["measure", *map(escape, observed)], rows)
 

@@ -1,4 +1,8 @@
-"""The paper's headline result: the same network, with RandomMask and without any augmentation."""
+"""The paper's headline result: the same network, with RandomMask and without any augmentation.
+
+First at finite d, then in the regime of the theorems, d1 a power of d in the large-batch limit, and
+beside them the supervised twin, which gets labels in the place of a second view.
+"""
 
 import itertools
 from concurrent.futures import FIRST_EXCEPTION, wait
@@ -7,6 +11,7 @@ from typing import NamedTuple
 
 from ..experiment import Experiment
 from ..loop import train_or_resume
+from ..presets import PRESETS
 from ..recording.rundir import last_row, load_run
 from ..summary import summarize
 
@@ -30,6 +35,54 @@ class Column(NamedTuple):
     experiment: Experiment
 
 
+class Part(NamedTuple):
+    """Runs of a reproduction that are trained, shown and checked together.
+
+    Attributes
+    ----------
+    title : str
+    columns : list of Column
+    directory : Path
+        Holds their run directories and figures.
+    """
+
+    title: str
+    columns: list
+    directory: Path
+
+
+def all_parts(experiment, directory):
+    """Return the parts of the whole reproduction, the twins of `experiment` first.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        The finite one, whose seed the others share.
+    directory : path
+    """
+    directory, seed = Path(directory), experiment.seed
+    limit = PRESETS["asymptotic"].replace(seed=seed)
+    labels = SUPERVISED.replace(seed=seed)
+    power = f"{limit.n_inputs:.3g}"
+    return [
+        Part("Finite d and d1", twin_columns(experiment), directory),
+        Part(
+            f"The large-batch limit at d = {limit.n_features}, d1 = {power}",
+            twin_columns(limit),
+            directory / "limit",
+        ),
+        Part(
+            "Labels in the place of a second view",
+            [Column("supervised", "supervised", labels)],
+            directory,
+        ),
+    ]
+
+
+# The default network without augmentation, told the labels of as many tasks as there are features.
+SUPERVISED = PRESETS["no-augmentation"].replace(objective="supervised", n_steps=2000)
+
+
 def twin_columns(experiment):
     """Return the two columns of an experiment: with RandomMask, and without augmentation."""
     kinds = {"RandomMask": "random_mask", "no augmentation": "none"}
@@ -38,10 +91,11 @@ def twin_columns(experiment):
     ]
 
 
-def train_columns(columns, directory, executors, progress=None):
-    """Train the runs of a reproduction; twins start from the same weights, their seed being one.
+def start_columns(columns, directory, executors):
+    """Let worker processes train the runs of a reproduction, and return their futures by label.
 
-    A run that was stopped before is continued, a complete one is kept.
+    Twins start from the same weights, their seed being one. A run that was stopped before is
+    continued, a complete one is kept.
 
     Parameters
     ----------
@@ -50,6 +104,21 @@ def train_columns(columns, directory, executors, progress=None):
         Holds the run directories, ``random_mask``, ``none``, ...
     executors : list
         Of `OwnWorkers`; the runs take turns on them.
+    """
+    return {
+        column.label: executor.submit(
+            _train_and_summarize, column.experiment, Path(directory) / column.name
+        )
+        for column, executor in zip(columns, itertools.cycle(executors))
+    }
+
+
+def finish_columns(futures, columns, directory, progress=None):
+    """Wait for what `start_columns` began.
+
+    Parameters
+    ----------
+    futures, columns, directory
     progress : callable, optional
         Called about twice a second with the last recorded row of each run, a dictionary by label;
         a row is None before the first.
@@ -60,10 +129,6 @@ def train_columns(columns, directory, executors, progress=None):
     summaries : dict of str to Summary
     """
     places = {column.label: Path(directory) / column.name for column in columns}
-    futures = {
-        column.label: executor.submit(_train_and_summarize, column.experiment, places[column.label])
-        for column, executor in zip(columns, itertools.cycle(executors))
-    }
     waiting = True
     while waiting:
         done, waiting = wait(futures.values(), WATCH_SECONDS, FIRST_EXCEPTION)
@@ -73,6 +138,12 @@ def train_columns(columns, directory, executors, progress=None):
             progress({label: last_row(place) for label, place in places.items()})
     runs = {label: load_run(place) for label, place in places.items()}
     return runs, {label: future.result() for label, future in futures.items()}
+
+
+def train_columns(columns, directory, executors, progress=None):
+    """Train the runs of a reproduction: `start_columns`, then `finish_columns`."""
+    futures = start_columns(columns, directory, executors)
+    return finish_columns(futures, columns, directory, progress)
 
 
 def _train_and_summarize(experiment, directory):

@@ -8,6 +8,7 @@ from ...recording.trajectory import Run
 from .boundaries import claim_boundaries
 from .claim import Verdicts, judge
 from .decoupling import claim_t5
+from .limit import claim_limit
 from .linear import claim_t4
 from .lottery import claim_lottery
 from .observed import Observed
@@ -32,11 +33,12 @@ CLAIMS = (
     claim_t3,
     claim_t4,
     claim_t5,
+    claim_limit,
 )
 
 
 # Those that ask nothing of how a run began.
-WHEREVER_BEGUN = (claim_t1, claim_t2, claim_t5)
+WHEREVER_BEGUN = (claim_t1, claim_t2, claim_t5, claim_limit)
 
 
 # Laws of z with the paper's second moments, and the claims that ask for no more than these.

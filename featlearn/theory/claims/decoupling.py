@@ -124,7 +124,7 @@ def cross_view(observed, n=SAMPLES):
 def claim_t5(observed):
     """T5: what the views share of the dense and of the sparse features, at any step of training."""
     exp, measured = observed[0].experiment, [cross_view(o) for o in observed]
-    shared = observed[0].augmentation.moments(1.0, 1.0).cross.isotropic
+    shared = observed[0].augmentation.moments(0.0, 1.0).cross.isotropic
     parts = {"⟨M α_i, x⟩ across views": ("sparse", "expected_sparse")}
     if exp.n_inputs > exp.n_features:
         parts = {"⟨β_i, x⟩ across views": ("dense", "expected_dense"), **parts}

@@ -77,7 +77,7 @@ def claim_t4(observed):
             "T4",
             "regression error of a head on x",
             0.95 * floor,
-            [o.summary.regression("inputs") for o in observed],
+            [o.summary.regression(o.summary.input_head) for o in observed],
             f"no linear head on x gets below σ²/(s+σ²) = {floor:.3g}; 5 % for the test sample",
         )
     ]

@@ -7,10 +7,10 @@ from functools import cached_property
 import numpy as np
 
 from ...alignment import best_cosine_of_neurons, cosines, sparse_share, support
+from ...gram_views import view_law
 from ...recording.trajectory import Run
 from ...schedule import root_mean_square
 from ...summary import PURE, Summary, summarize
-from ...views import augmentation_of
 
 # A trajectory is read at this many rows at most, so that a check never loads all of it.
 ROWS = 400
@@ -43,7 +43,7 @@ class Observed:
     @cached_property
     def augmentation(self):
         """The augmentation that made the views."""
-        return augmentation_of(self.experiment)
+        return view_law(self.experiment)
 
     @cached_property
     def summary(self):

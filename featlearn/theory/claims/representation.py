@@ -138,7 +138,10 @@ def t2_criteria(experiment):
             "o(1)",
             at_most,
             1.0,
-            lambda o: o.summary.classification("features") / o.summary.classification("inputs"),
+            lambda o: (
+                o.summary.classification("features")
+                / o.summary.classification(o.summary.input_head)
+            ),
             "the head on f beats the same head, from as many labels, on x itself",
         ),
     ]

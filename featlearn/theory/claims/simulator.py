@@ -119,7 +119,8 @@ def reference_loss(experiment, weights, biases, batch, frozen=None):
     keys = features(second, biases, batch.views.keys)
     positive = np.einsum("pi,pi->p", h, keys)
     if batch.negatives is None:
-        similarities = h @ keys.T
+        groups = (np.split(x, experiment.negative_groups) for x in (h, keys))
+        similarities = np.concatenate([a @ k.T for a, k in zip(*groups)])
     else:
         others = h @ features(second, biases, batch.negatives).T
         similarities = np.column_stack([positive, others])
@@ -200,8 +201,13 @@ def update_of(observed):
 
 
 def _state(observed, scale):
-    """The state of training at the last weights, times `scale`, in double precision."""
+    """The state of training at the last weights, times `scale`, in double precision.
+
+    A Gram matrix of dense parts gets no outer noise, so that its factor stays what a step makes it.
+    """
     exp, run = observed.experiment.replace(dtype="float64"), observed.run
+    if exp.dense == "gram":
+        exp = exp.replace(noise_inputs=exp.n_columns)
     weights = scale * run.weights.astype(np.float64)
     return dataclasses.replace(
         training.init(exp),

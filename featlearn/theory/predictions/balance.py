@@ -118,7 +118,7 @@ class _Features(NamedTuple):
 
 
 def _draw_features(experiment, threshold):
-    views, d, n = view_noise(experiment), experiment.n_features, experiment.batch_size
+    views, d, n = view_noise(experiment), experiment.n_features, experiment.group_size
     rng = generator(experiment.seed, "theory", _STREAM)
     correlation = views.shared / np.sqrt(views.anchor * views.key) if views.anchor > 0 else 0.0
 

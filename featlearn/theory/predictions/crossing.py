@@ -52,7 +52,9 @@ def noise_margin(experiment):
     lead = views.cross.sparse - views.cross.dense
     if lead <= 0:
         return math.inf
-    kappa = experiment.learning_rate * experiment.n_inputs / (2 * experiment.batch_size)
+    kappa = (
+        experiment.learning_rate * experiment.resolved_noise_inputs / (2 * experiment.batch_size)
+    )
     return kappa * views.anchor.dense * views.key.dense / lead
 
 

@@ -93,7 +93,7 @@ def linear_phase(experiment, start=None):
     """
     exp, start = experiment, start or initial_weights(experiment)
     views, eta, tau = view_moments(exp), exp.learning_rate, exp.temperature
-    d, m, extra = exp.n_features, exp.n_neurons, exp.n_inputs - exp.n_features
+    d, m, extra = exp.n_features, exp.n_neurons, exp.noise_directions
     filled = min(d, m)
     counts = np.array([filled, m - filled])
     # Columns: the directions that the signal fills, and the others; rows: a and e, over τ.

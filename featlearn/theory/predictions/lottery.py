@@ -88,7 +88,7 @@ def memory(experiment, steps, sparse, dense):
     -----
     Derived in featlearn/theory/derivation.md, "Lottery sets".
     """
-    directions = Split(experiment.n_features, experiment.n_inputs - experiment.n_features)
+    directions = Split(experiment.n_features, experiment.noise_directions)
     noise = sampling_noise(experiment, directions)[0]
     rate = noise[0] + noise[1] * np.divide(dense, sparse)
     rate *= experiment.learning_rate**2 / experiment.batch_size

@@ -189,7 +189,10 @@ def _leaps(experiment, start, last, repulsion):
     eta = experiment.learning_rate
     sampling = eta**2 / experiment.batch_size * law.factor**2
     # E‖x⁺‖²: along features that do not lead, noise has no more direction than beside them.
-    energy = law.views.anchor * experiment.n_inputs + law.views.density * experiment.n_features
+    energy = (
+        law.views.anchor * experiment.resolved_noise_inputs
+        + law.views.density * experiment.n_features
+    )
     step, stage, alpha, gram, biases, initial_norm = start
     leaders = np.argsort(-np.abs(alpha), axis=1)[:, :2]
 

@@ -12,6 +12,16 @@ from ...recording.resources import check_memory
 from ...training import init, step
 from .crossing import Crossing, crossing, limiting_ratio
 from .fixed_data import fixed_data
+from .limits import (
+    NEEDED_GROWTH,
+    DenseRun,
+    Threshold,
+    dense_run,
+    off_support_floor,
+    samples_needed,
+    selection_growth,
+    threshold,
+)
 from .plateau import Plateau
 from .preconditions import Precondition, preconditions, unmet
 from .saturation import saturation_growth
@@ -45,6 +55,16 @@ class Plan:
         Of the linear phase, for views that share no dense noise.
     noise_floor : float
         Part of ‖w‖² that sampling noise keeps in the dense directions during stage I.
+    dense_run : DenseRun
+        Sparse share of the twin without augmentation, and its floor.
+    off_support : float
+        √d times the off-support cosine of pure neurons that the batches' noise sustains.
+    threshold : Threshold
+        κ/σ, and whether dense neurons live at it.
+    selection_growth : float
+        ln of the growth of the norms from the start of stage II to saturation.
+    samples : float
+        That a run of independent batches needs at the noise margin `TARGET_MARGIN`.
     """
 
     preconditions: tuple[Precondition, ...]
@@ -54,6 +74,11 @@ class Plan:
     growth: float
     plateau: Plateau | None
     noise_floor: float
+    dense_run: DenseRun
+    off_support: float
+    threshold: Threshold
+    selection_growth: float
+    samples: float
 
     def to_dict(self):
         """Return plain values; infinite ones as None, which JSON can hold."""
@@ -94,6 +119,11 @@ def plan(experiment):
         growth=saturation_growth(experiment),
         plateau=level,
         noise_floor=1.0 if math.isinf(ratio) else ratio / (1 + ratio),
+        dense_run=dense_run(experiment),
+        off_support=off_support_floor(experiment),
+        threshold=threshold(experiment),
+        selection_growth=selection_growth(experiment),
+        samples=samples_needed(experiment, TARGET_MARGIN),
     )
 
 
@@ -142,6 +172,50 @@ def seconds_per_step(experiment, n_steps=3):
     for _ in range(n_steps):
         state = step(state, work=work)
     return (time.perf_counter() - started) / n_steps
+
+
+def suggest_limit(experiment):
+    """Return (experiment, remarks): settings for its d, d1, views and seed in the large-batch limit.
+
+    The recipe of the preset "asymptotic", scaled with d: m = 10 d, B = 64 d in groups of 256, η s = 0.07,
+    λ = 0.005 σ², biases from 1.3 σ to 2.2 σ, no outer noise, and so small a start that the norms grow
+    60-fold in stage I and by e^6 or more in stage II.
+
+    Raises
+    ------
+    InvalidInput
+        Where d is too small for it, or the experiment's other fields do not go with it.
+    """
+    d, d1 = experiment.n_features, experiment.n_inputs
+    batch = 64 * d - 64 * d % 512
+    if batch == 0:
+        raise InvalidInput("n_features", d, "at least 8 for groups of 256 negatives")
+    new = experiment.replace(dense="gram", n_neurons=10 * d, batch_size=batch)
+    s, variance = new.resolved_density, new.resolved_noise_variance
+    sigma, rate = math.sqrt(variance), float(f"{0.07 / s:.3g}")
+    new = new.replace(
+        learning_rate=rate,
+        weight_decay=float(f"{0.005 * variance:.3g}"),
+        temperature=1.0,
+        initial_norm=5e-6,
+        stage_one_growth=60.0,
+        bias_factor=float(f"{(1.3 * sigma) ** 2 * d / math.log(d):.3g}"),
+        bias_growth=1.006,
+        bias_cap=float(f"{2.2 * sigma:.3g}"),
+        n_steps=math.ceil((28 + math.log(d1 / d) / 2) / 0.07),
+        noise_inputs=min(new.n_columns, d1),
+        batches="paired",
+        negative_groups=batch // 256,
+    )
+    remarks = [
+        "in the large-batch limit: the gradient of the population loss, not that of one batch"
+    ]
+    for one in preconditions(new):
+        remarks.append(f"{one.claim}: {one.text}")
+    growth = selection_growth(new.replace(augmentation="random_mask"))
+    if growth < NEEDED_GROWTH:
+        remarks.append(f"norms grow by e^{growth:.2g} in stage II: lower initial_norm")
+    return new, remarks
 
 
 def suggest(experiment):

@@ -104,7 +104,7 @@ def plateau(experiment):
     """
     views, decay = view_noise(experiment), experiment.weight_decay
     arguments = 1 if experiment.stop_gradient else 2
-    extra, q = experiment.n_inputs - experiment.n_features, uniform_attraction(experiment)
+    extra, q = experiment.noise_directions, uniform_attraction(experiment)
     if arguments * q * views.shared > decay:
         raise InvalidInput(
             "augmentation",

@@ -16,9 +16,9 @@ import numpy as np
 from scipy.optimize import root
 
 from ...compute.streams import generator
+from ...gram_views import view_law
 from ...loss import contrast
 from ...state import make_model
-from ...views import augmentation_of
 from .moments import view_moments
 from .plateau import plateau, plateau_at
 from .residual import negative_mass_of, residual_moments
@@ -89,7 +89,7 @@ def _limit_moments(experiment):
 def _balance(experiment, limit, correction, start):
     """Return (a, e) where the corrected moments balance decay and sampling noise."""
     decay, views = experiment.weight_decay, view_moments(experiment)
-    extra = experiment.n_inputs - experiment.n_features
+    extra = experiment.noise_directions
     noise = experiment.learning_rate / experiment.batch_size * extra
     has_dense = start[1] > 0 and extra > 0
 
@@ -123,7 +123,7 @@ def _draw_coordinates(experiment):
     lengths = np.linalg.norm(others, axis=0)
     others = others / np.where(lengths > 1e-6, lengths, 1.0) if d1 > d else 0 * others
     basis = np.concatenate([dictionary, others], axis=1).astype(dictionary.dtype)
-    augmentation = augmentation_of(experiment)
+    augmentation = view_law(experiment)
     in_batch = experiment.negatives == "in_batch"
 
     def coordinates(n):

@@ -64,13 +64,13 @@ def stage_one_matrix(experiment):
     All neurons share a batch's noise, so that a single seed scatters around the mean by percents
     however many neurons it has.
     """
-    d, d1 = experiment.n_features, experiment.n_inputs
+    d = experiment.n_features
     eta, decay = experiment.learning_rate, experiment.weight_decay
     cross = view_moments(experiment).cross
     arguments = 1 if experiment.stop_gradient else 2
     pull = arguments * uniform_attraction(experiment)
     drift = np.diag([(1 + eta * (pull * part - decay)) ** 2 for part in cross])
-    noise = sampling_noise(experiment, directions=Split(d, d1 - d))
+    noise = sampling_noise(experiment, directions=Split(d, experiment.noise_directions))
     return drift + eta**2 / experiment.batch_size * noise
 
 
@@ -97,6 +97,8 @@ def sampling_noise(experiment, directions):
     """
     v = view_moments(experiment)
     q = uniform_attraction(experiment)
+    if experiment.batches == "paired":
+        return _paired_noise(v, q, directions)
     q2 = q if experiment.negatives == "in_batch" else q * q
 
     def fourth(out_excess, in_excess):
@@ -113,6 +115,21 @@ def sampling_noise(experiment, directions):
     both = q2 * np.outer(np.multiply(directions, v.cross), v.cross)
     both += q * np.diag(np.multiply(v.anchor, v.key)) + fourth(v.cross_excess, v.cross_excess)
     return noise + 2 * both
+
+
+def _paired_noise(v, q, directions):
+    """Return `sampling_noise` of a paired batch: what its halves do not cancel.
+
+    The halves' updates of α by y⊥ = ⟨β, x⁺⁺⟩ cancel, and those of β by α·x⁺⁺ as far as they share the
+    anchors' noise, of relative covariance ϱ = (c/v)², c being the views' covariance beside span(M).
+    What is even in both has B/2 independent pairs, and stratified latents have no scatter of z_j².
+    """
+    shared = v.dense_correlation**2
+    along = directions.sparse * v.anchor.sparse * v.key.sparse - v.density**2
+    beside = directions.dense * v.anchor.dense * np.array([v.key.sparse, v.key.dense])
+    beside *= [1 - shared, 1 + shared]
+    beside[1] += (1 + shared) * v.cross.dense**2
+    return q * np.array([[2 * along, 0.0], beside])
 
 
 def _fourth_cumulant(v, out_excess, in_excess):

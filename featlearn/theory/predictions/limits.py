@@ -1,0 +1,118 @@
+"""What limits d1, and what a run at a large d1 ends with: known from the settings alone.
+
+Derived in featlearn/theory/derivation.md, "What limits d1".
+"""
+
+import math
+from typing import NamedTuple
+
+from scipy.special import ndtr
+
+from .moments import uniform_attraction, view_moments
+from .saturation import saturation_growth
+from .stage_one import initial_split
+
+# In units of η s d/B: what a pure neuron's alignments with other atoms keep of the batches' noise.
+# Fitted (scripts/scaling.py); it grows with a run's length.
+WALK = 6.5
+# Growth of the norms in stage II that a selection of single atoms needs.
+NEEDED_GROWTH = 6.0
+
+
+class DenseRun(NamedTuple):
+    """Sparse share ‖α‖²/‖w‖² of a network without augmentation at the end of its run.
+
+    Attributes
+    ----------
+    share : float
+        As predicted.
+    floor : float
+        ‖α‖²/‖β‖² that the sampling noise of independent batches leaves at any d1, before it grows.
+    """
+
+    share: float
+    floor: float
+
+
+def dense_run(experiment):
+    """Return the `DenseRun` of an experiment's twin without augmentation.
+
+    ‖α‖²/‖β‖² starts at d/(d1-d) plus the floor (η/B) d (s+σ²) σ²/(2s), and grows by exp[2 (s/σ²) g],
+    where g is ln of the growth of the norms. What decay takes afterwards and attraction gives back is
+    not counted: samples that hold a feature are told from others more easily, and so attract less.
+    """
+    plain = experiment.replace(augmentation="none")
+    s, variance = plain.resolved_density, plain.resolved_noise_variance
+    start = initial_split(plain)
+    floor = 0.0
+    if plain.batches == "iid" and s > 0:
+        floor = plain.learning_rate / plain.batch_size * plain.n_features
+        floor *= (s + variance) * variance / (2 * s)
+    if variance == 0 or start.dense == 0:
+        return DenseRun(1.0, floor)
+    exponent = 2 * s / variance * saturation_growth(plain)
+    ratio = math.log(start.sparse / start.dense + floor) + exponent
+    return DenseRun(1 / (1 + math.exp(-min(ratio, 700.0))), floor)
+
+
+def off_support_floor(experiment):
+    """Return √d times the off-support cosine of pure neurons that the batches' noise sustains.
+
+    √(c η s d/B) with c = 6.5, measured.
+    """
+    rate = experiment.learning_rate * experiment.resolved_density
+    return math.sqrt(WALK * rate * experiment.n_features / experiment.batch_size)
+
+
+class Threshold(NamedTuple):
+    """How the largest bias compares with the noise of a dense neuron.
+
+    Attributes
+    ----------
+    ratio : float
+        κ/σ, κ the cap of b/‖w‖.
+    activity : float
+        2Q(κ/σ), the fraction of samples on which a dense neuron of an un-augmented run is active.
+    needed : float
+        λ/(q σ²): below it decay outdoes what is left of the attraction, and dense neurons die.
+    """
+
+    ratio: float
+    activity: float
+    needed: float
+
+    @property
+    def met(self):
+        """Whether dense neurons live."""
+        return self.activity > self.needed
+
+
+def threshold(experiment):
+    """Return the `Threshold` of an experiment: 2Q(κ/σ) > λ/σ² before saturation."""
+    sigma = math.sqrt(experiment.resolved_noise_variance)
+    if sigma == 0:
+        return Threshold(math.inf, 0.0, math.inf)
+    ratio = experiment.bias_cap / sigma
+    pull = uniform_attraction(experiment) * sigma**2
+    return Threshold(ratio, 2 * float(ndtr(-ratio)), experiment.weight_decay / pull)
+
+
+def samples_needed(experiment, margin=0.25):
+    """Return how many samples a run of independent batches needs at a noise margin.
+
+    T d1 n²/(2µs²), T = η s · steps units of 1/s and µ the margin. The batch size is free: η/B is not.
+    """
+    views = view_moments(experiment)
+    lead = views.cross.sparse - views.cross.dense
+    if lead <= 0:
+        return math.inf
+    noise = views.anchor.dense * views.key.dense
+    time = experiment.learning_rate * lead * experiment.n_steps
+    return time * experiment.n_inputs * noise / (2 * margin * lead**2)
+
+
+def selection_growth(experiment):
+    """Return ln of the growth of the norms between the start of stage II and saturation."""
+    if experiment.stays_linear:
+        return 0.0
+    return saturation_growth(experiment) - math.log(experiment.stage_one_growth)
