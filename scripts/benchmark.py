@@ -30,6 +30,8 @@ from featlearn.speed.timing import Statistic, alone, time_in_turn
 SIZES = ("64/1024/256/512", "32/1024/192/512", "128/4096/512/512")
 GOALS = {
     "floor": 1.15,
+    "many inputs": 1.05,
+    "gram floor": 1.25,
     "torch": 0.75,
     "jax": 0.85,
     "recording": 5.0,
@@ -195,10 +197,40 @@ def reduced(bench, size, rounds=3):
     add("needed: x, x⁺, x⁺⁺, W, B × B", found.needed / 2**20, "MiB")
 
 
-SECTIONS = ("times", "gradients", "memory", "growth", "sparse", "reduced")
+def gram(bench, size, explicit, inputs=(10**4, 10**9)):
+    """The dense part by its Gram matrix: no cost of d1, against its floor and against explicit steps."""
+    # One thread: small factorisations do not gain from more.
+    base, threads = experiment_of(size), 1
+    bench.heading(f"The dense part by its Gram matrix at {size}", threads)
+    # A margin far above 1 would make the norms diverge while they are timed.
+    steps = dict(learning_rate=1e-3, dense="gram")
+    few, many = (base.replace(n_inputs=d1, **steps) for d1 in inputs)
+    entries = {
+        "floor": ("floor", few),
+        f"d1 = {inputs[0]:.0e}": ("featlearn, not recording", few),
+        f"d1 = {inputs[1]:.0e}": ("featlearn, not recording", many),
+    }
+    for d1 in explicit:
+        # Explicit steps at the same sizes but d1.
+        entries[f"explicit, d1 = {d1}"] = ("featlearn, not recording", base.replace(n_inputs=d1))
+    measured, _ = bench.time_in_turn(entries, threads)
+    add = partial(bench.add, "gram", size, threads)
+    for name, seconds in measured.items():
+        add(name, Statistic.of(1e3 * seconds), "ms")
+    floor, first, second, *others = measured.values()
+    add("many inputs / few", Statistic.of(second / first), "", GOALS["many inputs"])
+    add("step / floor", Statistic.of(first / floor), "", GOALS["gram floor"])
+    for d1, seconds in zip(explicit, others):
+        add(f"explicit at {d1} / Gram", Statistic.of(seconds / second), "")
 
 
-def run(bench, sizes, only, reduced_size, factors=FACTORS, densities=DENSITIES):
+SECTIONS = ("times", "gradients", "memory", "growth", "sparse", "reduced", "gram")
+
+
+EXPLICIT = (1024, 4096, 16384)
+
+
+def run(bench, sizes, only, reduced_size, factors=FACTORS, densities=DENSITIES, explicit=EXPLICIT):
     """Run the chosen sections."""
     thread_counts = sorted({bench.threads, 1}, reverse=True)
     if "times" in only:
@@ -217,6 +249,8 @@ def run(bench, sizes, only, reduced_size, factors=FACTORS, densities=DENSITIES):
         growths(bench, sizes[0], factors)
     if "reduced" in only:
         reduced(bench, reduced_size)
+    if "gram" in only:
+        gram(bench, sizes[min(1, len(sizes) - 1)], explicit)
 
 
 def parser():
@@ -250,7 +284,7 @@ def main(argv=None):
             seconds = 0.05 if arguments.quick else 0.5
             bench = Bench(Path(place), thread_count(), rounds, seconds)
             if arguments.quick:
-                run(bench, sizes, arguments.only, "128/128/512/128", (1, 2), (0.1,))
+                run(bench, sizes, arguments.only, "128/128/512/128", (1, 2), (0.1,), (256,))
             else:
                 run(bench, sizes, arguments.only, "1024/1024/8192/512")
     except InvalidInput as error:

@@ -15,6 +15,7 @@ from featlearn.theory.predictions.exponents import (
     scaling_exponents,
     scaling_panels,
 )
+from featlearn.theory.predictions.limits import fit_walk
 
 SCRIPT = runpy.run_path(Path(__file__).parent.parent / "scripts" / "scaling.py")
 
@@ -70,3 +71,36 @@ def test_the_script_writes_its_table_and_figure_and_goes_on(tmp_path, capsys):
     before = written[0].read_bytes()
     assert SCRIPT["main"](arguments) == 0
     assert written[0].read_bytes() == before
+
+
+def test_a_walk_is_fitted_with_the_error_of_its_residuals():
+    walk = np.linspace(1e-3, 1e-2, 12)
+    a, c, error = fit_walk(walk, np.sqrt(0.002 + 6.5 * walk))
+    assert (a, c) == pytest.approx((0.002, 6.5)) and error < 1e-9
+    noisy = np.sqrt(0.002 + 6.5 * walk + 1e-3 * np.resize([1, -1], 12))
+    assert 0.01 < fit_walk(walk, noisy)[2] < 0.5
+    assert np.isnan(fit_walk(walk[:2], noisy[:2])[2])
+
+
+@pytest.mark.statistical
+def test_the_limit_is_trained_drawn_and_gone_on_with(tmp_path, monkeypatch, capsys):
+    script = runpy.run_path(Path(__file__).parent.parent / "scripts" / "limit_scaling.py")
+    exact = script["scaled"](64, 0, 4, "random_mask")
+    assert exact.n_inputs == 64**4 and exact.is_large_batch_limit and exact.n_neurons == 256
+    assert script["scaled"](128, 0, 4, "none").batch_size > 2 * exact.batch_size
+    short = {
+        "QUICK": (8,),
+        "scaled": lambda *of: script["scaled"](*of).replace(
+            n_steps=20, batch_size=512, negative_groups=4
+        ),
+    }
+    for name, value in short.items():
+        monkeypatch.setitem(script["main"].__globals__, name, value)
+    arguments = ["--quick", "--out", str(tmp_path), "--runs", str(tmp_path / "runs")]
+    assert script["main"](arguments) == 0
+    said = capsys.readouterr().out
+    assert "off-support² d =" in said and "same_latents_active" in said
+    before = (tmp_path / "limit-scaling.csv").read_bytes()
+    assert script["main"](arguments) == 0
+    assert (tmp_path / "limit-scaling.csv").read_bytes() == before
+    assert (tmp_path / "limit-scaling.png").stat().st_size > 10_000

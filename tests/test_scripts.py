@@ -62,3 +62,17 @@ def test_scripts_say_what_they_do(name, capsys):
     with pytest.raises(SystemExit) as stop:
         script(name).main(["--help"])
     assert stop.value.code == 0 and "usage" in capsys.readouterr().out
+
+
+def test_agreement_prints_both_sets_of_runs(capsys, monkeypatch):
+    agreement = script("agreement")
+    tiny = agreement.preset("tiny").replace(n_steps=3, batch_size=64)
+    monkeypatch.setattr(agreement, "preset", lambda name: tiny)
+    agreement.print_comparison(
+        "a case", ("explicit", "Gram matrix"), agreement.seeds_of(tiny, 2),
+        agreement.seeds_of(tiny.replace(dense="gram"), 2, first=9),
+    )  # fmt: skip
+    said = capsys.readouterr().out
+    assert all(name in said for name in agreement.MEASURES) and "s.e." in said
+    means, errors, z = agreement.compare(np.array([[1.0], [3.0]]), np.array([[4.0], [6.0]]))
+    assert (means[1] - means[0])[0] == 3 and z[0] == pytest.approx(3 / np.sqrt(2))

@@ -14,6 +14,7 @@ from .forces import forces, record_forces
 from .gallery import GALLERY, draw_gallery, draw_twins, save_twin_figures
 from .growth import stage_one_growth
 from .headline import headline
+from .limit import limit_collapse
 from .lottery import lottery
 from .phase import decoupling_diagram
 from .probes import probe_errors

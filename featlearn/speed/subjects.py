@@ -12,11 +12,11 @@ import numpy as np
 from ..batches import draw_batch
 from ..compute.streams import generator
 from ..compute.threads import for_each, thread_count
+from ..gram_views import view_law
 from ..loop import workplace
 from ..recording.quantities import measure
 from ..recording.rundir import RunDirectory
 from ..training import evaluate, step
-from ..views import augmentation_of
 
 
 def flops(experiment):
@@ -25,8 +25,8 @@ def flops(experiment):
     2 B m d1 for each of the two forward products and the weight product, 2 B² m for similarities
     and for repulsion (derived: featlearn/theory/derivation.md, "The gradient by hand").
     """
-    B, m, d1 = experiment.batch_size, experiment.n_neurons, experiment.n_inputs
-    return 2 * B * m * (3 * d1 + 2 * B)
+    B, m, columns = experiment.batch_size, experiment.n_neurons, experiment.n_columns
+    return 2 * B * m * (3 * columns + 2 * experiment.group_size)
 
 
 class Subject:
@@ -39,6 +39,8 @@ class Subject:
 class Floor(Subject):
     """The five matrix products of a step, and its normals drawn on all threads.
 
+    With the dense part as a Gram matrix also the factorisations, products and normals of its outer noise.
+
     Attributes
     ----------
     seconds : dict of str to float
@@ -46,7 +48,7 @@ class Floor(Subject):
     """
 
     def __init__(self, experiment, place=None):
-        B, m, d1 = experiment.batch_size, experiment.n_neurons, experiment.n_inputs
+        B, m, d1 = experiment.batch_size, experiment.n_neurons, experiment.n_columns
         dtype = np.dtype(experiment.dtype)
         rng = generator(experiment.seed, "theory")
 
@@ -56,7 +58,7 @@ class Floor(Subject):
         W, X, X2 = normal(m, d1), normal(B, d1), normal(B, d1)
         U, U2, R = normal(B, m), normal(B, m), normal(B, m)
         S, G = normal(B, B), normal(m, d1)
-        n_normals = augmentation_of(experiment).n_normals
+        n_normals = view_law(experiment).n_normals
         noise = [np.empty((B, d1), np.float32) for _ in range(n_normals)]
         threads = thread_count()
         bounds = [B * k // threads for k in range(threads + 1)]
@@ -80,6 +82,10 @@ class Floor(Subject):
             "coefficients": lambda: np.matmul(S, U2, out=R),
             "weight product": lambda: np.matmul(U.T, X, out=G),
         }
+        if experiment.dense == "gram":
+            self._parts["outer noise"] = _outer_noise(
+                rng, normal(B, m), W[:, experiment.n_features :]
+            )
         self.seconds = dict.fromkeys(self._parts, 0.0)
 
     def __call__(self):
@@ -87,6 +93,22 @@ class Floor(Subject):
             started = time.perf_counter()
             part()
             self.seconds[name] += time.perf_counter() - started
+
+
+def _outer_noise(rng, rows, inner):
+    """Return what draws and factorises the outer noise of a Gram matrix, for B ≥ m ≥ r."""
+    m, normals = len(inner), np.empty((len(inner), len(inner)), np.float32)
+    ridge = len(rows) * np.eye(m, dtype=rows.dtype)
+    both = np.empty((m, inner.shape[1] + m), rows.dtype)
+    both[:, m:] = inner
+
+    def work():
+        factor = np.linalg.cholesky(rows.T @ rows + ridge)
+        rng.standard_normal(dtype=np.float32, out=normals)
+        np.matmul(factor, normals, out=both[:, :m])
+        np.linalg.cholesky(both @ both.T + ridge)
+
+    return work
 
 
 class Featlearn(Subject):

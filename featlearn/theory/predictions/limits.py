@@ -6,6 +6,7 @@ Derived in featlearn/theory/derivation.md, "What limits d1".
 import math
 from typing import NamedTuple
 
+import numpy as np
 from scipy.special import ndtr
 
 from .moments import uniform_attraction, view_moments
@@ -116,3 +117,30 @@ def selection_growth(experiment):
     if experiment.stays_linear:
         return 0.0
     return saturation_growth(experiment) - math.log(experiment.stage_one_growth)
+
+
+def fit_walk(walk, off_support):
+    """Fit off-support² d = a + c η s d/B by least squares.
+
+    Parameters
+    ----------
+    walk, off_support : ndarray of shape (n,)
+        η s d/B, and √d times the off-support cosine, of every run.
+
+    Returns
+    -------
+    a, c, error : float
+        `error` is the standard error of c, from the residuals; nan for fewer than three runs, and
+        all are for fewer than two.
+    """
+    if len(walk) < 2:
+        return math.nan, math.nan, math.nan
+    x, y = np.asarray(walk, float), np.square(np.asarray(off_support, float))
+    design = np.column_stack([np.ones_like(x), x])
+    (a, c), *_ = np.linalg.lstsq(design, y, rcond=None)
+    freedom = len(x) - 2
+    if freedom < 1 or np.ptp(x) == 0:
+        return float(a), float(c), math.nan
+    residual = y - a - c * x
+    error = math.sqrt(residual @ residual / freedom / np.sum((x - x.mean()) ** 2))
+    return float(a), float(c), error

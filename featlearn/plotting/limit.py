@@ -1,0 +1,53 @@
+"""The large-batch limit: how off-support alignments of all sizes collapse, and what d changes."""
+
+import numpy as np
+
+from .canvas import BLUE, GREEN, ORANGE, PAGE, VERMILLION, new_figure, styled
+
+_SHOWN = {
+    "same_latents_active": ("same z", BLUE),
+    "same_noise_active": (r"same $\xi$", ORANGE),
+    "regression": ("regression error", GREEN),
+}
+
+
+@styled
+def limit_collapse(table, fit):
+    """Off-support alignments over √(η s d/B), and what f is a function of over d.
+
+    Parameters
+    ----------
+    table : structured ndarray
+        A row a run, as scripts/limit_scaling.py writes it.
+    fit : tuple of float
+        a, c and the error of c, of off-support² d = a + c η s d/B.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Left, runs with RandomMask, a colour a size, on the fitted curve. Right, means over seeds at
+        the largest power of d1; full lines with RandomMask, dashed without.
+    """
+    figure, axes = new_figure(PAGE, 2.8, 1, 2)
+    left, right = axes[0]
+    masked = table[table["augmentation"] == "random_mask"]
+    for k, d in enumerate(np.unique(masked["n_features"])):
+        some = masked[masked["n_features"] == d]
+        left.plot(np.sqrt(some["walk"]), some["off_support"], "o", color=f"C{k}", label=f"$d={d}$")
+    a, c, error = fit
+    x = np.linspace(0, 1.1 * np.sqrt(masked["walk"].max()), 100)
+    left.plot(x, np.sqrt(np.maximum(a + c * x**2, 0)), color="black", linewidth=1)
+    left.set(xlabel=r"$\sqrt{\eta s d/B}$", ylabel=r"off-support cosine $\cdot\,\sqrt{d}$")
+    left.set_title(rf"$c = {c:.2g} \pm {error:.1g}$")
+    left.legend()
+    for kind, style in (("random_mask", "-"), ("none", "--")):
+        of_kind = table[(table["augmentation"] == kind) & (table["power"] == table["power"].max())]
+        sizes = np.unique(of_kind["n_features"])
+        for name, (label, color) in _SHOWN.items():
+            means = [np.mean(of_kind[name][of_kind["n_features"] == d]) for d in sizes]
+            label = label if kind == "random_mask" else None
+            right.plot(sizes, means, style, marker=".", color=color, label=label)
+    right.axhline(1, color=VERMILLION, linewidth=0.6)
+    right.set(xscale="log", xlabel="number of features $d$", title="full: RandomMask, dashed: none")
+    right.legend()
+    return figure

@@ -1,0 +1,171 @@
+#!/usr/bin/env python3
+"""What the theorems call o(1), in the large-batch limit, as d, d1 and the batch grow.
+
+Trains on the Gram matrix of the dense parts at d = 16, 32, 64, 128, three seeds each, to the start of stage
+III (half of the neurons at the bias cap): with RandomMask at d1 = d⁴ with two batch sizes, and without
+augmentation at d1 = d² and d⁴. m = 4 d; the batch grows as d^1.25.
+
+Off-support alignments follow √(a + c η s d/B): c and a are fitted, with errors from the residuals, and drawn
+as a collapse of all sizes. The sparse share without augmentation is set beside its prediction.
+
+Writes limit-scaling.csv, .png and .pdf. Half an hour on two quiet cores, run by run resumed; d = 256 with
+--long takes some five hours more.
+
+examples:
+  python scripts/limit_scaling.py
+  python scripts/limit_scaling.py --quick --out /tmp/figures
+"""
+
+import argparse
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from featlearn import Experiment, preset, summarize
+from featlearn.errors import FeatlearnError
+from featlearn.loop import train_or_resume
+from featlearn.plotting import limit_collapse, save
+from featlearn.sweeps.results import load_results, results_table
+from featlearn.theory.claims.observed import Observed
+from featlearn.theory.predictions.crossing import limiting_ratio
+from featlearn.theory.predictions.limits import dense_run, fit_walk
+
+SIZES, LONG, QUICK = (16, 32, 64, 128), (256,), (8, 12)
+GROUP = 128
+
+
+def scaled(d, seed, power, augmentation, batches=1.0):
+    """Return the experiment with d features, d1 = d^power and `batches` times the usual batch."""
+    s = 0.7 * math.log(math.log(d)) / d
+    variance = math.sqrt(math.log(d)) / d
+    # An even number of groups, and at least 16 samples a half that hold a feature.
+    wanted = max(batches * 32 * d * (d / 16) ** 0.25, 34 / s)
+    batch = 2 * GROUP * math.ceil(wanted / (2 * GROUP))
+    base: Experiment = preset("asymptotic")
+    return base.replace(
+        n_features=d,
+        n_inputs=d**power,
+        n_neurons=4 * d,
+        noise_inputs=min(5 * d, d**power),
+        batch_size=batch,
+        negative_groups=batch // GROUP,
+        learning_rate=0.07 / s,
+        weight_decay=0.005 * variance,
+        bias_factor=1.69 * variance * d / math.log(d),
+        bias_cap=2.2 * math.sqrt(variance),
+        n_steps=math.ceil((30 + math.log(d ** (power - 1)) / 2) / 0.07),
+        record_every=20,
+        augmentation=augmentation,
+        seed=seed,
+    )
+
+
+def one_row(experiment, place):
+    """Train one experiment to the start of stage III, or load it; return its row of the table."""
+    e = experiment
+    power = round(math.log(e.n_inputs) / math.log(e.n_features))
+    name = f"{e.augmentation}-d{e.n_features}-d1^{power}-B{e.batch_size}-seed{e.seed}"
+    run = train_or_resume(e, place / name)
+    summary, observed = summarize(run), Observed(run)
+    pure = observed.cosine.max(axis=1) >= 0.9
+    outside = np.where(observed.support[pure], 0, observed.cosine[pure])
+    ratio, share = limiting_ratio(e), dense_run(e)
+    measured = {
+        "power": power,
+        "walk": e.learning_rate * e.resolved_density * e.n_features / e.batch_size,
+        "off_support": math.sqrt(np.mean(outside**2) * e.n_features) if pure.any() else math.nan,
+        "pure": summary.pure_fraction,
+        "atoms_fraction": summary.atoms_learned / e.n_features,
+        "dense_share": 1 - summary.sparse_share,
+        "dense_share_predicted": 1.0 if math.isinf(ratio) else ratio / (1 + ratio),
+        "sparse_share": summary.sparse_share,
+        "sparse_share_predicted": share.share,
+        "same_latents": summary.same_latents,
+        "same_latents_active": summary.same_latents_active,
+        "same_latents_weighted": summary.same_latents_weighted,
+        "same_noise_active": summary.same_noise_active,
+        "regression": summary.regression("features"),
+    }
+    return {"run": name, "status": "complete", "error": "", "experiment": e.to_dict(),
+            "measures": measured}  # fmt: skip
+
+
+def experiments(sizes, seeds):
+    """Yield every experiment of the study."""
+    for d in sizes:
+        for seed in range(seeds):
+            for batches in (1.0, 2.0):
+                yield scaled(d, seed, 4, "random_mask", batches)
+            for power in (2, 4):
+                yield scaled(d, seed, power, "none")
+
+
+def text(table):
+    """Return the lines of the table of means, and the fit."""
+    shown = ("pure", "atoms_fraction", "dense_share", "dense_share_predicted", "sparse_share",
+             "sparse_share_predicted", "same_latents", "same_latents_active",
+             "same_latents_weighted", "same_noise_active", "regression", "off_support")  # fmt: skip
+    lines = []
+    for kind in ("random_mask", "none"):
+        for power in np.unique(table["power"][table["augmentation"] == kind]):
+            some = table[(table["augmentation"] == kind) & (table["power"] == power)]
+            sizes = np.unique(some["n_features"])
+            lines.append(f"{kind}, d1 = d^{power:g}" + "".join(f"{f'd={d}':>18}" for d in sizes))
+            for name in shown:
+                cells = ""
+                for d in sizes:
+                    x = some[name][some["n_features"] == d]
+                    error = np.std(x, ddof=1) / math.sqrt(len(x)) if len(x) > 1 else math.nan
+                    cells += f"{f'{np.mean(x):.3g} ± {error:.1g}':>18}"
+                lines.append(f"  {name:24}{cells}")
+    a, c, error = fit_walk(*walk(table))
+    lines.append(f"off-support² d = {a:.3g} + ({c:.3g} ± {error:.2g}) η s d/B")
+    return "\n".join(lines)
+
+
+def walk(table):
+    """Return η s d/B and the off-support alignment of the runs with RandomMask that have pure neurons."""
+    masked = table[(table["augmentation"] == "random_mask") & np.isfinite(table["off_support"])]
+    return masked["walk"], masked["off_support"]
+
+
+def main(argv=None):
+    """Run what is left, write the table and the figure, print both."""
+    first, _, rest = __doc__.partition("\n")
+    parser = argparse.ArgumentParser(
+        description=first, epilog=rest, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="d = 8 and 12, to try it")
+    parser.add_argument("--long", action="store_true", help="d = 256 too")
+    parser.add_argument("--seeds", type=int, help="seeds of each size (3, quick: 1)")
+    parser.add_argument("--out", type=Path, default=Path("figures"), help="where the files go")
+    parser.add_argument("--runs", type=Path, help="where runs are kept (runs/limit-scaling)")
+    arguments = parser.parse_args(argv)
+    sizes = QUICK if arguments.quick else SIZES + (LONG if arguments.long else ())
+    seeds = arguments.seeds or (1 if arguments.quick else 3)
+    place = arguments.runs or Path("runs/limit-scaling" + ("-quick" if arguments.quick else ""))
+    rows = []
+    for experiment in experiments(sizes, seeds):
+        rows.append(one_row(experiment, place))
+        print(rows[-1]["run"], file=sys.stderr, flush=True)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    path = arguments.out / "limit-scaling.csv"
+    path.write_text(results_table(rows), encoding="utf-8")
+    table = load_results(path)
+    print(text(table))
+    for file in (path, *save(limit_collapse(table, fit_walk(*walk(table))), path.with_suffix(""))):
+        print(file)
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on", file=sys.stderr)
+        sys.exit(130)
+    except FeatlearnError as error:
+        print(f"limit_scaling: {error}", file=sys.stderr)
+        sys.exit(2)
