@@ -193,3 +193,4 @@ def test_later_parts_follow_the_finite_twins(base, tmp_path, monkeypatch, capsys
     for column, part in ((c, p) for p in parts for c in p.columns):
         assert read_status(part.directory / column.name)["status"] == "complete"
     assert len(columns) == 5
+    assert (tmp_path / "figures" / "representation.png").stat().st_size > 10_000

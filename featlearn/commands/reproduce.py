@@ -61,11 +61,11 @@ def main(arguments):
 
 def _reproduce(parts, executors, quiet):
     # Matplotlib and the theory take a while to import, which the other commands need not wait for.
-    from ..plotting import draw_twins
+    from ..plotting import draw_twins, representation, save
     from ..reports.comparison import measures
     from ..theory.claims.observed import Observed
 
-    seen, failed = {}, False
+    seen, twins, failed = {}, {}, False
     futures = [_start(parts[0], executors)]
     for k, part in enumerate(parts):
         if part.title:
@@ -84,12 +84,17 @@ def _reproduce(parts, executors, quiet):
         observed = {label: Observed(run, summaries[label]) for label, run in runs.items()}
         failed |= _show(observed, quiet)
         seen |= {(part.title, label): summaries[label] for label in runs}
+        if len(runs) > 1:
+            twins |= {f"{part.title}: {label}": run for label, run in runs.items()}
         for share in drawn:
             for path in share.result():
                 message(f"wrote {path}", quiet)
         print(flush=True)
     if len(parts) > 1:
         print(measures(seen))
+        place = parts[0].directory / "figures" / "representation"
+        for path in save(representation(twins), place):
+            message(f"wrote {path}", quiet)
     return int(failed)
 
 

@@ -18,6 +18,7 @@ from .limit import limit_collapse
 from .lottery import lottery
 from .phase import decoupling_diagram
 from .probes import probe_errors
+from .representation import representation
 from .spectrum import spectrum_and_plateau
 from .speed import speed
 from .tables import phase_diagram, scaling_fits
