@@ -23,6 +23,7 @@ claims:
   T3          without it f is a function of the noise
   T4          linear learners cannot do that
   T5          the augmentation decouples dense features of the views, not sparse ones
+  limit       at d1 = d^5 and more, in the large-batch limit, what is o(1) is small
   twins       what the augmentation changes, between runs that differ in nothing else
 """
 
