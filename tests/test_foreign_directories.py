@@ -185,6 +185,35 @@ def test_a_checkpoint_with_a_right_checksum_and_wrong_contents(place, name, caps
         assert "checkpoint.npz: is damaged" in said and wanted in said
 
 
+@pytest.mark.parametrize("number", range(6))
+def test_random_damage_is_refused_in_a_line_or_harmless(place, number):
+    """Bits and bytes turned, ends cut and added, in every kind of file of a run."""
+    rng = np.random.default_rng(number)
+    kept = featlearn.load_run("complete")
+    before = {name: np.array(array) for name, array in kept.arrays.items()}
+    paths = [p for p in sorted((place / "complete").rglob("*")) if p.is_file() and p.name != "lock"]
+    for path in rng.permutation(paths)[:8]:
+        whole = path.read_bytes()
+        at, some = int(rng.integers(len(whole))), rng.bytes(int(rng.integers(1, 20)))
+        path.write_bytes(
+            (
+                whole[:at] + bytes([whole[at] ^ 1 << int(rng.integers(8))]) + whole[at + 1 :],
+                whole[:at] + some + whole[at + len(some) :],
+                whole[:at],
+                whole + some,
+            )[rng.integers(4)]
+        )
+        try:
+            run = featlearn.load_run("complete", verify=True)
+        except featlearn.RunDirectoryError as error:
+            assert "\n" not in str(error)
+        else:
+            assert run.experiment == SMALL
+            for name, array in before.items():
+                np.testing.assert_array_equal(run[name], array)
+        path.write_bytes(whole)
+
+
 def edited(path, **changes):
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
