@@ -5,10 +5,11 @@ import signal
 
 import numpy as np
 import pytest
+from training_processes import share_among
 
 import featlearn
 from featlearn import loop
-from featlearn.compute import interrupts, processes, threads
+from featlearn.compute import interrupts
 from featlearn.recording.rundir import read_status
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="signals of Unix")
@@ -93,17 +94,7 @@ def test_a_command_is_interrupted_once_by_a_batch_system_and_again_by_ctrl_c():
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="helpers need Linux")
 def test_a_helper_that_was_stopped_alone_goes_on(small, monkeypatch):
-    monkeypatch.setattr(threads, "thread_count", lambda: 2)
-    monkeypatch.setattr(threads, "WORTHWHILE", 1)
-    monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(2))
-    monkeypatch.setattr(processes, "other_threads", lambda: [])
-    started, start = [], processes.ProcessGroup.start
-
-    def noted(self, work):
-        start(self, work)
-        started.extend(self.processes)
-
-    monkeypatch.setattr(processes.ProcessGroup, "start", noted)
+    started = share_among(2, monkeypatch)
     experiment = small.replace(n_steps=20)
     stop = lambda row: row["step"] == 10 and os.kill(started[0], signal.SIGSTOP)  # noqa: E731
     run = featlearn.train(experiment, progress=stop)

@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 import pytest
+from training_processes import share_among
 
 import featlearn
 from featlearn import loop
@@ -22,18 +23,7 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture(params=(2, 3))
 def shared(request, monkeypatch):
     """Every array is worth sharing out among so many processes, and processors are to be had."""
-    monkeypatch.setattr(threads, "thread_count", lambda: request.param)
-    monkeypatch.setattr(threads, "WORTHWHILE", 1)
-    monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(request.param))
-    # Another test's threads may still be ending.
-    monkeypatch.setattr(processes, "other_threads", lambda: [])
-    started, start = [], processes.ProcessGroup.start
-
-    def noted(self, work):
-        start(self, work)
-        started.extend(self.processes)
-
-    monkeypatch.setattr(processes.ProcessGroup, "start", noted)
+    started = share_among(request.param, monkeypatch)
     yield started
     assert not any(alive(process) for process in started)
 

@@ -7,10 +7,31 @@ import signal
 
 import featlearn
 from featlearn import loop
+from featlearn.compute import processes, threads
 from featlearn.recording import trajectory
 
 _server = multiprocessing.get_context("forkserver")
 _server.set_forkserver_preload(["featlearn.commands", "training_processes"])
+
+
+def share_among(n, monkeypatch):
+    """Have n processes share every run, as if arrays were large and processors free.
+
+    Returns a list to which the process numbers of a run's helpers are added when they start.
+    """
+    monkeypatch.setattr(threads, "thread_count", lambda: n)
+    monkeypatch.setattr(threads, "WORTHWHILE", 1)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(n))
+    # Another test's threads may still be ending.
+    monkeypatch.setattr(processes, "other_threads", lambda: [])
+    started, start = [], processes.ProcessGroup.start
+
+    def noted(self, work):
+        start(self, work)
+        started.extend(self.processes)
+
+    monkeypatch.setattr(processes.ProcessGroup, "start", noted)
+    return started
 
 
 def _live(experiment, directory, options):

@@ -16,7 +16,7 @@ import numpy as np
 from ..errors import FeatlearnError, RunDirectoryError
 from ..experiment import Experiment
 from ..state import TrainingState, make_model
-from .files import open_to_read, unreadable, write_aside
+from .files import read_archive, write_aside
 
 FILE = "checkpoint.npz"
 KEPT = "checkpoints"
@@ -165,16 +165,8 @@ def read_arrays(path, experiment, n_inputs, lengths=()):
 
 
 def _read(path):
-    try:
-        with open_to_read(path) as file, np.load(file, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-        checksum = arrays.pop("checksum")
-    except RunDirectoryError:
-        raise
-    except OSError as error:
-        raise unreadable(path, error) from None
-    except Exception as error:  # zipfile meets damaged bytes with errors of many kinds
-        raise RunDirectoryError(f"{path}: is damaged ({type(error).__name__})") from None
+    arrays = read_archive(path)
+    checksum = arrays.pop("checksum", None)
     if not np.array_equal(checksum, _digest(arrays)):
         raise RunDirectoryError(f"{path}: is damaged (its checksum does not match)")
     return arrays

@@ -12,6 +12,8 @@ import secrets
 import stat
 from pathlib import Path
 
+import numpy as np
+
 from ..errors import RunDirectoryError
 
 # Absent where the system knows no such links and pipes.
@@ -83,6 +85,25 @@ def open_to_write(path):
 def open_to_read(path):
     """Open a file to read; raise a RunDirectoryError where it is no regular file."""
     return _regular(path, os.O_RDONLY, "rb", -1)
+
+
+def read_archive(path, names=None):
+    """Return arrays of an .npz file by name, all of them unless names are given.
+
+    Raises
+    ------
+    RunDirectoryError
+        If the file cannot be read, is damaged, or lacks one of them.
+    """
+    try:
+        with open_to_read(path) as file, np.load(file, allow_pickle=False) as archive:
+            return {name: archive[name] for name in names or archive.files}
+    except RunDirectoryError:
+        raise
+    except OSError as error:
+        raise unreadable(path, error) from None
+    except Exception as error:  # zipfile meets damaged bytes with errors of many kinds
+        raise RunDirectoryError(f"{path}: is damaged ({type(error).__name__})") from None
 
 
 def _regular(path, flags, mode, buffering):

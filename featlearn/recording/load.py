@@ -19,7 +19,7 @@ from .config import (
     read_start,
     recorded_quantities,
 )
-from .files import open_to_read, read_json, unreadable
+from .files import read_archive, read_json
 from .quantities import QUANTITIES
 from .rows import MappedRows, checksum, open_rows
 from .trajectory import Run
@@ -248,15 +248,7 @@ def _trained_on(directory, experiment, own, given):
     if "model" in given:
         return np.asarray(given["model"].dictionary), given["model"]
     path = directory / "parts.npz"
-    try:
-        with open_to_read(path) as file, np.load(file, allow_pickle=False) as arrays:
-            dictionary = arrays["model.dictionary"]
-    except RunDirectoryError:
-        raise
-    except OSError as error:
-        raise unreadable(path, error) from None
-    except Exception as error:  # zipfile meets damaged bytes with errors of many kinds
-        raise RunDirectoryError(f"{path}: is damaged ({type(error).__name__})") from None
+    dictionary = read_archive(path, ["model.dictionary"])["model.dictionary"]
     if dictionary.shape != (experiment.n_inputs, experiment.n_features):
         raise RunDirectoryError(f"{path}: holds a dictionary of shape {dictionary.shape}")
     return dictionary, None
