@@ -203,6 +203,7 @@ def _train_in_memory(state, began, quantities, progress, ends):
         {role: describe(part) for role, part in last.own.items()},
         began,
         recorder.quantities,
+        parameters=last.parameters,
     )
 
 

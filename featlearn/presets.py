@@ -82,15 +82,38 @@ PRESETS = {
     "quick": _QUICK,
     "default": _DEFAULT,
     "no-augmentation": _DEFAULT.replace(augmentation="none"),
+    "supervised": _DEFAULT.replace(objective="supervised", augmentation="none", n_steps=2000),
+    "spectral": _QUICK.replace(objective="spectral"),
+    "decoupled": _QUICK.replace(objective="decoupled"),
+    "nt-xent": _QUICK.replace(
+        objective="nt_xent",
+        stop_gradient=False,
+        temperature=0.5,
+        learning_rate=0.03,
+        weight_decay=0.004,
+        stage_one_steps=1500,
+        n_steps=5000,
+    ),
+    "no-negatives": _QUICK.replace(
+        objective="no_negatives",
+        prediction_head=True,
+        head_rate=30.0,
+        learning_rate=0.15,
+        weight_decay=0.0013,
+        stage_one_steps=1200,
+        n_steps=3500,
+    ),
     "asymptotic": _ASYMPTOTIC,
     "asymptotic-no-augmentation": _ASYMPTOTIC.replace(augmentation="none"),
 }
 
 
 def preset(name: str) -> Experiment:
-    """Return the experiment of a preset: "tiny", "quick", "default" or "no-augmentation".
+    """Return the experiment of a preset, a name in `PRESETS`, such as "tiny", "quick" or "default".
 
-    "no-augmentation" differs from "default" in the augmentation only.
+    "no-augmentation" differs from "default" in the augmentation only, "supervised" in the objective and
+    the number of steps, too. "spectral", "decoupled", "nt-xent" and "no-negatives" are "quick" with that
+    objective.
 
     Examples
     --------

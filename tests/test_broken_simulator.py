@@ -5,8 +5,8 @@ import dataclasses
 import pytest
 
 import featlearn
-from featlearn import training
 from featlearn.gradient import contrastive_gradient
+from featlearn.objectives import objective
 from featlearn.theory import check
 from featlearn.views import RandomMask
 
@@ -76,12 +76,13 @@ def broken(monkeypatch, change):
     if change in VIEWS:
         monkeypatch.setattr(RandomMask, "pair", change)
     else:
-        # The last argument of `evaluate` is positional: stop_gradient, then the workspace.
+        # The objective gives stop_gradient by place, and the workspace, groups and loss after it.
         def gradient(*arguments):
-            *rest, stop_gradient, work = arguments
-            return change(*rest, stop_gradient=stop_gradient, work=work)
+            *rest, stop_gradient, work, groups, loss = arguments
+            options = {"work": work, "negative_groups": groups, "contrast": loss}
+            return change(*rest, stop_gradient=stop_gradient, **options)
 
-        monkeypatch.setattr(training, "contrastive_gradient", gradient)
+        monkeypatch.setattr(objective, "contrastive_gradient", gradient)
 
 
 def failures(run):

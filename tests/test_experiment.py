@@ -14,17 +14,20 @@ SIZES = ("n_features", "n_inputs", "n_neurons", "batch_size", "record_every")
 POSITIVE = ("learning_rate", "temperature", "initial_norm", "embedding_floor")
 NOT_NEGATIVE = (
     "weight_decay", "density_factor", "noise_variance", "noise_factor", "bias_factor", "bias_cap",
-    "label_leak", "head_rate",
+    "label_leak", "head_rate", "density_power", "spike_variance",
 )  # fmt: skip
 NUMBERS = (*POSITIVE, *NOT_NEGATIVE, "density", "keep_probability", "noise_correlation",
            "stage_one_growth", "bias_growth")  # fmt: skip
 OPTIONAL = ("density", "noise_variance", "stage_one_growth", "bias_growth")
-CHOICES = ("augmentation", "dictionary", "dtype", "dense", "batches", "objective", "task")
+CHOICES = ("augmentation", "dictionary", "dtype", "dense", "batches", "objective", "task",
+           "latents")  # fmt: skip
 FLAGS = ("stop_gradient", "train_head", "prediction_head")
-COUNTS = ("n_tasks", "stage_one_steps")
+COUNTS = ("n_tasks", "stage_one_steps", "n_samples")
 
 BAD = (
     [(name, value) for name in SIZES for value in (0, -1, 1.0, "8", None, True, [8], 2**31)]
+    + [("n_active", value) for value in (0, -1, 1.0, "8", None, True, 2**31)]
+    + [("noise_spikes", value) for value in (-1, 1.0, "8", None, True, 2**31)]
     + [("n_steps", value) for value in (-1, 1.5, "ten", None, math.nan, False, 10**4000)]
     + [("seed", value) for value in (-1, 0.0, "zero", None, 2**63, True)]
     + [(name, value) for name in NUMBERS for value in (math.nan, math.inf, -math.inf, "1", True)]

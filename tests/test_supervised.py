@@ -7,6 +7,9 @@ import pytest
 
 from featlearn import InvalidInput, preset, train
 from featlearn.objectives.supervised import draw_tasks
+from featlearn.theory import check
+from featlearn.theory.claims.groups import check_all
+from featlearn.theory.claims.observed import Observed
 from featlearn.theory.predictions.supervised import sign_signal, supervised_linear_phase
 
 TWIN = preset("tiny").replace(objective="supervised", augmentation="none")
@@ -45,3 +48,57 @@ def test_the_linear_phase_is_of_supervised_runs_without_augmentation():
         with pytest.raises(InvalidInput) as caught:
             supervised_linear_phase(TWIN.replace(**changes), 1)
         assert caught.value.field == field
+
+
+def test_labels_teach_the_atoms_without_augmentation():
+    run = train(TWIN.replace(n_steps=700, learning_rate=0.4, seed=1))
+    verdicts = {v.quantity: v for v in check(run) if v.claim == "supervised"}
+    assert verdicts["atoms with a pure neuron"].outcome == "holds"
+    assert verdicts["median sparse share"].outcome == "holds"
+    assert run["head"].shape == (701, 8, 32)
+    np.testing.assert_array_equal(run["head"][-1], run.parameters["head"])
+
+
+def test_one_task_learns_its_direction():
+    exp = TWIN.replace(
+        n_tasks=1,
+        task="regression",
+        n_steps=300,
+        learning_rate=0.2,
+        initial_norm=0.02,
+        stage_one_growth=None,
+    )
+    verdicts = [v for v in check(train(exp)) if v.claim == "supervised"]
+    assert {v.quantity: v.outcome for v in verdicts[2:]} == dict.fromkeys(
+        (
+            "cosine of neurons with M w*, median",
+            "effective rank of f",
+            "atoms with a pure neuron",
+        ),
+        "holds",
+    ), verdicts
+
+
+def test_labels_that_leak_noise_bring_dense_features_back_whatever_the_augmentation():
+    exp = TWIN.replace(
+        label_leak=0.3,
+        augmentation="random_mask",
+        n_steps=400,
+        learning_rate=0.4,
+        bias_growth=1.006,
+    )
+    verdict = [v for v in check(train(exp)) if v.claim == "supervised"][-1]
+    assert verdict.outcome == "holds", verdict
+
+
+def test_a_third_twin_is_held_against_its_contrastive_twins():
+    exp = TWIN.replace(objective="infonce", n_steps=12)
+    runs = [train(exp.replace(augmentation=views)) for views in ("random_mask", "none")]
+    runs.append(train(TWIN.replace(task="regression", n_steps=6)))
+    np.testing.assert_array_equal(runs[-1]["alignment"][0], runs[0]["alignment"][0])
+    checked = check_all([Observed(run) for run in runs])
+    assert [one.title.split(",")[0] for one in checked[:3]] == ["random_mask", "none", "supervised"]
+    last = checked[-1]
+    assert last.title.endswith("against its contrastive twins") and len(last.runs) == 3
+    assert {v.outcome for v in last.verdicts} == {"does not apply"}
+    assert "stage I" in last.verdicts[0].reason

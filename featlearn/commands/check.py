@@ -24,6 +24,7 @@ claims:
   T4          linear learners cannot do that
   T5          the augmentation decouples dense features of the views, not sparse ones
   limit       at d1 = d^5 and more, in the large-batch limit, what is o(1) is small
+  supervised  labels teach the same network without augmentation; and what they cannot
   twins       what the augmentation changes, between runs that differ in nothing else
 """
 

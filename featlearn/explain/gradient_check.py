@@ -6,13 +6,13 @@ kept apart here.
 """
 
 import dataclasses
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..batches import draw_batch
 from ..errors import InvalidInput
-from ..loss import contrast
 from ..network import features, forward
 from ..training import evaluate
 
@@ -67,26 +67,30 @@ def held_loss(state, batch):
     """Return the loss of a batch as a function of the weights, the way the gradient sees it.
 
     With stop-gradient the features of keys and negatives stay those of the state, whatever weights
-    the function is given; without it they follow. The function also returns the active set of the
-    anchors.
+    the function is given; without it they follow. The function also returns the active sets that the
+    gradient passes through.
     """
-    exp = state.experiment
-    if not exp.stop_gradient:
+    objective, views = state.objective, batch.views
+    if not objective.stop_gradient:
 
         def loss(weights):
             gradient = evaluate(dataclasses.replace(state, weights=weights), batch)
             return gradient.loss, tuple(term.activations.active for term in gradient.terms)
 
         return loss
-    h_key = features(state.weights, state.biases, batch.views.keys)
-    separate = None
-    if batch.negatives is not None:
-        separate = features(state.weights, state.biases, batch.negatives)
+
+    def see(x):
+        return None if x is None else features(state.weights, state.biases, x)
+
+    held = see(views.anchors), see(views.keys), see(batch.negatives)
 
     def loss(weights):
-        h_anchor = forward(weights, state.biases, batch.views.anchors)
-        return contrast(h_anchor.features, h_key, exp.temperature, separate).loss, (
-            h_anchor.active,
+        parts = [forward(weights, state.biases, views.anchors)]
+        if objective.symmetric:
+            parts.append(forward(weights, state.biases, views.keys))
+        moved = (*(part.features for part in parts), None)
+        return objective.loss(moved, held, state.parameters, batch.labels), tuple(
+            part.active for part in parts
         )
 
     return loss
@@ -106,25 +110,31 @@ def loss_changes(state, after, batch, gradient):
     Returns
     -------
     loss : LossChange
-        With the new weights in both views, the biases as before.
+        With the new weights in both views, the biases as before; first order predicts nothing where
+        the objective is defined with held keys only.
     held : LossChange or None
         With the features of keys and negatives held; None without stop-gradient.
     next_loss : float
         With the new weights and the new biases.
     """
-    exp, change = state.experiment, after.weights - state.weights
+    objective, change = state.objective, after.weights - state.weights
     next_loss = evaluate(after, batch).loss
-    moved = evaluate(dataclasses.replace(after, biases=state.biases), batch).loss
-    both, held = gradient, None
-    if exp.stop_gradient:
-        through_both = dataclasses.replace(state, experiment=exp.replace(stop_gradient=False))
-        both = evaluate(through_both, batch)
+    moved = dataclasses.replace(after, biases=state.biases, parameters=state.parameters)
+    moved = evaluate(moved, batch).loss
+    predicted, held = float(np.vdot(gradient.weights, change)), None
+    if objective.stop_gradient:
+        held_prediction, predicted = predicted, math.nan
+        if dataclasses.is_dataclass(objective) and "stop_gradient" in vars(objective):
+            both = dataclasses.replace(objective, stop_gradient=False).gradient(
+                state.weights, state.biases, batch, state.parameters
+            )
+            predicted = float(np.vdot(both.weights, change))
         held = LossChange(
             gradient.loss,
             held_loss(state, batch)(after.weights)[0],
-            float(np.vdot(gradient.weights, change)),
+            held_prediction,
         )
-    return LossChange(gradient.loss, moved, float(np.vdot(both.weights, change))), held, next_loss
+    return LossChange(gradient.loss, moved, predicted), held, next_loss
 
 
 def check_gradient(state, step_size=1e-5, coordinates=None):
@@ -154,7 +164,12 @@ def check_gradient(state, step_size=1e-5, coordinates=None):
         raise InvalidInput("step_size", step_size, "a number > 0")
     batch = _double(draw_batch(state))
     weights = state.weights.astype(np.float64)
-    state = dataclasses.replace(state, weights=weights, biases=state.biases.astype(np.float64))
+    state = dataclasses.replace(
+        state,
+        weights=weights,
+        biases=state.biases.astype(np.float64),
+        parameters={name: p.astype(np.float64) for name, p in state.parameters.items()},
+    )
     loss, gradient = held_loss(state, batch), evaluate(state, batch).weights
     if coordinates is None:
         cost = len(batch.views.anchors) * len(weights) * (weights.shape[1] + len(batch.views.keys))
@@ -189,4 +204,6 @@ def _double(batch):
     negatives = batch.negatives
     if negatives is not None:
         negatives = negatives.astype(np.float64)
-    return batch._replace(views=views._replace(anchors=anchors, keys=keys), negatives=negatives)
+    labels = None if batch.labels is None else batch.labels.astype(np.float64)
+    views = views._replace(anchors=anchors, keys=keys)
+    return batch._replace(views=views, negatives=negatives, labels=labels)

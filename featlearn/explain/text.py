@@ -95,9 +95,14 @@ def _network(e):
 
 def _softmax(e):
     keep = (e.anchor,)
+    if e.similarity is None:
+        return _objective(e)
+    softmax = e.before.experiment.objective == "infonce"
     if e.negatives is None:
         columns = [f"q{q}" for q in range(e.similarity.shape[1])]
         title = "Whom each anchor resembles: S = H⁺ H⁺⁺ᵀ/τ, P = softmax of each row"
+        if not softmax:
+            title = "Whom each anchor resembles: S = H⁺ H⁺⁺ᵀ/τ, and how strongly it repels: R"
     else:
         columns = ["own", *(f"n{k}" for k in range(e.similarity.shape[1] - 1))]
         title = "Whom each anchor resembles: its own key, then the negatives"
@@ -105,10 +110,14 @@ def _softmax(e):
     blocks = [
         beside(
             matrix("S", e.similarity, **kwargs),
-            matrix("P", e.probability, label=0, **kwargs),
-            matrix("δ - P", e.residual, label=0, **kwargs),
+            matrix("P" if softmax else "R", e.probability, label=0, **kwargs),
+            matrix("δ - P" if softmax else "δ - R", e.residual, label=0, **kwargs),
         )
     ]
+    if not softmax:
+        blocks.append([f"L = mean of {e.before.objective.formula} = {e.loss.before:.5f}"])
+        look = "the own key attracts with strength 1, however near it is."
+        return _section(4, title, blocks, look)
     own = e.probability[np.arange(len(e.anchors)), e.positive_column]
     blocks.append([f"L = mean of -τ log P(own key) = {e.loss.before:.5f}"])
     look = (
@@ -118,8 +127,28 @@ def _softmax(e):
     return _section(4, title, blocks, look)
 
 
+def _objective(e):
+    """What an objective that is no loss of pairs is told, and its own arrays."""
+    objective, blocks = e.before.objective, []
+    if e.labels is not None:
+        tasks = [f"y{k}" for k in range(e.labels.shape[1])]
+        blocks.append(matrix("Y", e.labels, columns=tasks, keep=(e.anchor,), note="the labels"))
+    neurons = [f"w{i}" for i in range(len(e.before.weights))]
+    for name, p in e.before.parameters.items():
+        blocks.append(matrix(name, p, columns=neurons, keep=(0,), note="before the update"))
+    blocks.append([f"L = {objective.formula}", f"  = {e.loss.before:.5f} on this batch"])
+    look = "-∂L/∂h is all that the network hears of it."
+    return _section(4, f"What the objective asks for: {objective.label}", blocks, look)
+
+
 def _coefficients(e):
     i, p = e.neuron, e.anchor
+    if e.pulls is None:
+        table = np.column_stack([e.anchor_features[:, i], e.coefficients[0][:, i]])
+        block = matrix(f"w{i}", table, columns=["h⁺", "A"], keep=(p,), places=4, width=10)
+        look = "A is how much of each x⁺ goes into w, 0 where the neuron is not active."
+        title = f"How much of each sample goes into w{i}: A = active · (-B ∂L/∂h)"
+        return _section(5, title, [block], look)
     table = np.column_stack([e.key_features[:, i], e.pulls[:, i], e.pushes[:, i]])
     table = np.column_stack([table, e.coefficients[0][:, i]])
     block = matrix(
@@ -130,7 +159,7 @@ def _coefficients(e):
     else:
         written = [f"p{p}: |u⁺| < b, w{i} is not active on it, so it adds nothing to w{i}."]
     look = "A is how much of each x⁺ goes into w; its sign is mostly that of h⁺⁺."
-    if not e.before.experiment.stop_gradient:
+    if not e.before.objective.stop_gradient:
         look = "the keys get such coefficients too, as no gradient is stopped (not shown)."
     title = f"How much of each sample goes into w{i}: A = active · Σ_q (δ - P) h(q)"
     return _section(5, title, [block, written], look)
@@ -171,8 +200,11 @@ def _forces(e):
 
     rows = [
         split("w before", before),
-        of("positive term", e.attraction),
-        of("negative term", e.repulsion),
+        *(
+            [of("descent -∂L/∂w", e.descent)]
+            if e.attraction is None
+            else [of("positive term", e.attraction), of("negative term", e.repulsion)]
+        ),
         split(f"  p{p}'s part, A x⁺/B", part),
         of("decay -λw", e.decay),
         of("Δw = η · their sum", e.update),
@@ -204,9 +236,8 @@ def _update(e):
     ]
 
     def row(name, change):
-        return (
-            f"{name:<33}{change.before:10.5f}{change.after:10.5f}{change.actual:11.6f}"
-            f"{change.predicted:12.6f}"
+        return f"{name:<33}{change.before:10.5f}{change.after:10.5f}{change.actual:11.6f}" + (
+            f"{change.predicted:12.6f}" if change.predicted == change.predicted else f"{'-':>12}"
         )
 
     if e.held_loss is not None:

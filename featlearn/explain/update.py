@@ -15,6 +15,7 @@ from ..batches import draw_batch
 from ..display import escape, one_line
 from ..errors import InvalidInput
 from ..experiment import Experiment
+from ..gradient import ContrastiveGradient
 from ..network import features, forward
 from ..state import TrainingState
 from ..training import evaluate, step
@@ -97,20 +98,25 @@ class ExplainedStep:
         H = sign(U) max(|U| - b, 0).
     candidate_features : ndarray of shape (B, m), or (K, m) with separate negatives
         Features of what an anchor is contrasted with: the keys, or the separate negatives.
-    similarity : ndarray of shape (B, N)
-        S, the logits.
-    probability, residual : ndarray of shape (B, N)
-        P, the softmax of a row of S, and δ - P with δ = 1 for the positive.
+    similarity : ndarray of shape (B, N) or None
+        S, the logits; None for an objective that is no loss of pairs.
+    probability, residual : ndarray of shape (B, N) or None
+        P, the softmax of a row of S, and δ - P with δ = 1 for the positive. For another loss of pairs
+        how strongly negatives repel, and that with the opposite sign beside the attraction.
+    labels : ndarray of shape (B, K) or None
+        What a supervised objective is told.
     coefficients : tuple of ndarray of shape (n, m)
         A of every argument the gradient passes through: the anchors, without stop-gradient also
         the keys and the separate negatives. -∂L/∂W = Σ Aᵀ X / B.
-    pulls, pushes : ndarray of shape (B, m)
+    pulls, pushes : ndarray of shape (B, m) or None
         The two parts of coefficients[0]: (1 - P_p0) h_i(x_p⁺⁺) and -Σ P_pq h_i(x_q), both zero
         where the neuron is not active on the anchor.
-    attraction, repulsion, decay : Force
-        The positive term, the negative term and -λ W. attraction + repulsion = -∂L/∂W.
+    descent, decay : Force
+        -∂L/∂W and -λ W.
+    attraction, repulsion : Force or None
+        The positive and the negative term of a loss of pairs; they add up to `descent`.
     update : Force
-        ΔW = η (attraction + repulsion + decay).
+        ΔW = η (descent + decay).
     loss : LossChange
         Of the new weights with everything else in place: both views re-evaluated, biases as before;
         predicted by the gradient through both views.
@@ -143,14 +149,16 @@ class ExplainedStep:
     anchor_features: np.ndarray
     key_features: np.ndarray
     candidate_features: np.ndarray
-    similarity: np.ndarray
-    probability: np.ndarray
-    residual: np.ndarray
+    similarity: np.ndarray | None
+    probability: np.ndarray | None
+    residual: np.ndarray | None
+    labels: np.ndarray | None
     coefficients: tuple
-    pulls: np.ndarray
-    pushes: np.ndarray
-    attraction: Force
-    repulsion: Force
+    pulls: np.ndarray | None
+    pushes: np.ndarray | None
+    descent: Force
+    attraction: Force | None
+    repulsion: Force | None
     decay: Force
     update: Force
     loss: LossChange
@@ -222,15 +230,26 @@ def explain_step(state: TrainingState, neuron: int = 0, anchor: int = 0) -> Expl
     if batch.negatives is not None:
         candidates = features(state.weights, state.biases, batch.negatives)
     sample, exp = batch.sample, state.experiment
-    pulls = gradient.terms[0].attraction
-    softmax = _softmax_arrays(
-        anchor_part.features, key_part.features, candidates, batch, gradient, exp
-    )
     loss, held_loss, next_loss = loss_changes(state, after, batch, gradient)
 
     def force(total):
         on_atoms = alignment(total, state.model.dictionary)
         return Force(total, on_atoms, total - on_atoms @ state.model.dictionary.T)
+
+    parts = dict.fromkeys(
+        ("similarity", "probability", "residual", "pulls", "pushes", "attraction", "repulsion")
+    )
+    if isinstance(gradient, ContrastiveGradient):
+        parts |= _softmax_arrays(
+            anchor_part.features, key_part.features, candidates, batch, gradient, exp
+        )
+        pulls = gradient.terms[0].attraction
+        parts |= {
+            "pulls": pulls,
+            "pushes": gradient.terms[0].coefficients - pulls,
+            "attraction": force(-gradient.positive),
+            "repulsion": force(-gradient.negative),
+        }
 
     return ExplainedStep(
         before=state,
@@ -252,12 +271,10 @@ def explain_step(state: TrainingState, neuron: int = 0, anchor: int = 0) -> Expl
         anchor_features=anchor_part.features,
         key_features=key_part.features,
         candidate_features=candidates,
-        **softmax,
+        labels=batch.labels,
         coefficients=tuple(term.coefficients for term in gradient.terms),
-        pulls=pulls,
-        pushes=gradient.terms[0].coefficients - pulls,
-        attraction=force(-gradient.positive),
-        repulsion=force(-gradient.negative),
+        descent=force(-gradient.weights),
+        **parts,
         decay=force(-exp.weight_decay * state.weights),
         update=force(after.weights - state.weights),
         loss=loss,
@@ -269,15 +286,18 @@ def explain_step(state: TrainingState, neuron: int = 0, anchor: int = 0) -> Expl
 def _softmax_arrays(h_anchor, h_key, candidates, batch, gradient, exp):
     """S, P and δ - P with the positive in its column; P is the softmax that training used."""
     found = gradient.contrast
+    own_probability = found.positive_probability
+    if own_probability is None:
+        own_probability = np.zeros_like(found.attraction)
     similarity = h_anchor @ candidates.T / exp.temperature
     if batch.negatives is None:
         probability, residual = found.repulsion.copy(), -found.repulsion
-        np.fill_diagonal(probability, found.positive_probability)
+        np.fill_diagonal(probability, own_probability)
         np.fill_diagonal(residual, found.attraction)
     else:
         own = np.einsum("pi,pi->p", h_anchor, h_key) / exp.temperature
         similarity = np.column_stack([own, similarity])
-        probability = np.column_stack([found.positive_probability, found.repulsion])
+        probability = np.column_stack([own_probability, found.repulsion])
         residual = np.column_stack([found.attraction, -found.repulsion])
     return {"similarity": similarity, "probability": probability, "residual": residual}
 

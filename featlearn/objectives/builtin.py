@@ -11,7 +11,7 @@ from ..data import make_dictionary
 from ..errors import InvalidInput
 from ..loss import contrast
 from .no_negatives import no_negatives
-from .nt_xent import nt_xent
+from .nt_xent import nt_xent, nt_xent_loss
 from .objective import Objective, PairwiseObjective, without_negatives
 from .pairwise import decoupled, spectral
 from .supervised import draw_tasks, labels_of, supervised
@@ -57,7 +57,7 @@ class Spectral(PairwiseObjective):
 class NTXent(Objective):
     """Contrast on the unit sphere among all 2B views."""
 
-    name, label = "nt_xent", "NT-Xent"
+    name, label, symmetric = "nt_xent", "NT-Xent", True
     formula = "-τ log [ e^{S₀} / Σ e^{Sₙ} ] of unit vectors, over all other views"
     temperature: float = 1.0
     embedding_floor: float = 0.3
@@ -75,6 +75,9 @@ class NTXent(Objective):
             self.embedding_floor,
             self.stop_gradient,
         )
+
+    def loss(self, first, second, parameters, labels):
+        return nt_xent_loss(first[:2], second[:2], self.temperature, self.embedding_floor)
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,6 +166,7 @@ class NoNegatives(Objective):
 
     name, label = "no_negatives", "no negatives"
     formula = "-mean over neurons of p̃ k̃, each normalised over the batch"
+    stop_gradient = True
     prediction_head: bool = False
     head_rate: float = 1.0
 

@@ -35,9 +35,40 @@ def nt_xent(anchor_features, key_features, temperature, floor, stop_gradient=Fal
     """
     n = len(anchor_features)
     unit, norms = unit_rows(np.concatenate([anchor_features, key_features]), floor)
-    own = np.arange(2 * n)
-    partner = np.roll(own, n)
-    logits = unit @ unit.T
+    loss, probability = _softmax(unit, unit, temperature)
+    own, partner = _pairs(2 * n)
+    positive = probability[own[:n], partner[:n]].copy()
+    residual = -probability
+    residual[own, partner] += 1
+    pull = (residual if stop_gradient else residual + residual.T) @ unit / 2
+    pull = pull_before_unit_rows(pull, unit, norms)
+    return Pull(loss, pull[:n], pull[n:], positive_probability=positive)
+
+
+def nt_xent_loss(first, second, temperature, floor):
+    """Return the loss with other features in the second argument of every similarity.
+
+    Parameters
+    ----------
+    first, second : tuple of two ndarrays of shape (B, m)
+        Features of anchors and keys, in each argument.
+    temperature, floor : float
+        τ and ε.
+    """
+    units = (unit_rows(np.concatenate(views), floor)[0] for views in (first, second))
+    return _softmax(*units, temperature)[0]
+
+
+def _pairs(n):
+    """Indices of n views, and of the partner of each."""
+    own = np.arange(n)
+    return own, np.roll(own, n // 2)
+
+
+def _softmax(first, second, temperature):
+    """The loss, and P of shape (2B, 2B) with 0 in the place of the row's own view."""
+    own, partner = _pairs(len(first))
+    logits = first @ second.T
     logits /= temperature
     positive = logits[own, partner].copy()
     logits[own, own] = -np.inf
@@ -46,11 +77,4 @@ def nt_xent(anchor_features, key_features, temperature, floor, stop_gradient=Fal
     total = probability.sum(axis=1, keepdims=True)
     probability /= total
     log_total = np.log(total[:, 0], dtype=np.float64) + largest[:, 0]
-    loss = temperature * float(np.mean(log_total - positive))
-    residual = -probability
-    residual[own, partner] += 1
-    pull = (residual if stop_gradient else residual + residual.T) @ unit / 2
-    pull = pull_before_unit_rows(pull, unit, norms)
-    return Pull(
-        loss, pull[:n], pull[n:], positive_probability=probability[own[:n], partner[:n]].copy()
-    )
+    return temperature * float(np.mean(log_total - positive)), probability

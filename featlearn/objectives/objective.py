@@ -31,10 +31,14 @@ class Objective:
         Whether it looks at the second view.
     sees_noise : bool
         Whether its labels depend on the noise of a sample.
+    stop_gradient : bool
+        Whether the second argument of its similarities is held where the gradient is taken.
+    symmetric : bool
+        Whether keys are anchors, too, so that the gradient passes through them in any case.
     """
 
     name = label = formula = ""
-    sees_keys, sees_noise = True, False
+    sees_keys, sees_noise, stop_gradient, symmetric = True, False, False, False
 
     @classmethod
     def of(cls, experiment: object) -> Self:
@@ -71,6 +75,29 @@ class Objective:
     ) -> Pull:
         """Return the `Pull` on features of shape (B, m) each."""
         raise NotImplementedError
+
+    def loss(
+        self,
+        first: tuple,
+        second: tuple,
+        parameters: dict[str, np.ndarray],
+        labels: np.ndarray | None,
+    ) -> float:
+        """Return the loss of features, each set of them seen in one of two places.
+
+        Parameters
+        ----------
+        first, second : tuple of (ndarray of shape (B, m), ndarray of shape (B, m), ndarray or None)
+            Features of anchors, keys and separate negatives, as first argument of a similarity and as
+            the second one, which `stop_gradient` holds.
+        parameters : dict of str to ndarray
+        labels : ndarray of shape (B, K) or None
+
+        Returns
+        -------
+        float
+        """
+        return self.pull(first[0], second[1], parameters, labels).loss
 
     def gradient(
         self,
@@ -208,6 +235,12 @@ class PairwiseObjective(Objective):
 
     contrast = None
     negative_groups = 1
+
+    def loss(self, first, second, parameters, labels):
+        """Return the loss of features; see `Objective.loss`."""
+        _, keys, negatives = second
+        groups = self.negative_groups
+        return self.contrast(first[0], keys, self.temperature, negatives, groups=groups).loss
 
     def gradient(self, weights, biases, batch, parameters, work=None):
         """Return the `ContrastiveGradient` on a batch; see `Objective.gradient`."""

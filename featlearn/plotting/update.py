@@ -88,11 +88,17 @@ def _softmax(figure, e):
         title = f"{name}: features (hatched: not active, |u| < b)"
         _heat(ax, title, shown, largest, "w", e.anchor, mark_column=e.neuron)
         ax.patch.set(hatch="////", edgecolor="0.75")
+    if e.similarity is None:
+        _objective(axes[:, 1], e)
+        return
     largest = np.abs(e.similarity[:ROWS_SHOWN, :COLUMNS_SHOWN]).max() or 1.0
     _heat(axes[0, 1], "S = ⟨h⁺, h⟩/τ (framed: the own key)", e.similarity, largest, "q", e.anchor)
     P, chance = e.probability, 1 / e.probability.shape[1]
     largest = np.abs(P[:ROWS_SHOWN, :COLUMNS_SHOWN] - chance).max() or 1.0
     title = "P = softmax of each row of S (white: chance)"
+    if e.before.experiment.objective != "infonce":
+        title, chance = "R: how strongly each negative repels", 0.0
+        largest = np.abs(P[:ROWS_SHOWN, :COLUMNS_SHOWN]).max() or 1.0
     _heat(axes[1, 1], title, P, largest, "q", e.anchor, centre=chance)
     if e.negatives is not None:
         axes[1, 1].set_xlabel("q0: the own key; the others: the negatives")
@@ -100,6 +106,17 @@ def _softmax(figure, e):
         if q < COLUMNS_SHOWN:
             for ax in axes[:, 1]:
                 ax.add_patch(_frame(q, p))
+
+
+def _objective(axes, e):
+    """In the place of similarities: the labels, where there are any, and A."""
+    shown = [] if e.labels is None else [("Y: labels", e.labels, "y")]
+    shown.append(("A = active · (−B ∂L/∂h)", e.coefficients[0], "w"))
+    for ax, (title, values, letter) in zip(axes, shown):
+        largest = np.abs(values[:ROWS_SHOWN, :COLUMNS_SHOWN]).max() or 1.0
+        _heat(ax, title, values, largest, letter, e.anchor)
+    for ax in axes[len(shown) :]:
+        ax.set_axis_off()
 
 
 def _frame(column, row):
@@ -138,11 +155,12 @@ def _terms(figure, e):
     order = np.sort(np.argsort(-e.cosines[i], kind="stable")[:ATOMS_SHOWN])
     rate = e.before.experiment.learning_rate
     total = [e.update.on_atoms[i] / rate, np.linalg.norm(e.update.dense[i]) / rate]
-    forces = (
-        ("positive term", BLUE, e.attraction),
-        ("negative term", VERMILLION, e.repulsion),
-        ("decay −λw", GREEN, e.decay),
-    )
+    forces = [("decay −λw", GREEN, e.decay)]
+    if e.attraction is None:
+        forces.insert(0, ("−∂L/∂w", BLUE, e.descent))
+    else:
+        terms = ("positive term", BLUE, e.attraction), ("negative term", VERMILLION, e.repulsion)
+        forces[:0] = terms
     parts = [(name, c, f.on_atoms[i], np.linalg.norm(f.dense[i])) for name, c, f in forces]
     parts.append(("their sum, Δw/η", GREY, *total))
     at = np.arange(len(order))

@@ -130,9 +130,7 @@ def read_checkpoint(path, experiment, model=None, own=None, lengths=()):
     own = own or {}
     model = model or own.get("model") or make_model(experiment)
     arrays, counted = read_arrays(path, experiment, np.shape(model.dictionary)[0], lengths)
-    parameters = {
-        name.removeprefix(_OWN): array for name, array in arrays.items() if name.startswith(_OWN)
-    }
+    parameters = own_parameters(arrays)
     state = TrainingState(
         experiment,
         model,
@@ -145,6 +143,13 @@ def read_checkpoint(path, experiment, model=None, own=None, lengths=()):
         parameters=parameters,
     )
     return Checkpoint(state, counted)
+
+
+def own_parameters(arrays):
+    """Return the arrays of the objective's own among those of a checkpoint, by name."""
+    return {
+        name.removeprefix(_OWN): array for name, array in arrays.items() if name.startswith(_OWN)
+    }
 
 
 def read_arrays(path, experiment, n_inputs, lengths=()):

@@ -98,6 +98,7 @@ def load_run(directory: str | PathLike, model: object = None, *, verify: bool = 
         read_start(directory),
         recorded_quantities(directory),
         {name: rows for name, (rows, _) in counted.items()},
+        parameters=checkpoint.own_parameters(state),
     )
     if not verify:
         return run

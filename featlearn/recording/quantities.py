@@ -173,6 +173,12 @@ def float64_factorisations(state, batch, gradient):
     return state.float64_factorisations
 
 
+@_recorded("dtype", "resolved_n_tasks", "n_neurons", only=("objective", "supervised"))
+def head(state, batch, gradient):
+    """A, the linear head of supervised; NaN where the objective is the user's own"""
+    return state.parameters.get("head", np.nan)
+
+
 BUILT_IN = tuple(QUANTITIES.values())
 
 

@@ -59,6 +59,8 @@ class Run:
         What was recorded; a user's own without functions where the run was loaded.
     counted : dict of str to int, or None
         Rows of every quantity that the last checkpoint counts; None for a run in memory.
+    parameters : dict of str to ndarray
+        Arrays of the objective's own, such as a head, with the weights.
     """
 
     experiment: Experiment
@@ -72,6 +74,7 @@ class Run:
     start: dict | None = None
     recorded: tuple = tuple(QUANTITIES.values())
     counted: dict | None = None
+    parameters: dict = field(default_factory=dict)
 
     def __post_init__(self):
         if self.model is None and "model" not in self.own:

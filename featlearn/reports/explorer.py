@@ -114,7 +114,9 @@ def frames_of_steps(state, n_steps):
             found.append(explain_step(state))
         if k < n_steps:
             state = found[-1].after if k in shown else step(state)
-    sizes, forces = [], {"attraction": [], "repulsion": [], "decay": []}
+    pairs = found[0].attraction is not None
+    names = ("attraction", "repulsion", "decay") if pairs else ("descent", "decay")
+    sizes, forces = [], {name: [] for name in names}
     for e in found:
         alignments = e.before.weights @ e.dictionary
         dense = e.before.weights - alignments @ e.dictionary.T

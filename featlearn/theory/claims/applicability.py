@@ -7,6 +7,22 @@ from ..predictions.crossing import crossing, noise_margin
 from ..predictions.moments import view_moments
 
 
+def contrastive(experiment):
+    """Return why a claim about the paper's own loss does not apply to an experiment, or None.
+
+    Parameters
+    ----------
+    experiment : Experiment
+
+    Returns
+    -------
+    str or None
+    """
+    if experiment.objective == "infonce":
+        return None
+    return f"it speaks of InfoNCE, the paper's loss; the objective is {experiment.objective}"
+
+
 def not_finished(observed):
     """Return why a claim about the end of training does not apply to these runs, or nothing.
 

@@ -7,6 +7,7 @@ the norms. So it is cut where straight pieces fit it best.
 
 import numpy as np
 
+from .applicability import contrastive
 from .claim import claim
 from .verdict import does_not_apply, within
 
@@ -63,7 +64,7 @@ def boundaries_of(observed):
     return found
 
 
-@claim(CLAIM)
+@claim(CLAIM, contrastive)
 def claim_boundaries(observed):
     """Compare the boundaries found in the trajectory with those of the schedule."""
     if min(len(o.run) for o in observed) < _LEAST_ROWS:

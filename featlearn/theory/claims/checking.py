@@ -17,6 +17,7 @@ from .simulator import claim_simulator
 from .stage_one import claim_plateau, claim_stage_one
 from .stage_three import claim_stage_three
 from .stage_two import claim_stage_two
+from .supervised import claim_supervised
 from .twins import claim_pair
 from .verdict import Verdict, does_not_apply
 
@@ -34,6 +35,7 @@ CLAIMS = (
     claim_t4,
     claim_t5,
     claim_limit,
+    claim_supervised,
 )
 
 

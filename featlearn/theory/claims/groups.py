@@ -7,6 +7,7 @@ from typing import NamedTuple
 from ...errors import RunDirectoryError
 from ...recording.files import write_json
 from .checking import check, check_pair, kind
+from .supervised import claim_third_twin
 
 
 class Checked(NamedTuple):
@@ -62,7 +63,39 @@ def check_all(observed, progress=None, claims=()):
         title = f"{_title(augmented)} against its twin without augmentation"
         both = [one.run for one in augmented + plain]
         checked.append(Checked(title, both, check_pair(augmented, plain)))
+    for augmented, plain, told in third_twins(list(groups.values())):
+        title = f"{_title(told)} against its contrastive twins"
+        all_three = [one.run for one in augmented + plain + told]
+        checked.append(Checked(title, all_three, claim_third_twin(augmented, plain, told)))
     return checked
+
+
+def third_twins(groups):
+    """Return the triples (augmented, plain, supervised) of runs that start from the same weights.
+
+    Parameters
+    ----------
+    groups : sequence of list of Observed
+        Each of one experiment, sorted by seed.
+
+    Returns
+    -------
+    list of (list of Observed, list of Observed, list of Observed)
+    """
+    return [
+        (augmented, plain, told)
+        for told in groups
+        if told[0].experiment.objective == "supervised"
+        for augmented, plain in twins(groups)
+        if [_as_told(one.experiment, told[0].experiment) for one in plain]
+        == [one.experiment for one in told]
+    ]
+
+
+def _as_told(experiment, told):
+    """An experiment with what a supervised one has beside the sizes and the seed."""
+    fields = ("objective", "n_tasks", "task", "train_head", "label_leak", "n_steps", "augmentation")
+    return experiment.replace(**{name: getattr(told, name) for name in fields})
 
 
 def twins(groups):
@@ -103,7 +136,8 @@ def _title(group):
     made = [f"own {role}" for role in group[0].run.own]
     if group[0].run.start is not None:
         made.append(f"from step {group[0].run.start['step']}")
-    made = ", ".join([exp.augmentation, *made])
+    told = [] if exp.objective == "infonce" else [exp.objective]
+    made = ", ".join([*told, exp.augmentation, *made])
     return f"{made}, d = {exp.n_features}, d1 = {exp.n_inputs}, {word} {seeds}"
 
 

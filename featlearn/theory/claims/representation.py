@@ -9,13 +9,13 @@ import numpy as np
 from scipy import special
 
 from ..predictions.floors import bayes_floor, linear_floor
-from .applicability import features_not_promised, noise_not_promised
+from .applicability import contrastive, features_not_promised, noise_not_promised
 from .claim import claim
 from .criterion import Criterion, judged
 from .verdict import at_least, at_most
 
 
-@claim("T1")
+@claim("T1", contrastive)
 def claim_t1(observed):
     """T1: with the augmentation, neurons become single features and cover all of them."""
     criteria = t1_criteria(observed[0].experiment)
@@ -97,7 +97,7 @@ def largest_count_bound(n_neurons, n_features):
     return float(counts[np.argmax(beyond <= 1e-3 / n_features)])
 
 
-@claim("T2")
+@claim("T2", contrastive)
 def claim_t2(observed):
     """T2: with the augmentation, linear heads on f solve downstream tasks."""
     criteria = t2_criteria(observed[0].experiment)
@@ -147,7 +147,7 @@ def t2_criteria(experiment):
     ]
 
 
-@claim("T3")
+@claim("T3", contrastive)
 def claim_t3(observed):
     """T3: without augmentation the representation is a function of the noise."""
     criteria = t3_criteria(observed[0].experiment)

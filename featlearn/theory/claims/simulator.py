@@ -99,13 +99,14 @@ def _expected(observed):
     }
 
 
-def reference_loss(experiment, weights, biases, batch, frozen=None):
-    """The loss by its definition, -τ log softmax of the positive, mean over the anchors.
+def reference_loss(state, weights, batch, frozen=None):
+    """The loss by its definition: for InfoNCE -τ log softmax of the positive, mean over the anchors.
 
     Parameters
     ----------
-    experiment : Experiment
-    weights, biases : ndarray of shape (m, d1) and (m,)
+    state : TrainingState
+    weights : ndarray of shape (m, d1)
+        In the place of the state's.
     batch : Batch
     frozen : ndarray of shape (m, d1), optional
         Weights of the second argument of the similarity, where the gradient is stopped.
@@ -114,17 +115,26 @@ def reference_loss(experiment, weights, biases, batch, frozen=None):
     -------
     float
     """
-    second = weights if frozen is None else frozen
+    second, biases, exp = weights if frozen is None else frozen, state.biases, state.experiment
+    if exp.objective != "infonce":
+        seen = [
+            [
+                None if x is None else features(w, biases, x)
+                for x in (*batch.views[:2], batch.negatives)
+            ]
+            for w in (weights, second)
+        ]
+        return state.objective.loss(*seen, state.parameters, batch.labels)
     h = features(weights, biases, batch.views.anchors)
     keys = features(second, biases, batch.views.keys)
     positive = np.einsum("pi,pi->p", h, keys)
     if batch.negatives is None:
-        groups = (np.split(x, experiment.negative_groups) for x in (h, keys))
+        groups = (np.split(x, exp.negative_groups) for x in (h, keys))
         similarities = np.concatenate([a @ k.T for a, k in zip(*groups)])
     else:
         others = h @ features(second, biases, batch.negatives).T
         similarities = np.column_stack([positive, others])
-    tau = experiment.temperature
+    tau = exp.temperature
     return float(np.mean(tau * logsumexp(similarities / tau, axis=1) - positive))
 
 
@@ -137,7 +147,7 @@ def recorded_loss(observed):
     for o in observed:
         state = _state(o, 1.0)
         batch = training.draw_batch(state)
-        loss = reference_loss(state.experiment, state.weights, state.biases, batch)
+        loss = reference_loss(state, state.weights, batch)
         ratios.append(float(o.run["loss"][-1]) / loss)
     return within(CLAIM, name, 1.0, ratios, 1e-3, "rounding of single precision")
 
@@ -164,14 +174,13 @@ def first_update(observed):
 
 def _slope(state, batch, direction):
     """The loss's slope along a direction, over the direction's squared length; NaN for none."""
-    exp = state.experiment
-    frozen = state.weights if exp.stop_gradient else None
+    frozen = state.weights if state.objective.stop_gradient else None
     size = np.linalg.norm(direction)
     if size == 0:
         return np.nan
     eps = 1e-6 * np.linalg.norm(state.weights) / size
     up, down = (
-        reference_loss(exp, state.weights + step * direction, state.biases, batch, frozen)
+        reference_loss(state, state.weights + step * direction, batch, frozen)
         for step in (eps, -eps)
     )
     return (up - down) / (2 * eps * size**2)
@@ -215,4 +224,5 @@ def _state(observed, scale):
         weights=weights,
         biases=scale * run.biases.astype(np.float64),
         weight_norms=np.linalg.norm(weights, axis=1),
+        parameters={name: p.astype(np.float64) for name, p in run.parameters.items()},
     )

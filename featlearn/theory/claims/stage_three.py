@@ -7,7 +7,7 @@ import numpy as np
 from ...schedule import root_mean_square
 from ...summary import PURE
 from ..predictions.balance import measured_balance, pure_balance
-from .applicability import features_not_promised
+from .applicability import contrastive, features_not_promised
 from .claim import claim
 from .verdict import does_not_apply, within
 
@@ -22,7 +22,7 @@ NAMES = (
 _AT_REST = 0.02
 
 
-@claim(CLAIM)
+@claim(CLAIM, contrastive)
 def claim_stage_three(observed):
     """Compare the end of a run with the balance of a network of pure neurons.
 

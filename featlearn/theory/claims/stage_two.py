@@ -9,6 +9,7 @@ import numpy as np
 from ...summary import PURE
 from ..predictions.mean_field import VALID_SIMILARITY, predict
 from ..predictions.winners import compare_winners
+from .applicability import contrastive
 from .claim import claim
 from .verdict import at_least, does_not_apply, within
 
@@ -17,7 +18,7 @@ NAMES = ("winning feature as predicted, share of neurons", "winner's |α|, predi
 _FEWEST_NEURONS = 10
 
 
-@claim(CLAIM)
+@claim(CLAIM, contrastive)
 def claim_stage_two(observed):
     """Compare the winners of stage II, and their alignments, with the mean field.
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import ndtr
 
+from .crossing import stage_one_growth
 from .moments import uniform_attraction, view_moments
 from .saturation import saturation_growth
 from .stage_one import initial_split
@@ -116,7 +117,11 @@ def selection_growth(experiment):
     """Return ln of the growth of the norms between the start of stage II and saturation."""
     if experiment.stays_linear:
         return 0.0
-    return saturation_growth(experiment) - math.log(experiment.stage_one_growth)
+    if experiment.stage_one_steps is not None:
+        reached = stage_one_growth(experiment, experiment.stage_one_steps)
+    else:
+        reached = math.log(experiment.stage_one_growth)
+    return saturation_growth(experiment) - reached
 
 
 def fit_walk(walk, off_support):

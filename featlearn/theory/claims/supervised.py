@@ -1,0 +1,249 @@
+"""The supervised twin: what labels teach the same network, with no augmentation at all.
+
+A sample's own key carries the noise of the sample, and a label does not: so supervised learning needs no
+augmentation. Its limits are claims, too: one task teaches one direction, and labels that leak noise
+bring the dense features back (derived: featlearn/theory/derivation.md, "The supervised twin").
+"""
+
+import math
+
+import numpy as np
+
+from ...compute.streams import generator
+from ...network import features
+from ...objectives import make_objective
+from ..predictions.supervised import supervised_linear_phase
+from .applicability import not_finished
+from .claim import claim
+from .criterion import Criterion, judged
+from .verdict import at_least, at_most, does_not_apply, within
+
+CLAIM = "supervised"
+# Samples that the effective rank is measured on.
+SAMPLES = 2048
+# Position of this module's draws in the "theory" stream of a seed.
+_STREAM = 6
+
+
+def supervised(experiment):
+    """Return why a claim about supervised learning does not apply to an experiment, or None."""
+    if experiment.objective == "supervised":
+        return None
+    return f"the objective is {experiment.objective}"
+
+
+@claim(CLAIM, supervised)
+def claim_supervised(observed):
+    """Hold a supervised run against its linear phase, and against what its labels can teach.
+
+    Parameters
+    ----------
+    observed : list of Observed
+        Runs of one experiment, of different seeds.
+
+    Returns
+    -------
+    list of Verdict
+    """
+    return [*_linear_phase(observed), *_learned(observed)]
+
+
+def _linear_phase(observed):
+    """‖α‖² and ‖β‖² at the last row with b = 0, against the recursion from the seed's own start."""
+    exp = observed[0].experiment
+    names = "‖α‖², measured over predicted, end of stage I", "‖β‖² likewise"
+    reason = ""
+    if exp.augmentation != "none" or exp.label_leak:
+        reason = "the recursion is of un-augmented samples and labels without noise"
+    elif exp.resolved_n_tasks < exp.n_features:
+        reason = "the few directions of fewer tasks than features do not average the batches' noise"
+    elif exp.dense != "explicit":
+        reason = "the recursion starts from the weights of the seed"
+    rows = [_last_linear_row(o) for o in observed]
+    if not reason and min(o.run.steps[row] for o, row in zip(observed, rows)) < 5:
+        reason = "stage I is shorter than 5 recorded steps"
+    if reason:
+        return [does_not_apply(CLAIM, name, reason) for name in names]
+    ratios, fewest = [], math.inf
+    for o, row in zip(observed, rows):
+        step = int(o.run.steps[row])
+        expected = supervised_linear_phase(o.experiment, step)
+        sparse = np.square(o.run["alignment"][row], dtype=np.float64).sum()
+        dense = np.square(o.run["dense_norm"][row], dtype=np.float64).sum()
+        ratios.append((sparse / expected.sparse[-1], dense / max(expected.dense[-1], 1e-300)))
+        fewest = min(fewest, step * exp.batch_size * exp.resolved_density * exp.n_features)
+    scatter = 6 / math.sqrt(fewest * len(observed))
+    why = f"5 % for the expansion in outputs, and three times the scatter of {fewest:.0f} ones in z"
+    sparse, dense = zip(*ratios)
+    return [
+        within(CLAIM, names[0], 1.0, sparse, 0.05 + scatter, why),
+        within(CLAIM, names[1], 1.0, dense, 0.1, "labels of two tasks are taken as uncorrelated"),
+    ]
+
+
+def _last_linear_row(observed):
+    """The row whose outputs are still small: b = 0 and the norms at most doubled."""
+    run = observed.run
+    norms = np.square(run["weight_norm"], dtype=np.float64).sum(axis=1)
+    good = (np.asarray(run["stage"]) == 1) & (norms <= 4 * norms[0])
+    return int(np.argmin(good)) - 1 if not good.all() else len(run) - 1
+
+
+def _learned(observed):
+    exp = observed[0].experiment
+    if exp.label_leak:
+        return _leaked(observed)
+    if exp.resolved_n_tasks == 1:
+        return _one_task(observed)
+    unmet = not_finished(observed)
+    if not unmet and exp.resolved_n_tasks < exp.n_features:
+        unmet = f"{exp.n_tasks} tasks for {exp.n_features} features: a network of its own for each"
+    return judged(
+        CLAIM,
+        observed,
+        unmet,
+        [
+            Criterion(
+                "atoms with a pure neuron",
+                "all",
+                at_least,
+                exp.n_features,
+                lambda o: o.summary.atoms_learned,
+                "d tasks tell the atoms apart; pure: cosine ≥ 0.9",
+            ),
+            Criterion(
+                "pure neurons",
+                "1 - o(1)",
+                at_least,
+                0.75,
+                lambda o: o.summary.pure_fraction,
+                "at one d three quarters; the default twin has over .85",
+            ),
+            Criterion(
+                "median sparse share",
+                "1 - o(1)",
+                at_least,
+                0.75,
+                lambda o: o.summary.sparse_share,
+                "the dense part has no drift but decay, and sampling noise; as in T1, dense coordinates"
+                " of at most half a random neuron's; the default twin has over .9",
+            ),
+        ],
+    )
+
+
+def _one_task(observed):
+    """One linear task teaches its direction, and no atom."""
+    unmet = ""
+    if observed[0].experiment.task != "regression" and not observed[0].experiment.stays_linear:
+        unmet = "the signs of one task teach more than a direction once thresholds are up"
+    return judged(
+        CLAIM,
+        observed,
+        unmet,
+        [
+            Criterion(
+                "cosine of neurons with M w*, median",
+                "1",
+                at_least,
+                0.95,
+                direction_cosine,
+                "the drift is Aᵀ (s w*ᵀMᵀ) with one row; what it leaves is the initial dense part",
+            ),
+            Criterion(
+                "effective rank of f",
+                "1",
+                at_most,
+                1.1,
+                effective_rank,
+                "exp of the entropy of the covariance's spectrum",
+            ),
+            Criterion(
+                "atoms with a pure neuron",
+                "none",
+                at_most,
+                0,
+                lambda o: o.summary.atoms_learned,
+                "w* is spread over all features",
+            ),
+        ],
+    )
+
+
+def _leaked(observed):
+    exp = observed[0].experiment
+    unmet = not_finished(observed)
+    if not unmet and exp.label_leak < 0.3:
+        unmet = "labels leak less than 0.3 of their size"
+    return judged(
+        CLAIM,
+        observed,
+        unmet,
+        [
+            Criterion(
+                "median sparse share, labels that leak",
+                "small",
+                at_most,
+                0.5,
+                lambda o: o.summary.sparse_share,
+                "a dense direction is part of every label, whatever the augmentation of x",
+            )
+        ],
+    )
+
+
+def direction_cosine(observed):
+    """Return the median over the neurons of |⟨α_i, w*⟩|/(‖w_i‖ ‖w*‖), of a run's first task."""
+    task = make_objective(observed.experiment).tasks[:, 0]
+    cosine = np.abs(observed.alignments @ task) / (observed.norms * np.linalg.norm(task))
+    return float(np.median(cosine))
+
+
+def effective_rank(observed, n=SAMPLES):
+    """Return exp of the entropy of the eigenvalues of Cov f, normalised to add up to 1."""
+    run = observed.run
+    rng = generator(observed.experiment.seed, "theory", _STREAM)
+    x = observed.model.sample(rng, n).inputs
+    values = np.linalg.eigvalsh(np.cov(features(run.weights, run.biases, x).T))
+    share = np.maximum(values, 0) / max(values.sum(), 1e-300)
+    share = share[share > 0]
+    return float(np.exp(-(share * np.log(share)).sum()))
+
+
+def claim_third_twin(augmented, plain, told):
+    """Relate a supervised run to its contrastive twins, all from the same initial weights.
+
+    Parameters
+    ----------
+    augmented, plain, told : list of Observed
+        Contrastive runs with an augmentation and without, and supervised ones without; the k-th of
+        each share a seed.
+
+    Returns
+    -------
+    list of Verdict
+    """
+    unmet = "" if told[0].experiment.augmentation == "none" else "the supervised twin is augmented"
+    return judged(
+        CLAIM,
+        list(zip(augmented, plain, told)),
+        unmet or not_finished(told),
+        [
+            Criterion(
+                "sparse share, supervised - contrastive, both un-augmented",
+                "→ 1",
+                at_least,
+                0.5,
+                lambda t: t[2].summary.sparse_share - t[1].summary.sparse_share,
+                "a key carries the sample's noise, a label does not",
+            ),
+            Criterion(
+                "regression error on new w*, supervised - contrastive augmented",
+                "→ 0",
+                at_most,
+                0.05,
+                lambda t: t[2].summary.regression("features") - t[0].summary.regression("features"),
+                "labels without augmentation teach as good features as RandomMask without labels",
+            ),
+        ],
+    )

@@ -1,0 +1,120 @@
+"""Sparse coding as a yardstick: the atoms of x = M z + ξ that other learners recover from as many samples.
+
+A plain dictionary learner alternates between sparse codes and least squares (the method of optimal
+directions, Engan et al. 1999): with a dictionary D of unit columns
+
+    Z = hard-threshold(X D, t),      D ← X ᵀ Z (Zᵀ Z + ε I)⁻¹, columns scaled to length 1.
+
+Recovery is counted one to one: an atom and a learned direction are matched greedily by |cosine|, and
+belong to nothing else then.
+"""
+
+import numpy as np
+
+from .errors import InvalidInput
+from .images import fast_ica
+
+
+def match_one_to_one(cosine):
+    """Match rows and columns greedily, the largest value first.
+
+    Parameters
+    ----------
+    cosine : ndarray of shape (m, d), ≥ 0
+        |cosine| of every learned direction with every atom.
+
+    Returns
+    -------
+    ndarray of shape (min(m, d),)
+        The matched values in descending order.
+
+    Examples
+    --------
+    >>> featlearn.match_one_to_one([[0.9, 0.8], [0.7, 0.1]])
+    array([0.9, 0.1])
+    """
+    left = np.array(cosine, dtype=float)
+    if left.ndim != 2 or 0 in left.shape:
+        raise InvalidInput("cosine", f"shape {left.shape}", "a non-empty matrix")
+    matched = np.empty(min(left.shape))
+    for k in range(len(matched)):
+        i, j = np.unravel_index(np.argmax(left), left.shape)
+        matched[k] = left[i, j]
+        left[i, :] = left[:, j] = -np.inf
+    return matched
+
+
+def recovery_curve(cosine, thresholds):
+    """Return the fraction of the d atoms that are matched one to one at each threshold.
+
+    Parameters
+    ----------
+    cosine : ndarray of shape (m, d), ≥ 0
+    thresholds : ndarray of shape (n,)
+
+    Returns
+    -------
+    ndarray of shape (n,)
+    """
+    matched = match_one_to_one(cosine)
+    atoms = np.shape(cosine)[1]
+    return (matched[:, None] >= np.asarray(thresholds)[None, :]).sum(axis=0) / atoms
+
+
+def learn_dictionary(inputs, n_atoms, rng, n_steps=50, threshold=2.0):
+    """Learn a dictionary by alternating thresholded codes and least squares.
+
+    It works on the leading principal components of the samples, as many as there are atoms: beside them
+    is nothing but noise.
+
+    Parameters
+    ----------
+    inputs : ndarray of shape (n, d1)
+    n_atoms : int
+        At most n and d1.
+    rng : numpy.random.Generator
+        Draws the samples that the columns start from.
+    n_steps : int
+    threshold : float > 0
+        t, in standard deviations of the codes of an atom.
+
+    Returns
+    -------
+    ndarray of shape (d1, n_atoms)
+        Columns of length 1.
+
+    Raises
+    ------
+    InvalidInput
+        For more atoms than samples or inputs.
+    """
+    x, basis = principal_components(inputs, n_atoms)
+    dictionary = _unit(x[rng.choice(len(x), n_atoms, replace=False)].T)
+    for _ in range(n_steps):
+        codes = x @ dictionary
+        codes *= np.abs(codes) >= threshold * codes.std(axis=0)
+        gram = codes.T @ codes
+        gram[np.diag_indices_from(gram)] += 1e-6 * np.trace(gram) / n_atoms + 1e-300
+        dictionary = _unit(np.linalg.solve(gram, codes.T @ x).T)
+    return _unit(basis @ dictionary)
+
+
+def learn_components(inputs, n_atoms, rng):
+    """Return the directions of independent component analysis; takes what `learn_dictionary` does."""
+    x, basis = principal_components(inputs, n_atoms)
+    scale = x.std(axis=0)
+    rotation, _ = fast_ica(x / scale, rng)
+    return _unit((basis * scale) @ rotation.T)
+
+
+def principal_components(inputs, k):
+    """Return the coordinates on the k leading principal components, (n, k), and those, (d1, k)."""
+    x = np.asarray(inputs, np.float64)
+    if not 1 <= k <= min(x.shape):
+        raise InvalidInput("n_atoms", k, f"1 to {min(x.shape)}, samples and inputs")
+    basis = np.linalg.eigh(x.T @ x / len(x))[1][:, -k:]
+    return x @ basis, basis
+
+
+def _unit(columns):
+    return columns / np.maximum(np.linalg.norm(columns, axis=0), 1e-300)
