@@ -39,6 +39,16 @@ class InvalidInput(FeatlearnError, ValueError):
             shown = f"{shown[:38]}...{shown[-39:]}"
         super().__init__(" ".join(f"{field}: got {shown}, wants {wanted}".split()))
 
+    def within(self, place: object) -> "InvalidInput":
+        """Return the error with the place of the field before its name.
+
+        Parameters
+        ----------
+        place : object
+            A file, as a rule.
+        """
+        return type(self)(f"{place}: {self.field}", self.value, self.wanted)
+
     def __reduce__(self):
         return type(self), (self.field, self.value, self.wanted)
 

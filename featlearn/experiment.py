@@ -1,11 +1,9 @@
 """An experiment: every number that determines a run, checked when it is made."""
 
 import dataclasses
-import difflib
 import importlib
 import json
 import math
-import tomllib
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -19,6 +17,7 @@ from .latents import LAWS, check_data
 from .objectives import OBJECTIVES
 from .objectives.supervised import TASKS
 from .rules import checked, choice, flag, in_batch_or_integer, integer, number
+from .values import did_you_mean, read_table
 from .views import AUGMENTATIONS
 
 # Objectives whose update of a neuron is Σ_p A_pi x_p⁺, with A a function of similarities.
@@ -164,7 +163,7 @@ class Experiment:
             checked = f.metadata["check"](value)
             if checked is None:
                 wanted = f.metadata["wanted"]
-                raise InvalidInput(f.name, value, wanted() if callable(wanted) else wanted)
+                raise InvalidInput(f.name, value, wanted(value) if callable(wanted) else wanted)
             object.__setattr__(self, f.name, None if value is None else checked)
         self._check_together()
 
@@ -345,12 +344,13 @@ class Experiment:
 
     def replace(self, /, **changes) -> Self:
         """Return a copy with some fields changed; an unknown name is refused."""
-        known = [f.name for f in dataclasses.fields(self)]
+        fields = dataclasses.fields(self)
+        known = [f.name for f in fields]
         for name in changes:
             if name not in known:
-                near = difflib.get_close_matches(name, known, 3, 0.5)
-                wanted = "a field of an experiment" + (" such as " if near else "")
-                raise InvalidInput("experiment", name, wanted + ", ".join(near))
+                symbols = {f.metadata["doc"].split()[0].rstrip(","): f.name for f in fields[::-1]}
+                wanted = "a field among those that 'featlearn run --help' lists"
+                raise InvalidInput("experiment", name, wanted + did_you_mean(name, known, symbols))
         return dataclasses.replace(self, **changes)
 
     def _repr_html_(self):
@@ -379,14 +379,14 @@ class Experiment:
         """Make an experiment from a dictionary; missing fields take their defaults."""
         if not isinstance(values, dict):
             raise InvalidInput("experiment", values, "a table of fields")
-        return cls().replace(**values)
+        return cls().replace(**{str(name): value for name, value in values.items()})
 
     def save(self, path: str | PathLike) -> None:
         """Write the experiment to a ``.json`` or ``.toml`` file."""
         path = Path(path)
-        if path.suffix == ".json":
+        if path.suffix.lower() == ".json":
             text = json.dumps(self.to_dict(), indent=2) + "\n"
-        elif path.suffix == ".toml":
+        elif path.suffix.lower() == ".toml":
             # TOML has no null, so None is written as the word "none".
             text = "".join(
                 f"{name} = {json.dumps('none' if value is None else value)}\n"
@@ -405,28 +405,25 @@ class Experiment:
         InvalidInput
             If the file cannot be read or parsed, or holds an unknown or invalid field.
         """
-        path = Path(path)
+        values = read_table(path, "experiment file")
         try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise InvalidInput("experiment file", str(path), f"a readable file ({error})") from None
-        try:
-            values = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise InvalidInput("experiment file", str(path), f"valid text ({error})") from None
-        if not isinstance(values, dict):
-            raise InvalidInput("experiment file", str(path), "a table of fields")
-        if path.suffix == ".toml":
-            values = {name: parse_none(name, value) for name, value in values.items()}
-        return cls.from_dict(values)
+            return cls.from_dict({name: as_written(name, value) for name, value in values.items()})
+        except InvalidInput as error:
+            raise error.within(path) from None
 
 
-def parse_none(name, value):
-    """Return None for the word "none" where the field may be None, otherwise the value."""
-    if value == "none":
-        for f in dataclasses.fields(Experiment):
-            if f.name == name and f.metadata["check"](None) is not None:
-                return None
+def as_written(name, value):
+    """Return what a value in a file or on the command line means for a field of an experiment.
+
+    The word "none", in any case, is None where the field may be None; a whole number may be written as
+    1e3 or 1000.0. Every other value is returned as it is, right or wrong.
+    """
+    checks = {f.name: f.metadata["check"] for f in dataclasses.fields(Experiment)}
+    if name in checks and checks[name](value) is None:
+        if isinstance(value, str) and value.lower() == "none" and checks[name](None) is not None:
+            return None
+        if isinstance(value, float) and value.is_integer() and checks[name](int(value)) is not None:
+            return int(value)
     return value
 
 

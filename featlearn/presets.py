@@ -2,6 +2,7 @@
 
 from .errors import InvalidInput
 from .experiment import Experiment
+from .values import did_you_mean
 
 # The default pair is chosen by the two preconditions of the theory: the noise margin of RandomMask is
 # 0.19, far below 1, so that sparse features are learned; and without augmentation the norms
@@ -121,6 +122,7 @@ def preset(name: str) -> Experiment:
     >>> exp.n_features, exp.seed
     (8, 1)
     """
-    if name not in PRESETS:
-        raise InvalidInput("preset", name, "one of " + ", ".join(PRESETS))
+    if not isinstance(name, str) or name not in PRESETS:
+        wanted = "one of " + ", ".join(PRESETS) + did_you_mean(name, PRESETS)
+        raise InvalidInput("preset", name, wanted)
     return PRESETS[name]

@@ -9,6 +9,8 @@ from dataclasses import field
 
 import numpy as np
 
+from .values import did_you_mean
+
 
 def integer(low, high=2**31 - 1, optional=None):
     """A rule for whole numbers; `optional` says what None stands for."""
@@ -52,8 +54,8 @@ def number(low, high=math.inf, open_low=False, open_high=False, optional=None):
 def choice(names):
     """A rule for one of some names; those of a dictionary may become more."""
 
-    def wanted():
-        return "one of " + ", ".join(names)
+    def wanted(value):
+        return "one of " + ", ".join(names) + did_you_mean(value, names)
 
     return (lambda value: value if isinstance(value, str) and value in names else None), wanted
 

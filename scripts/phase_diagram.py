@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from featlearn import Experiment
-from featlearn.commands.common import interruptible
+from featlearn.compute.interrupts import interruptible
 from featlearn.errors import exit_code
 from featlearn.plotting import decoupling_diagram, save
 from featlearn.reports.progress import SweepProgress

@@ -1,7 +1,7 @@
 """Sweeps: grids, executors, failures, what a second call costs, and the table."""
 
 import csv
-import multiprocessing
+import json
 import os
 import signal
 import subprocess
@@ -15,6 +15,7 @@ import pytest
 
 from featlearn import Experiment, InvalidInput, RunDirectoryError, load_run, train
 from featlearn.commands import main
+from featlearn.compute.workers import OwnWorkers
 from featlearn.recording.files import read_json
 from featlearn.recording.rundir import read_status
 from featlearn.sweeps.results import load_results
@@ -150,16 +151,17 @@ def test_an_unfinished_run_is_resumed(base, tmp_path):
     assert len(load_run(tmp_path / "stopped" / "runs" / row["run"])) == 13
 
 
-def test_processes_give_the_same_rows_and_a_killed_one_loses_nothing(base, tmp_path):
+def test_processes_give_the_same_rows_and_a_killed_one_loses_nothing(base, tmp_path, monkeypatch):
     points = grid(base, {"seed": [0, 1, 2, 3]})
     expected = sweep(points, tmp_path / "inline", ThreadPoolExecutor(1), trajectories=False)
-    killed = []
+    killed, entered = [], []
+    enter = OwnWorkers.__enter__
+    monkeypatch.setattr(OwnWorkers, "__enter__", lambda self: entered.append(self) or enter(self))
 
     def kill_one(done, failed, left):
-        children = multiprocessing.active_children()
         if done and not killed:
-            os.kill(children[0].pid, signal.SIGKILL)
-            killed.append(children[0].pid)
+            killed.append(entered[0].processes[0])
+            os.kill(killed[0], signal.SIGKILL)
 
     rows = sweep(points, tmp_path / "processes", workers=2, progress=kill_one)
     assert killed
@@ -248,3 +250,28 @@ def test_an_interrupted_command_keeps_its_rows_and_goes_on(base, tmp_path):
     (directory,) = [p for p in (tmp_path / "runs").iterdir() if "100000" in p.name]
     status = read_status(directory)
     assert status["status"] == "interrupted" and status["step"] > 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    (
+        lambda row: row.clear(),
+        lambda row: row["measures"].update(growth=None),
+        lambda row: row["measures"].update(growth="much"),
+        lambda row: row.update(measures=[1]),
+        lambda row: row.update(experiment={}) or row["experiment"].update(seed=-1),
+        lambda row: row.update(experiment=None),
+        lambda row: row.update(run="another"),
+        lambda row: row.update(status=3),
+    ),
+)
+def test_a_damaged_row_is_one_line(base, tmp_path, capsys, change):
+    experiment = base.replace(n_steps=2)
+    sweep([experiment], tmp_path, Inline(), check=False)
+    (path,) = (tmp_path / "rows").iterdir()
+    row = json.loads(path.read_text())
+    change(row)
+    path.write_text(json.dumps(row))
+    with pytest.raises(RunDirectoryError, match="is no row of a sweep") as caught:
+        sweep([experiment], tmp_path, Inline())
+    assert "\n" not in str(caught.value) and path.name in str(caught.value)

@@ -1,14 +1,19 @@
 """The command ``featlearn``: one module a subcommand, each with `add_arguments` and `main`.
 
-Exit codes: 0 fine; 1 a claim fails or a run broke; 2 bad arguments or input; 130 interrupted.
+Exit codes: 0 fine; 1 a claim fails or a run broke; 2 bad arguments or input; 130 interrupted; 141 the
+reader of the output left before its end.
 Data goes to stdout, progress and messages to stderr.
 """
 
 import argparse
 import importlib
 import sys
+import warnings
 
-from ..errors import FeatlearnError, InvalidInput, RunDirectoryError, TrainingDiverged
+from ..compute.interrupts import interruptible
+from ..errors import FeatlearnError, InvalidInput, RunDirectoryError
+from ..values import did_you_mean
+from .output import standard_streams
 
 COMMANDS = (
     "reproduce",
@@ -32,7 +37,24 @@ class _Parser(argparse.ArgumentParser):
     """Says what is wrong with the arguments in one line, and where to read what is right."""
 
     def error(self, message):
-        self.exit(2, f"{self.prog}: {' '.join(message.split())}; see {self.prog} --help\n")
+        message = " ".join(message.split())
+        shown = message if len(message) <= 300 else message[:297] + "..."
+        self.exit(2, f"{self.prog}: {shown}; see {self.prog} --help\n")
+
+    def parse_known_args(self, args=None, namespace=None):
+        # Here rather than in the parser of the whole command, which does not know the subcommand's name.
+        namespace, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            nearly = did_you_mean(unknown[0], self._option_string_actions)
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{nearly}")
+        return namespace, unknown
+
+    def _check_value(self, action, value):
+        try:
+            super()._check_value(action, value)
+        except argparse.ArgumentError as error:
+            error.message += did_you_mean(value, action.choices)
+            raise
 
 
 def build_parser():
@@ -62,25 +84,44 @@ def build_parser():
 
 
 def main(argv=None):
-    """Run the command line and return its exit code."""
-    arguments = build_parser().parse_args(argv)
+    """Run a command line, that of the process unless given, and return its exit code."""
+    own = argv is None
+    if own:
+        warnings.showwarning = _show_warning
+    with standard_streams(own) as exit_code, interruptible():
+        try:
+            code = _run(argv)
+        except SystemExit as stop:  # of the parser, after --help for one
+            raise SystemExit(exit_code(stop.code)) from None
+        return exit_code(code)
+
+
+def _show_warning(message, *_):
+    print("featlearn: warning:", " ".join(str(message).split()), file=sys.stderr)
+
+
+def _run(argv):
+    see = ""
     try:
+        arguments = build_parser().parse_args(argv)
+        see = f"; see featlearn {arguments.command} --help"
         return arguments.main(arguments) or 0
     except KeyboardInterrupt:
-        print("featlearn: interrupted", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 0
-    except TrainingDiverged as error:
-        print(f"featlearn: {error}", file=sys.stderr)
-        return 1
-    except (InvalidInput, RunDirectoryError) as error:
-        print(f"featlearn: {error}", file=sys.stderr)
-        return 2
+        return _end("interrupted", 130)
+    except InvalidInput as error:
+        return _end(f"{error}{see}", 2)
+    except RunDirectoryError as error:
+        return _end(error, 2)
     except FeatlearnError as error:
-        print(f"featlearn: {error}", file=sys.stderr)
-        return 1
+        return _end(error, 1)
     except MemoryError as error:
-        print(f"featlearn: not enough memory ({error})", file=sys.stderr)
-        return 1
+        return _end(f"not enough memory ({error})", 1)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _end(f"{where}{error.strerror or error}", 1)
+
+
+def _end(message, code):
+    """Say in one line why a command ends, and return its exit code."""
+    print("featlearn:", " ".join(str(message).split()), file=sys.stderr)
+    return code

@@ -10,14 +10,15 @@ examples:
 
 from ..errors import InvalidInput
 from ..recording.rundir import load_run
+from .common import whole_number
 
 
 def add_arguments(parser):
     """Add this command's arguments."""
     parser.add_argument("run", metavar="RUN", help="run directory")
     parser.add_argument("film", metavar="FILM.gif", help="where to write it")
-    parser.add_argument("--frames", type=int, default=80, help="number of frames (80)")
-    parser.add_argument("--fps", type=int, default=12, help="frames a second (12)")
+    parser.add_argument("--frames", type=whole_number, default=80, help="number of frames (80)")
+    parser.add_argument("--fps", type=whole_number, default=12, help="frames a second (12)")
 
 
 def main(arguments):

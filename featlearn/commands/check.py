@@ -28,14 +28,13 @@ claims:
   twins       what the augmentation changes, between runs that differ in nothing else
 """
 
-import json
-
 from ..errors import InvalidInput
 from ..loop import train
 from ..recording.rundir import load_run
 from ..recording.seeds import run_directories
 from ..reports.progress import Progress
-from .common import add_experiment_arguments, announcing, experiment_from
+from ..values import json_text
+from .common import add_experiment_arguments, announcing, experiment_from, whole_number
 from .own import add_claims_argument, add_part_arguments, claims_from, parts_from
 
 
@@ -44,7 +43,9 @@ def add_arguments(parser):
     parser.add_argument("runs", nargs="*", metavar="RUN", help="run directory, or one of a sweep")
     add_experiment_arguments(parser, "tiny, if no RUN is given")
     parser.set_defaults(default_preset="tiny")
-    parser.add_argument("--seeds", type=int, nargs="+", metavar="N", help="train these seeds")
+    parser.add_argument(
+        "--seeds", type=whole_number, nargs="+", metavar="N", help="train these seeds"
+    )
     add_claims_argument(parser)
     add_part_arguments(parser, ["model"])
     parser.add_argument("--brief", action="store_true", help="leave out why tolerances are so")
@@ -62,13 +63,14 @@ def main(arguments):
     observed = [Observed(run) for run in _runs(arguments)]
     claims = claims_from(arguments)
     checked = check_all(observed, announcing("checking", arguments.quiet), claims)
+    # First of all, whatever becomes of what is printed.
+    write_claims(checked)
     if arguments.json:
-        print(json.dumps([one.to_dict() for one in checked], indent=2, allow_nan=False))
+        print(json_text([one.to_dict() for one in checked]))
     else:
         for one in checked:
             print(f"{one.title}\n\n{table(one.verdicts, not arguments.brief)}\n")
             print(f"{count_outcomes(one.verdicts)}\n")
-    write_claims(checked)
     return int(any(v.outcome == FAILS for one in checked for v in one.verdicts))
 
 

@@ -1,15 +1,13 @@
 """What the subcommands share: choosing an experiment, and messages."""
 
-import contextlib
+import argparse
 import dataclasses
-import json
-import signal
 import sys
-import threading
 
 from ..errors import InvalidInput
-from ..experiment import Experiment, parse_none
+from ..experiment import Experiment, as_written
 from ..presets import PRESETS, preset
+from ..values import parse_word
 
 
 def add_experiment_arguments(parser, default):
@@ -25,7 +23,7 @@ def add_experiment_arguments(parser, default):
         metavar="NAME=VALUE",
         help="change one field; may be repeated (see 'featlearn run --help')",
     )
-    parser.add_argument("--seed", type=int, help="short for --set seed=SEED")
+    parser.add_argument("--seed", type=whole_number, help="short for --set seed=SEED")
     parser.set_defaults(default_preset=default)
 
 
@@ -58,13 +56,17 @@ def parse_setting(text):
 
 def parse_value(name, word):
     """Return the value of an experiment's field that a word on the command line means."""
-    try:
-        value = json.loads(word)
-    except (ValueError, RecursionError):
-        value = word
-    if not isinstance(value, (str, int, float, bool)):
-        value = word
-    return parse_none(name, value)
+    return as_written(name, parse_word(word))
+
+
+def whole_number(word):
+    """The type of arguments that are whole numbers, in any form in which people write them."""
+    value = parse_word(word)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise argparse.ArgumentTypeError(f"invalid int value: {word[:80]!r}")
+    return value
 
 
 def field_table():
@@ -85,16 +87,3 @@ def message(text, quiet=False):
 def announcing(verb, quiet=False):
     """Return a function of a title that prints what is done next to stderr, unless quiet."""
     return lambda title: message(f"{verb} {title}", quiet)
-
-
-@contextlib.contextmanager
-def interruptible():
-    """A context in which SIGTERM, with which a batch system ends a job, is an interrupt."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)

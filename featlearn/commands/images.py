@@ -22,7 +22,7 @@ from pathlib import Path
 from ..compute.workers import OwnWorkers
 from ..errors import FeatlearnError, InvalidInput
 from ..recording.files import write_json
-from .common import interruptible, message
+from .common import message, whole_number
 
 
 def add_arguments(parser):
@@ -35,11 +35,11 @@ def add_arguments(parser):
         "--layout", choices=("rows", "image", "stack"),
         help="what the array of a .npy file is, where its shape could be either",
     )  # fmt: skip
-    parser.add_argument("--dense", type=int, default=20, metavar="K",
+    parser.add_argument("--dense", type=whole_number, default=20, metavar="K",
                         help="leading principal components that are the dense part (20)")  # fmt: skip
-    parser.add_argument("--sparse", type=int, default=54, metavar="K",
+    parser.add_argument("--sparse", type=whole_number, default=54, metavar="K",
                         help="components that follow, the sparse part (54)")  # fmt: skip
-    parser.add_argument("--seed", type=int, default=0, help="of patches, ICA and training (0)")
+    parser.add_argument("--seed", type=whole_number, default=0, help="of patches, ICA and training")
     parser.add_argument("--out", metavar="DIR", help="where runs and figures go (images/NAME-SEED)")
     parser.add_argument(
         "--quick", action="store_true", help="fewer and shorter runs, half a minute"
@@ -67,7 +67,7 @@ def main(arguments):
     message(f"training into {out}", arguments.quiet)
     workers = OwnWorkers(OwnWorkers.default())
     try:
-        with interruptible(), workers:
+        with workers:
             return _images(model, margins, out, workers.executors, arguments)
     except BrokenExecutor:
         raise FeatlearnError(

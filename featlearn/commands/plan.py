@@ -14,7 +14,6 @@ in the large-batch limit.
 """
 
 import dataclasses
-import json
 import math
 
 from ..errors import InvalidInput
@@ -22,6 +21,7 @@ from ..loop import with_layouts
 from ..recording.record import asked_quantities
 from ..recording.resources import disk_needed, memory_needed
 from ..training import init
+from ..values import json_text
 from .common import add_experiment_arguments, experiment_from, message
 from .own import add_record_argument, record_from
 
@@ -77,7 +77,7 @@ def main(arguments):
         if suggestion:
             changes = {name: getattr(suggestion[0], name) for name in suggested}
             values["suggestion"] = {**changes, "remarks": suggestion[1]}
-        print(json.dumps(values, indent=2, allow_nan=False))
+        print(json_text(values))
         return 0
     for name, value in _rows(experiment, predicted, costs):
         print(f"{name:36}{value}")

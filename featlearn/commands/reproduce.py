@@ -24,7 +24,6 @@ from .common import (
     add_experiment_arguments,
     announcing,
     experiment_from,
-    interruptible,
     message,
 )
 
@@ -48,7 +47,7 @@ def main(arguments):
     message(f"training both twins into {out}", arguments.quiet)
     workers = OwnWorkers(min(2, OwnWorkers.default()))
     try:
-        with interruptible(), workers:
+        with workers:
             return _reproduce(parts, workers.executors, arguments.quiet)
     except KeyboardInterrupt:
         message("\nthe same command continues the reproduction", arguments.quiet)
@@ -109,9 +108,9 @@ def _show(observed, quiet):
     from ..theory.claims.verdict import FAILS, count_outcomes, table
 
     checked = check_all(observed.values(), announcing("checking", quiet))
+    write_claims(checked)
     print(comparison(observed, checked))
     for one in checked:
         print(f"\n{one.title}\n\n{table(one.verdicts, why=False)}\n")
         print(count_outcomes(one.verdicts), flush=True)
-    write_claims(checked)
     return any(v.outcome == FAILS for one in checked for v in one.verdicts)

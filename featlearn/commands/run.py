@@ -28,6 +28,7 @@ from .common import (
     field_table,
     message,
     parse_setting,
+    whole_number,
 )
 from .own import add_part_arguments, add_record_argument, parts_from, record_from, until_from
 from .watching import Watcher
@@ -43,11 +44,15 @@ def add_arguments(parser):
     add_experiment_arguments(parser, "quick")
     parser.add_argument("--out", metavar="DIR", help="run directory (runs/PRESET-SEED)")
     parser.add_argument("--resume", metavar="DIR", help="continue the run recorded there")
-    parser.add_argument("--extend", type=int, metavar="N", help="beside --resume: on to step N")
+    parser.add_argument(
+        "--extend", type=whole_number, metavar="N", help="beside --resume: on to step N"
+    )
     parser.add_argument(
         "--from", dest="source", metavar="RUN", help="begin from a run's last state"
     )
-    parser.add_argument("--at-step", type=int, metavar="N", help="beside --from: from a kept state")
+    parser.add_argument(
+        "--at-step", type=whole_number, metavar="N", help="beside --from: from a kept state"
+    )
     parser.add_argument(
         "--until", metavar="WHEN", help='"stage 2", "stage 3", or FILE.py:NAME of f(state) → bool'
     )

@@ -16,7 +16,6 @@ keys of --interactive:
   e           explain this step  q  quit
 """
 
-import sys
 from pathlib import Path
 
 from ..compute.workspace import Workspace
@@ -26,8 +25,9 @@ from ..explain.text import render, state_lines
 from ..explain.update import SMALL_WORLD, explain_step
 from ..reports.page import page_path, write_page
 from ..training import evaluate, init, step
-from .common import add_experiment_arguments, experiment_from, message
+from .common import add_experiment_arguments, experiment_from, message, whole_number
 from .keys import read_keys
+from .output import wanted
 
 JUMP_LIMIT = 100_000
 
@@ -35,16 +35,33 @@ JUMP_LIMIT = 100_000
 def add_arguments(parser):
     """Add this command's arguments."""
     add_experiment_arguments(parser, "a small world, d = 4")
-    parser.add_argument("--neuron", type=int, default=0, metavar="I", help="neuron to follow (0)")
-    parser.add_argument("--anchor", type=int, default=0, metavar="P", help="anchor to follow (0)")
     parser.add_argument(
-        "--at-step", "--start", type=int, default=0, metavar="T", help="train T steps before (0)"
+        "--neuron", type=whole_number, default=0, metavar="I", help="neuron to follow (0)"
     )
     parser.add_argument(
-        "--steps", type=int, default=0, metavar="N", help="then N steps, a line a neuron each"
+        "--anchor", type=whole_number, default=0, metavar="P", help="anchor to follow (0)"
     )
     parser.add_argument(
-        "--every", type=int, default=1, metavar="K", help="show every K-th of these steps (1)"
+        "--at-step",
+        "--start",
+        type=whole_number,
+        default=0,
+        metavar="T",
+        help="train T steps before (0)",
+    )
+    parser.add_argument(
+        "--steps",
+        type=whole_number,
+        default=0,
+        metavar="N",
+        help="then N steps, a line a neuron each",
+    )
+    parser.add_argument(
+        "--every",
+        type=whole_number,
+        default=1,
+        metavar="K",
+        help="show every K-th of these steps (1)",
     )
     parser.add_argument("--interactive", action="store_true", help="one step at a key")
     parser.add_argument("--plot", metavar="FILE", help="draw the update: a .png or .pdf file")
@@ -62,14 +79,11 @@ def main(arguments):
         value = getattr(arguments, name)
         if value < least:
             raise InvalidInput(f"--{name.replace('_', '-')}", value, f"a whole number ≥ {least}")
-    if arguments.plot and Path(arguments.plot).suffix not in (".png", ".pdf"):
+    if arguments.plot and Path(arguments.plot).suffix.lower() not in (".png", ".pdf"):
         raise InvalidInput("--plot", arguments.plot, "a name ending in .png or .pdf")
     if arguments.html:
         page_path("--html", arguments.html)
     experiment = experiment_from(arguments, SMALL_WORLD)
-    # A terminal that cannot show a Greek letter gets a question mark instead of an error.
-    if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(errors="replace")
     state = _advance(init(experiment), arguments.at_step)
     if arguments.html:
         return _write_page(state, arguments)
@@ -113,6 +127,8 @@ def _watch(state, steps, every):
     """Print a state every so often, and always where a stage begins and at the end."""
     _show(state)
     for k in range(1, steps + 1):
+        if not wanted():
+            return
         before, state = state.stage, step(state)
         if k % every == 0 or k == steps or state.stage != before:
             _show(state)
@@ -123,7 +139,7 @@ def _interactive(state, arguments):
     message("n next   j next stage   e explain   q quit", arguments.quiet)
     _show(state)
     for key in read_keys():
-        if key == "q":
+        if key == "q" or not wanted():
             break
         if key in ("n", "", "\n", "\r", " "):
             state = step(state)

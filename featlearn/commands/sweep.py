@@ -25,9 +25,9 @@ from ..reports.progress import SweepProgress
 from .common import (
     add_experiment_arguments,
     experiment_from,
-    interruptible,
     message,
     parse_value,
+    whole_number,
 )
 from .own import (
     add_claims_argument,
@@ -64,7 +64,7 @@ def add_arguments(parser):
     add_claims_argument(parser)
     parser.add_argument("--file", metavar="FILE", help="a .toml grid instead")
     parser.add_argument("--out", metavar="DIR", required=True, help="directory of the sweep")
-    parser.add_argument("--workers", type=int, help="runs at a time (the processors)")
+    parser.add_argument("--workers", type=whole_number, help="runs at a time (the processors)")
     parser.add_argument("--scheduler", metavar="ADDRESS", help="a Dask scheduler to run on instead")
     parser.add_argument(
         "--no-trajectories", action="store_true", help="keep the rows only, no run directories"
@@ -80,7 +80,7 @@ def main(arguments):
     options = names_from(arguments)
     progress = SweepProgress(arguments.quiet)
     try:
-        with interruptible(), _executor(arguments.scheduler) as executor:
+        with _executor(arguments.scheduler) as executor:
             rows = sweep(
                 experiments,
                 arguments.out,

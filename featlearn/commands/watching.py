@@ -2,12 +2,14 @@
 
 import os
 import subprocess
-import sys
 import time
 from pathlib import Path
 
+from ..compute.interrupts import SAVE, ignore
+from ..compute.workers import interpreter
 from ..errors import InvalidInput, RunDirectoryError
 from ..recording.rundir import load_run, read_status
+from .common import message
 
 SECONDS = 5.0
 
@@ -39,9 +41,12 @@ def watch(directory, picture, parent=None, seconds=SECONDS):
         except RunDirectoryError:
             run = None
         if run is not None and len(run) >= 2:
-            with open(aside, "wb") as file:
-                write(headline(run), file, "png")
-            os.replace(aside, picture)
+            try:
+                with open(aside, "wb") as file:
+                    write(headline(run), file, "png")
+                os.replace(aside, picture)
+            except OSError as error:
+                return message(f"{picture}: is not drawn ({error.strerror})")
         if over:
             return
         time.sleep(seconds)
@@ -69,15 +74,20 @@ class Watcher:
 
     def __init__(self, directory, picture):
         self._directory, self._picture = directory, Path(picture)
-        if self._picture.suffix.lower() != ".png" or not self._picture.parent.is_dir():
-            raise InvalidInput("--watch", str(picture), "a .png file in an existing directory")
+        place = self._picture.parent
+        if (
+            self._picture.suffix.lower() != ".png"
+            or self._picture.is_dir()
+            or not os.access(place, os.W_OK)
+        ):
+            wanted = "a .png file in an existing directory that one may write"
+            raise InvalidInput("--watch", str(picture), wanted)
 
     def __enter__(self):
         words = [str(self._directory), str(self._picture), str(os.getpid())]
         # In a session of its own an interrupt of the training does not reach it.
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", __name__, *words], start_new_session=True
-        )
+        command = interpreter(__name__, "main", *words)
+        self._process = subprocess.Popen(command, start_new_session=True)
         return self
 
     def __exit__(self, kind, *exception):
@@ -87,5 +97,7 @@ class Watcher:
         self._process.wait()
 
 
-if __name__ == "__main__":
-    watch(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+def main(directory, picture, parent):
+    """Watch in a process of its own, which ends with its parent."""
+    ignore(("SIGINT", "SIGHUP", *SAVE))
+    watch(directory, picture, int(parent))

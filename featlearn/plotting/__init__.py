@@ -3,6 +3,7 @@
 Nothing here touches pyplot or its global state; `save` writes the same bytes for the same figure.
 """
 
+from . import anybackend  # before any other
 from .animation import animate, neuron_map
 from .asked import asked_quantities
 from .atoms import cosine_heatmaps, neurons_per_atom

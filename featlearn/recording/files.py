@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import RunDirectoryError
+from ..values import json_text
 
 # Absent where the system knows no such links and pipes.
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
@@ -25,7 +26,7 @@ NEW = ".new"
 
 def write_json(path, value):
     """Write a JSON file, whole or not at all."""
-    write_aside(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
+    write_aside(path, (json_text(value) + "\n").encode())
 
 
 def write_aside(path, data, sync=True):

@@ -7,24 +7,49 @@ import time
 from ..alignment import sparse_share
 
 
+class StatusLines:
+    """Lines on a terminal, each time in place of the last ones; nothing elsewhere, and with quiet.
+
+    Whatever becomes of the terminal, showing them never raises.
+    """
+
+    def __init__(self, quiet=False):
+        self._drawn = False
+        self.shown = not quiet and sys.stderr is not None and sys.stderr.isatty()
+
+    def show(self, lines, last=False):
+        """Show lines; after a single one the cursor stays in it until the last time."""
+        if not self.shown:
+            return
+        several = len(lines) > 1
+        up = f"\x1b[{len(lines)}A" if several and self._drawn else ""
+        # A line that wraps would not be found again.
+        width = max(shutil.get_terminal_size().columns - 1, 1)
+        text = up + "\n".join("\r" + line[:width].ljust(width) for line in lines)
+        try:
+            print(text, end="\n" if several or last else "", file=sys.stderr, flush=True)
+        except (OSError, ValueError):
+            self.shown = False
+        self._drawn = True
+
+
 class Progress:
-    """A line on a terminal that says how far a run is; silent elsewhere, and with quiet."""
+    """The line of a run; called with its recorded rows."""
 
     def __init__(self, experiment, label="", quiet=False):
         self._last_step = experiment.n_steps
         self._label = label
-        self._show = sys.stderr.isatty() and not quiet
-        self._shown = 0.0
+        self._lines = StatusLines(quiet)
+        self._written = 0.0
         self._started = None
 
     def __call__(self, row):
-        if not self._show:
+        if not self._lines.shown:
             return
         now, last = time.monotonic(), row["step"] == self._last_step
-        if now - self._shown > 0.2 or last:
-            self._shown = now
-            end = "\n" if last else ""
-            print(f"\r{self.line(row):79}", end=end, file=sys.stderr, flush=True)
+        if now - self._written > 0.2 or last:
+            self._written = now
+            self._lines.show([self.line(row)], last)
 
     def line(self, row):
         """Return what is shown of a row."""
@@ -44,7 +69,7 @@ class Progress:
 
 
 class SeveralProgress:
-    """The progress lines of several runs, one below the other; silent where `Progress` is.
+    """The lines of several runs, one below the other; called with their last rows by label.
 
     Parameters
     ----------
@@ -55,27 +80,20 @@ class SeveralProgress:
 
     def __init__(self, experiments, quiet=False):
         width = max(map(len, experiments))
-        self._lines = {label: Progress(e, f"{label:{width}}") for label, e in experiments.items()}
-        self._show = sys.stderr.isatty() and not quiet
-        self._drawn = False
+        self._runs = {label: Progress(e, f"{label:{width}}") for label, e in experiments.items()}
+        self._lines = StatusLines(quiet)
 
     def __call__(self, rows):
-        if not self._show:
-            return
-        up = f"\x1b[{len(rows)}A" if self._drawn else ""
-        text = [row and self._lines[label].line(row) or label for label, row in rows.items()]
-        # A line that wraps would not be found again.
-        width = shutil.get_terminal_size().columns - 1
-        lines = [f"\r{line[:width]:{width}}" for line in text]
-        print(up + "\n".join(lines), file=sys.stderr, flush=True)
-        self._drawn = True
+        if self._lines.shown:
+            texts = [row and self._runs[label].line(row) or label for label, row in rows.items()]
+            self._lines.show(texts)
 
 
 class SweepProgress:
-    """A line on a terminal that says how far a sweep is; silent elsewhere, and with quiet."""
+    """The line of a sweep; called with the numbers of its runs that are done, failed, and left."""
 
     def __init__(self, quiet=False):
-        self._show = sys.stderr.isatty() and not quiet
+        self._lines = StatusLines(quiet)
         self._started = None
 
     def __call__(self, done, failed, left):
@@ -86,5 +104,4 @@ class SweepProgress:
         line = f"{done} done, {failed} failed, {left} left"
         if finished:
             line += f", {(now - self._started) / finished * left:.0f} s to go"
-        if self._show:
-            print(f"\r{line:60}", end="" if left else "\n", file=sys.stderr, flush=True)
+        self._lines.show([line], last=not left)

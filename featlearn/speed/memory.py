@@ -2,7 +2,6 @@
 
 import gc
 import mmap
-import resource
 import sys
 import tracemalloc
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..compute.threads import for_each, thread_count
+from ..errors import InvalidInput
 from ..experiment import Experiment
 from .subjects import Featlearn, unrecorded
 
@@ -58,6 +58,10 @@ def resident_peak(reset=False):
             Path("/proc/self/clear_refs").write_text("5")
         [line] = [line for line in status.read_text().splitlines() if line.startswith("VmHWM")]
         return 1024 * int(line.split()[1])
+    try:
+        import resource
+    except ImportError:
+        raise InvalidInput("resident memory", sys.platform, "Linux or macOS") from None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else 1024 * peak
 

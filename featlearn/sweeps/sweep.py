@@ -15,18 +15,18 @@ import math
 import queue
 import threading
 import time
-import tomllib
 from pathlib import Path
 
 from .. import by_name
 from ..compute.workers import OwnWorkers
 from ..errors import FeatlearnError, InvalidInput, RunDirectoryError, TrainingDiverged
-from ..experiment import Experiment, parse_none
+from ..experiment import Experiment, as_written
 from ..loop import train, train_or_resume
 from ..presets import preset
 from ..recording.files import make_directory, read_json, reason, write_aside, write_json
 from ..recording.lock import Lock
 from ..theory.claims.observed import Observed
+from ..values import read_table
 from .grid import grid  # noqa: F401 (found here by scripts)
 from .measures import measures, own_verdicts, verdicts
 from .options import loaded_options, named_options
@@ -54,28 +54,28 @@ def load_grid(path):
     base : Experiment
     axes : dict of str to list
     """
-    try:
-        tables = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InvalidInput("grid file", str(path), f"readable TOML ({error})") from None
+    tables = read_table(path, "grid file")
     wanted = "the tables [grid] and, optionally, [base] and [link]"
     if not set(tables) <= {"grid", "base", "link"} or "grid" not in tables:
-        raise InvalidInput("grid file", ", ".join(tables), wanted)
+        raise InvalidInput(f"grid file {path}", ", ".join(tables), wanted)
     if not all(isinstance(table, dict) for table in tables.values()):
         raise InvalidInput("grid file", str(path), wanted)
     fields = dict(tables.get("base", {}))
-    base = preset(fields.pop("preset")) if "preset" in fields else Experiment()
-    base = base.replace(**{name: parse_none(name, value) for name, value in fields.items()})
+    try:
+        base = preset(fields.pop("preset")) if "preset" in fields else Experiment()
+        base = base.replace(**{name: as_written(name, value) for name, value in fields.items()})
+    except InvalidInput as error:
+        raise error.within(path) from None
     axes = tables["grid"]
     for name, values in axes.items():
         if isinstance(values, list):
-            axes[name] = [parse_none(name, value) for value in values]
+            axes[name] = [as_written(name, value) for value in values]
     return base, axes
 
 
 def load_links(path):
     """Return the table ``[link]`` of a grid's TOML file, a formula for each field that it links."""
-    return tomllib.loads(Path(path).read_text(encoding="utf-8")).get("link", {})
+    return read_table(path, "grid file").get("link", {})
 
 
 def sweep(
@@ -132,7 +132,10 @@ def sweep(
     experiments = list(dict.fromkeys(experiments))
     if workers is not None and workers < 1:
         raise InvalidInput("workers", workers, "a whole number ≥ 1")
-    place = Path(directory).resolve()
+    try:
+        place = Path(directory).resolve()
+    except OSError as error:  # the working directory is gone
+        raise RunDirectoryError(f"{directory}: cannot be written ({error.strerror})") from None
     lock = _open(place)
     try:
         named = {"claims": [by_name.name_of("claims", claim) for claim in claims]} if claims else {}
