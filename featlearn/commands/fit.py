@@ -11,10 +11,8 @@ residuals are larger than the scatter explains, with a probability below 1 %, no
 The exit code is 0 whatever the exponent.
 """
 
-import json
-import math
-
 from ..errors import InvalidInput
+from ..values import json_text
 
 
 def add_arguments(parser):
@@ -33,7 +31,7 @@ def main(arguments):
     if not fits:
         raise InvalidInput("sweep", arguments.sweep, "complete runs at two values of the field")
     if arguments.json:
-        print(json.dumps({label: _plain(fit) for label, fit in fits.items()}, indent=2))
+        print(json_text({n: {**fit._asdict(), "single": fit.single} for n, fit in fits.items()}))
         return 0
     for label, fit in fits.items():
         title = f"{arguments.quantity} against {arguments.against}" + (
@@ -43,10 +41,3 @@ def main(arguments):
         print(f"{title}\n  means         {means}")
         print("\n".join(f"  {line}" for line in str(fit).splitlines()))
     return 0
-
-
-def _plain(fit):
-    values = {name: getattr(fit, name) for name in fit._fields}
-    values = {name: v.tolist() if hasattr(v, "tolist") else v for name, v in values.items()}
-    values = {n: None if isinstance(v, float) and math.isnan(v) else v for n, v in values.items()}
-    return values | {"single": fit.single}
