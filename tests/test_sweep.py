@@ -213,6 +213,14 @@ def test_an_interrupt_that_wakes_nobody_ends_the_sweep(base, tmp_path):
     ended.set()
 
 
+def test_a_table_of_rows_that_were_read_back_is_the_same_text(base, tmp_path):
+    points = grid(base.replace(n_steps=2), {"seed": [0, 1]})
+    sweep(points, tmp_path, Inline(), check=False)
+    text = (tmp_path / "results.csv").read_text()
+    sweep(points, tmp_path, Inline(), check=False)
+    assert (tmp_path / "results.csv").read_text() == text
+
+
 def test_the_command(base, tmp_path, capsys):
     base.save(tmp_path / "base.toml")
     command = ["sweep", "--config", str(tmp_path / "base.toml"), "--out", str(tmp_path)]

@@ -218,7 +218,11 @@ def _read_row(path):
     try:
         whole = row["run"] == path.stem and isinstance(row["error"], str)
         whole = whole and row["status"] in ("complete", "diverged", "failed")
-        row["measures"] = {name: float(value) for name, value in row["measures"].items()}
+        row["measures"] = {
+            # What is not finite is stored as a word; a whole number stays one, for the table's text.
+            name: value if type(value) in (int, float) else float(value)
+            for name, value in row["measures"].items()
+        }
         Experiment.from_dict(row["experiment"])
     except (AttributeError, FeatlearnError, KeyError, TypeError, ValueError):
         whole = False
