@@ -61,9 +61,10 @@ def kept_steps(directory):
 
 
 def state_bytes(experiment):
-    """Return the bytes of a checkpoint of an experiment, but for a kilobyte."""
+    """Return the bytes of a checkpoint of an experiment, but for the archive's own few kilobytes."""
     e = experiment
-    return e.n_neurons * (e.n_columns + 2) * np.dtype(e.dtype).itemsize
+    arrays = e.n_neurons * (e.n_columns + 2) * np.dtype(e.dtype).itemsize
+    return arrays + len(_text(e.to_dict()))
 
 
 def _digest(arrays):

@@ -98,7 +98,10 @@ def read_archive(path, names=None):
     """
     try:
         with open_to_read(path) as file, np.load(file, allow_pickle=False) as archive:
-            return {name: archive[name] for name in names or archive.files}
+            found = {name: archive[name] for name in names or archive.files}
+        if not all(isinstance(array, np.ndarray) for array in found.values()):
+            raise RunDirectoryError(f"{path}: is damaged (it holds more than arrays)")
+        return found
     except RunDirectoryError:
         raise
     except OSError as error:
