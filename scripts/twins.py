@@ -15,24 +15,20 @@ examples:
 import argparse
 import csv
 import sys
-import tempfile
 from concurrent.futures import as_completed
 from pathlib import Path
 
 import numpy as np
 
-from featlearn import init, load_state, preset, summarize, train
+from featlearn import init, preset
 from featlearn.compute.streams import generator
 from featlearn.compute.workers import OwnWorkers
-from featlearn.errors import TrainingDiverged
-from featlearn.theory.claims.observed import Observed
-from featlearn.theory.claims.supervised import effective_rank
+from featlearn.reports.measured import MEASURES, trained, warm_start
 from featlearn.yardstick import learn_components, learn_dictionary, match_one_to_one
 
 TINY, QUICK = preset("tiny"), preset("quick")
 TOLD = dict(objective="supervised", augmentation="none")
 CORRELATIONS = (0.0, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0)
-MEASURES = ("atoms", "weakest", "pure", "share", "same z", "same ξ", "regression", "rank", "stage")
 
 
 def third_twin(quick):
@@ -108,46 +104,6 @@ SECTIONS = {
     "no negatives": no_negatives,
     "finite data": finite_data,
 }
-
-
-def trained(experiment):
-    """Train one network and return its measures, a dictionary; NaN where it diverged."""
-    try:
-        run = train(experiment.replace(record_every=max(experiment.n_steps // 20, 1)))
-    except TrainingDiverged:
-        return dict.fromkeys(MEASURES, float("nan"))
-    return measured(run)
-
-
-def measured(run):
-    """Return the measures of a run."""
-    s = summarize(run)
-    values = (
-        s.atoms_learned,
-        s.weakest_atom,
-        s.pure_fraction,
-        s.sparse_share,
-        s.same_latents,
-        s.same_noise,
-        s.regression("features"),
-        effective_rank(Observed(run, s)),
-        s.stage,
-    )
-    return dict(zip(MEASURES, values))
-
-
-def warm_start(experiment):
-    """Train on with other views: {chain of views: measures at its end}."""
-    found, n = {}, experiment.n_steps
-    for chain in (("none", "random_mask"), ("random_mask", "none", "random_mask")):
-        state = init(experiment.replace(record_every=n))
-        with tempfile.TemporaryDirectory() as place:
-            for k, views in enumerate(chain):
-                state = state.replace(augmentation=views, n_steps=(k + 1) * n)
-                run = train(None, Path(place) / str(k), start=state)
-                found[" → ".join(chain[: k + 1])] = measured(run)
-                state = load_state(Path(place) / str(k))
-    return found
 
 
 def yardstick(seed, n):
