@@ -5,12 +5,17 @@ examples:
   featlearn check runs/a-0 runs/a-1 runs/a-2
   featlearn check --preset tiny --seeds 0 1 2
   featlearn check runs/default --claims lemmas.py
+  featlearn check runs/default --replay 12
 
 Runs of one experiment with different seeds are checked together, with a confidence interval over
 the seeds; runs that differ in nothing but the augmentation are compared with each other as well. Prints
 tables and writes claims.json into every run directory. The exit code is 1 if a claim fails.
 
 claims:
+  trajectory  every row is finite, whole, and what the row before leads to; files match checksums
+  replay      some updates, made again from states that were kept, leave the same rows bit for bit
+  draws       latents, noise, masks and views have their law, and are independent
+  definitions loss, gradient and update are those of formulas written out once more
   simulator   views, recorded loss and update are what they are defined to be
   stage I     norms of the sparse and of the dense part follow their recursion
   plateau     a long linear run ends where repulsion and decay balance growth
@@ -37,6 +42,9 @@ from ..values import json_text
 from .common import add_experiment_arguments, announcing, experiment_from, whole_number
 from .own import add_claims_argument, add_part_arguments, claims_from, parts_from
 
+# From how many states updates are made again, as in featlearn.theory.claims.observed.
+REPLAYS = 3
+
 
 def add_arguments(parser):
     """Add this command's arguments."""
@@ -48,6 +56,14 @@ def add_arguments(parser):
     )
     add_claims_argument(parser)
     add_part_arguments(parser, ["model"])
+    again = parser.add_mutually_exclusive_group()
+    again.add_argument(
+        "--replay", type=int, default=REPLAYS, metavar="N",
+        help=f"make a few updates again from N states of each run ({REPLAYS})",
+    )  # fmt: skip
+    again.add_argument(
+        "--no-replay", dest="replay", action="store_const", const=0, help="make none again"
+    )
     parser.add_argument("--brief", action="store_true", help="leave out why tolerances are so")
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     parser.add_argument("--quiet", action="store_true", help="no progress, no messages")
@@ -60,7 +76,9 @@ def main(arguments):
     from ..theory.claims.observed import Observed
     from ..theory.claims.verdict import FAILS, count_outcomes, table
 
-    observed = [Observed(run) for run in _runs(arguments)]
+    if arguments.replay < 0:
+        raise InvalidInput("--replay", arguments.replay, "a number ≥ 0")
+    observed = [Observed(run.at_checkpoint(), replays=arguments.replay) for run in _runs(arguments)]
     claims = claims_from(arguments)
     checked = check_all(observed, announcing("checking", arguments.quiet), claims)
     # First of all, whatever becomes of what is printed.

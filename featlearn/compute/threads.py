@@ -16,6 +16,8 @@ import numpy as np
 
 # Below this many numbers, handing the work to another thread costs more than it saves.
 WORTHWHILE = 1 << 17
+# Where a process is told how many threads BLAS may use, the first that is set counts.
+BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
 
 
 def thread_count():
@@ -24,7 +26,7 @@ def thread_count():
     The first of ``OPENBLAS_NUM_THREADS``, ``MKL_NUM_THREADS`` and ``OMP_NUM_THREADS`` that is set,
     otherwise the number of processors this process may run on.
     """
-    for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
+    for name in BLAS_THREADS:
         value = os.environ.get(name, "")
         if value.isdigit() and int(value) > 0:
             return int(value)

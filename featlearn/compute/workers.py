@@ -18,8 +18,8 @@ from concurrent.futures import BrokenExecutor, Future
 
 from ..errors import FeatlearnError
 from . import interrupts
+from .threads import BLAS_THREADS
 
-BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
 _LENGTH_BYTES = 8
 
 

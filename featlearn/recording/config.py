@@ -34,7 +34,32 @@ def versions():
         "python": platform.python_version(),
         "numpy": np.__version__,
         "scipy": scipy.__version__,
+        "processor": _processor(),
     }
+
+
+def _processor():
+    """The kind of processor, on which BLAS decides how it computes."""
+    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as file:
+        for line in file:
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def made_with(directory):
+    """Return a run's number of threads, and whether all else that its bits depend on is as now.
+
+    Returns
+    -------
+    threads : int or None
+        None where the run does not say.
+    same : bool
+    """
+    config = read_json(Path(directory) / "config.json")
+    threads = config.get("blas_threads")
+    threads = threads if type(threads) is int and threads > 0 else None
+    return threads, config.get("versions") == versions()
 
 
 def write_config(directory, experiment, quantities, own=None, start=None, keep_at=()):

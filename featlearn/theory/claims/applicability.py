@@ -6,6 +6,8 @@ An experiment's own two numbers, before anything runs, are in `preconditions`.
 from ..predictions.crossing import crossing, noise_margin
 from ..predictions.moments import view_moments
 
+FEWEST_ANCHORS = 16
+
 
 def contrastive(experiment):
     """Return why a claim about the paper's own loss does not apply to an experiment, or None.
@@ -72,3 +74,10 @@ def noise_not_promised(observed):
             " the dense one: raise d1/d or the noise, or lower τ"
         )
     return not_finished(observed)
+
+
+def few_anchors(experiment):
+    """Return why an expansion in 1/B does not apply to an experiment, or nothing."""
+    if experiment.batch_size < FEWEST_ANCHORS:
+        return f"batches of fewer than {FEWEST_ANCHORS}: an expansion in 1/B"
+    return ""

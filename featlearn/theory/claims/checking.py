@@ -1,5 +1,6 @@
 """Every claim and prediction, on recorded runs."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 
 from ...errors import InvalidInput
@@ -8,20 +9,28 @@ from ...recording.trajectory import Run
 from .boundaries import claim_boundaries
 from .claim import Verdicts, judge
 from .decoupling import claim_t5
+from .definitions import claim_definitions
+from .draws import claim_draws
 from .limit import claim_limit
 from .linear import claim_t4
 from .lottery import claim_lottery
 from .observed import Observed
+from .replay import claim_replay
 from .representation import claim_t1, claim_t2, claim_t3
 from .simulator import claim_simulator
 from .stage_one import claim_plateau, claim_stage_one
 from .stage_three import claim_stage_three
 from .stage_two import claim_stage_two
 from .supervised import claim_supervised
+from .trajectory import claim_trajectory
 from .twins import claim_pair
 from .verdict import Verdict, does_not_apply
 
 CLAIMS = (
+    claim_trajectory,
+    claim_replay,
+    claim_draws,
+    claim_definitions,
     claim_simulator,
     claim_stage_one,
     claim_plateau,
@@ -53,6 +62,7 @@ WITH_ANY_DATA = ()
 def check(
     runs: Run | Observed | Sequence[Run | Observed],
     claims: Callable | Sequence[Callable] = (),
+    replay: int | None = None,
 ) -> list[Verdict]:
     """Check the theory, and claims of your own, on runs of one experiment.
 
@@ -63,6 +73,8 @@ def check(
         interval.
     claims : function or sequence of functions
         Marked by `featlearn.claim`; judged after the built-in ones.
+    replay : int, optional
+        From how many states of each run a few updates are made again: 3 by default, 0 for none.
 
     Returns
     -------
@@ -82,6 +94,8 @@ def check(
     simulator does not apply
     """
     observed = _observe(runs)
+    if replay is not None:
+        observed = [dataclasses.replace(o, replays=replay) for o in observed]
     claims = (claims,) if callable(claims) else claims
     found = Verdicts()
     for built_in in CLAIMS:
@@ -148,7 +162,8 @@ def _observe(runs):
     runs = [runs] if hasattr(runs, "experiment") else list(runs)
     if not runs:
         raise InvalidInput("runs", runs, "at least one run")
-    observed = [run if isinstance(run, Observed) else Observed(run) for run in runs]
+    # Of a run that is going on or was killed, what its last checkpoint counts is judged.
+    observed = [o if isinstance(o, Observed) else Observed(o.at_checkpoint()) for o in runs]
     runs = [one.run for one in observed]
     for run in runs:
         if len(run) == 0:

@@ -159,6 +159,8 @@ def claim_t5(observed):
 
 
 def _compare(name, found, expected, why):
+    if not np.isfinite([*expected, *(c.value for c in found)]).all():
+        return does_not_apply("T5", name, "one of the two is 0 on all samples")
     error = 4 * max(c.error for c in found) + 1e-6
     predicted = float(np.mean(expected))
     values = [c.value for c in found]

@@ -7,7 +7,7 @@ import numpy as np
 
 from ...alignment import lottery_sets
 from ..predictions.lottery import expected_sets, leading_probability, memory
-from .applicability import contrastive, features_not_promised
+from .applicability import contrastive, features_not_promised, few_anchors
 from .claim import claim
 from .verdict import at_least, does_not_apply, within
 
@@ -20,7 +20,7 @@ KEPT = (
 WON = ("sure pairs of the start that win", "sure pairs after stage I that win")
 
 
-@claim(CLAIM, contrastive)
+@claim(CLAIM, needs=(contrastive, few_anchors))
 def claim_lottery(observed):
     """Compare the lottery sets of a run, and the winners drawn from them, with their laws.
 

@@ -1,5 +1,6 @@
 """A run as the claims see it: what is measured of it, each thing once."""
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,12 +9,16 @@ import numpy as np
 
 from ...alignment import best_cosine_of_neurons, cosines, sparse_share, support
 from ...gram_views import view_law
+from ...recording.checkpoint import kept_steps
+from ...recording.load import load_state
 from ...recording.trajectory import Run
 from ...schedule import root_mean_square
 from ...summary import PURE, Summary, summarize
+from ...training import init
 
 # A trajectory is read at this many rows at most, so that a check never loads all of it.
 ROWS = 400
+REPLAYS = 3
 
 
 @dataclass(frozen=True)
@@ -25,10 +30,13 @@ class Observed:
     run : Run
     known : Summary or None
         Its `summary`, where it has been made already.
+    replays : int
+        From how many of its states updates are made again.
     """
 
     run: Run
     known: Summary | None = None
+    replays: int = REPLAYS
 
     @property
     def experiment(self):
@@ -49,6 +57,34 @@ class Observed:
     def summary(self):
         """The `Summary` of the last recorded step."""
         return self.known or summarize(self.run)
+
+    @cached_property
+    def states(self):
+        """(row, `TrainingState`) of the states that were kept at recorded rows, a list.
+
+        A run in memory keeps its last one.
+        """
+        run, steps = self.run, np.asarray(self.run.steps)
+        if run.directory is None:
+            states = [self._last_state()]
+        else:
+            states = [load_state(run.directory, step) for step in kept_steps(run.directory)]
+            states.append(load_state(run.directory))
+        rows = {int(step): row for row, step in enumerate(steps)}
+        return [(rows[s.step], s) for s in states if s.step in rows]
+
+    def _last_state(self):
+        run = self.run
+        norms = np.linalg.norm(run.weights, axis=1).astype(run.weights.dtype)
+        return dataclasses.replace(
+            init(run.experiment),
+            step=int(run.steps[-1]),
+            stage=self.last_stage,
+            weights=run.weights,
+            biases=run.biases,
+            weight_norms=norms,
+            initial_norm=root_mean_square(run["weight_norm"][0]),
+        )
 
     @cached_property
     def norms(self):

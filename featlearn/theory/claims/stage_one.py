@@ -15,7 +15,7 @@ from ..predictions.linear_phase import linear_phase, measured_weights
 from ..predictions.moments import Split, uniform_attraction, view_moments
 from ..predictions.softmax_plateau import softmax_plateau
 from ..predictions.stage_one import sampling_noise
-from .applicability import contrastive
+from .applicability import contrastive, few_anchors
 from .claim import claim
 from .verdict import does_not_apply, within
 
@@ -32,7 +32,7 @@ _FEWEST_ROWS = 3
 _CLOSE = 0.02
 
 
-@claim(CLAIM, contrastive)
+@claim(CLAIM, needs=(contrastive, few_anchors))
 def claim_stage_one(observed):
     """Compare ‖α‖² and ‖β‖², summed over the neurons, with the recursion, and their crossing."""
     exp = observed[0].experiment
@@ -232,7 +232,7 @@ def _growth_at_crossing(sparse, dense):
     return 0.5 * ((1 - share) * total[before] + share * total[after] - total[0])
 
 
-@claim("plateau", contrastive)
+@claim("plateau", needs=(contrastive, few_anchors))
 def claim_plateau(observed):
     """Compare the end of a long linear run with the plateau of the linear phase."""
     claim, name, exp = "plateau", "squared singular values of WM, mean", observed[0].experiment

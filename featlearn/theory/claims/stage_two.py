@@ -18,7 +18,7 @@ NAMES = ("winning feature as predicted, share of neurons", "winner's |α|, predi
 _FEWEST_NEURONS = 10
 
 
-@claim(CLAIM, contrastive)
+@claim(CLAIM, needs=contrastive)
 def claim_stage_two(observed):
     """Compare the winners of stage II, and their alignments, with the mean field.
 

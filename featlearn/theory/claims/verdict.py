@@ -61,7 +61,9 @@ class Verdict:
 
     def to_dict(self):
         """Return the fields as plain values that JSON can hold."""
-        return dataclasses.asdict(self)
+        values = dataclasses.asdict(self)
+        bad = [k for k, v in values.items() if isinstance(v, float) and not math.isfinite(v)]
+        return {**values, **dict.fromkeys(bad)}
 
 
 def at_most(claim, quantity, bound, values, why, predicted=None, reason=""):

@@ -54,7 +54,7 @@ class Balance(NamedTuple):
     Attributes
     ----------
     strength : float
-        A = Σ_i α_ij²/τ.
+        Σ_i α_ij²/τ over the atom's own neurons.
     attraction, repulsion : float
         Rates of the two along an atom, relative to α.
     similarity : float
@@ -70,7 +70,7 @@ class Balance(NamedTuple):
     positive_probability: float
 
 
-def pure_balance(experiment, threshold):
+def pure_balance(experiment, threshold, cosine=1.0):
     """Return the `Balance` in which a network of pure neurons comes to rest.
 
     Parameters
@@ -79,11 +79,14 @@ def pure_balance(experiment, threshold):
         With a weight decay.
     threshold : float ≥ 0
         ϱ = b/‖w‖ of the neurons.
+    cosine : float in (0, 1]
+        That of the neurons with their atoms.
 
     Returns
     -------
     Balance
-        Of strength 0 where decay outdoes even the attraction of a network without similarities.
+        Its strength is c² A, c the cosine; 0 where decay outdoes even the attraction of a network
+        without similarities.
 
     Notes
     -----
@@ -93,7 +96,7 @@ def pure_balance(experiment, threshold):
     decay = experiment.weight_decay
     if decay <= 0:
         raise InvalidInput("weight_decay", decay, "a number > 0, for norms that come to rest")
-    batches = _draw_features(experiment, threshold)
+    batches = _draw_features(experiment, threshold, cosine)
 
     def excess(strength):
         state = _state(batches, strength)
@@ -105,7 +108,8 @@ def pure_balance(experiment, threshold):
     strongest = 1.0
     while excess(strongest) > 0:
         strongest *= 2
-    return _state(batches, brentq(excess, weakest, strongest, rtol=2e-3))
+    found = _state(batches, brentq(excess, weakest, strongest, rtol=2e-3))
+    return found._replace(strength=cosine**2 * found.strength)
 
 
 class _Features(NamedTuple):
@@ -117,7 +121,7 @@ class _Features(NamedTuple):
     negatives: np.ndarray | None
 
 
-def _draw_features(experiment, threshold):
+def _draw_features(experiment, threshold, cosine):
     views, d, n = view_noise(experiment), experiment.n_features, experiment.group_size
     rng = generator(experiment.seed, "theory", _STREAM)
     correlation = views.shared / np.sqrt(views.anchor * views.key) if views.anchor > 0 else 0.0
@@ -129,14 +133,19 @@ def _draw_features(experiment, threshold):
         z = np.sign(rng.standard_normal((n, d))) * (rng.random((n, d)) < views.density)
         first, own = rng.standard_normal((2, n, d))
         second = correlation * first + np.sqrt(max(1 - correlation**2, 0)) * own
-        return z + np.sqrt(views.anchor) * first, z + np.sqrt(views.key) * second
+        return z, np.sqrt(views.anchor) * first, np.sqrt(views.key) * second
 
     batches = []
     for _ in range(max(4, -(-_DRAWS // (n * d)))):
-        anchors, keys = coordinates(n)
-        separate = experiment.negatives != "in_batch"
-        negatives = output(coordinates(experiment.negatives)[1]) if separate else None
-        response = anchors * (np.abs(anchors) >= threshold)
+        z, anchor_noise, key_noise = coordinates(n)
+        anchors, keys = cosine * z + anchor_noise, cosine * z + key_noise
+        separate, negatives = experiment.negatives != "in_batch", None
+        if separate:
+            z, _, noise = coordinates(experiment.negatives)
+            negatives = output(cosine * z + noise)
+        # What an active neuron gains along its atom, of which its cosine is a part.
+        along = (anchors - anchor_noise) / cosine**2 + anchor_noise
+        response = along * (np.abs(anchors) >= threshold)
         batches.append(_Features(response, output(anchors), output(keys), negatives))
     return batches
 
@@ -163,10 +172,21 @@ class Measured(NamedTuple):
         Its forces are those along the atoms of pure neurons.
     ratio : ndarray of shape (k,)
         Repulsion and decay over attraction, for each atom that a pure neuron has.
+    total, error : float
+        The same of all these atoms together, and its standard error over the batches.
+    cosine : float
+        Root mean square cosine of the pure neurons with their atoms.
+    similarity_error, probability_error : float
+        Standard errors of the balance's similarity and probability, relative to them.
     """
 
     balance: Balance
     ratio: np.ndarray
+    total: float
+    error: float
+    cosine: float
+    similarity_error: float
+    probability_error: float
 
 
 def measured_balance(observed, pure=0.9, n_batches=8):
@@ -186,33 +206,53 @@ def measured_balance(observed, pure=0.9, n_batches=8):
         Forces along an atom are summed over its pure neurons, weighted with α_ij.
     """
     run, exp = observed.run, observed.experiment
-    cosine, alignments = observed.cosine, observed.alignments
-    own = (cosine == cosine.max(axis=1, keepdims=True)) & (cosine >= pure)
+    cosine, alignments = observed.cosine, np.asarray(observed.alignments, np.float64)
+    best = cosine == cosine.max(axis=1, keepdims=True)
+    own = best & (cosine >= pure)
     # Steps beyond the last have batches that training never saw.
     state = dataclasses.replace(init(exp), weights=run.weights, biases=run.biases)
-    pull, push, similarity, probability = np.zeros_like(alignments), 0.0, 0.0, 0.0
-    for k in range(n_batches):
-        gradient = evaluate(dataclasses.replace(state, step=exp.n_steps + k))
-        forces = forces_of(gradient, run.dictionary)
-        pull, push = pull + forces.attraction / n_batches, push + forces.repulsion / n_batches
-        term = gradient.terms[0]
-        inner = np.einsum("pi,pi->p", term.activations.features, term.partners)
-        similarity += inner.mean(dtype=np.float64) / exp.temperature / n_batches
-        probability += gradient.contrast.positive_probability.mean() / n_batches
+    pull, push, similarity, probability = [], [], [], []
 
     def along_atoms(force):
         return np.sum(np.where(own, force * alignments, 0.0), axis=0, dtype=np.float64)
 
+    for k in range(n_batches):
+        gradient = evaluate(dataclasses.replace(state, step=exp.n_steps + k))
+        forces = forces_of(gradient, run.dictionary)
+        pull.append(along_atoms(forces.attraction))
+        push.append(-along_atoms(forces.repulsion))
+        term = gradient.terms[0]
+        inner = np.einsum("pi,pi->p", term.activations.features, term.partners)
+        similarity.append(inner.mean(dtype=np.float64) / exp.temperature)
+        probability.append(gradient.contrast.positive_probability.mean(dtype=np.float64))
     learned = own.any(axis=0)
-    attraction, repulsion = along_atoms(pull)[learned], -along_atoms(push)[learned]
+    pull, push = np.array(pull)[:, learned], np.array(push)[:, learned]
+    attraction, repulsion = pull.mean(axis=0), push.mean(axis=0)
     size = along_atoms(alignments)[learned]
-    strength = np.square(alignments, dtype=np.float64).sum() / exp.temperature / exp.n_features
+    strength = np.square(alignments[best]).sum() / exp.temperature / exp.n_features
     whole = max(float(size.sum()), np.finfo(float).tiny)
     balance = Balance(
         float(strength),
         float(attraction.sum() / whole),
         float(repulsion.sum() / whole),
-        float(similarity),
-        float(probability),
+        float(np.mean(similarity)),
+        float(np.mean(probability)),
     )
-    return Measured(balance, (repulsion + exp.weight_decay * size) / attraction)
+    opposed = push.sum(axis=1) + exp.weight_decay * size.sum()
+    total = float(opposed.mean() / pull.sum(axis=1).mean())
+    # To first order a quotient of means errs by the mean of this.
+    error = (opposed - total * pull.sum(axis=1)).std(ddof=1) / pull.sum(axis=1).mean()
+    return Measured(
+        balance,
+        (repulsion + exp.weight_decay * size) / attraction,
+        total,
+        float(error / np.sqrt(n_batches)),
+        float(np.sqrt(np.mean(np.square(cosine[own], dtype=np.float64)))),
+        _relative_error(similarity),
+        _relative_error(probability),
+    )
+
+
+def _relative_error(values):
+    mean = abs(np.mean(values))
+    return float(np.std(values, ddof=1) / np.sqrt(len(values)) / mean) if mean > 0 else 0.0

@@ -1,0 +1,166 @@
+"""What certifies a run sees broken code and tampered runs, and lets intact ones pass."""
+
+import importlib.util
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import featlearn
+from featlearn.commands import main
+from featlearn.theory import check
+from featlearn.theory.claims import replay
+from featlearn.theory.claims.definitions import naive
+from featlearn.theory.claims.observed import Observed
+
+SCRIPT = Path(__file__).parent.parent / "scripts" / "sabotage.py"
+_spec = importlib.util.spec_from_file_location("sabotage", SCRIPT)
+sabotage = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(sabotage)
+
+# Through all stages in 80 steps.
+EXPERIMENT = featlearn.Experiment(
+    n_features=8,
+    n_inputs=128,
+    n_neurons=32,
+    batch_size=128,
+    n_steps=80,
+    learning_rate=0.2,
+    temperature=1.0,
+    density=0.15,
+    noise_variance=0.05,
+    initial_norm=0.1,
+    dictionary="flat",
+    stage_one_growth=1.3,
+    bias_factor=0.5,
+    bias_growth=1.15,
+    bias_cap=0.5,
+    weight_decay=0.0055,
+    seed=1,
+)
+# Every kind of place, and those that need the newest checks; scripts/sabotage.py has them all.
+REDUCED = (
+    "similarities not divided by τ",
+    "weight decay 3 % too large",
+    "first neuron never moves",
+    "the same noise and masks at every step",
+    "3 % of the keys exchanged",
+    "one mask a block of samples",
+    "density 3 % too low",
+    "jump of the biases 20 % too high",
+    "weights start 10 % too large",
+)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return featlearn.train(EXPERIMENT, tmp_path_factory.mktemp("certified") / "run")
+
+
+def test_an_intact_run_passes(run):
+    assert set(run["stage"]) == {1, 2, 3}
+    assert sabotage.failures(run) == []
+    assert sabotage.failures(featlearn.train(EXPERIMENT)) == []
+
+
+@pytest.mark.parametrize("name", REDUCED)
+def test_broken_code_is_seen_by_the_intact_and_by_itself(name, tmp_path):
+    (each,) = [s for s in sabotage.SABOTAGES if s.name == name]
+    intact, own = sabotage.judge(each, EXPERIMENT, tmp_path / "run")
+    assert intact and own
+
+
+def test_every_sabotage_changes_a_line_that_is_there():
+    assert len(sabotage.SABOTAGES) >= 40
+    for each in sabotage.SABOTAGES:
+        with sabotage.applied(each):
+            pass
+
+
+def test_tampered_runs_are_seen(run):
+    found = {
+        name: sabotage.failures(changed, sabotage.RECORDED)
+        for name, changed in sabotage.tampered(run)
+    }
+    assert len(found) >= 20
+    missed = {name for name, quantities in found.items() if not quantities}
+    assert missed <= set(sabotage.SURVIVORS)
+
+
+def test_a_flipped_byte_is_said_to_be_in_its_file(run, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(run.directory, copy)
+    path = copy / "trajectory" / "loss.npy"
+    data = bytearray(path.read_bytes())
+    data[-3] ^= 0x40
+    path.write_bytes(bytes(data))
+    (verdict,) = [v for v in check(featlearn.load_run(copy), replay=0) if "checksums" in v.quantity]
+    assert verdict.outcome == "fails" and "loss.npy" in verdict.reason
+
+
+def test_updates_are_made_again_in_the_number_of_threads_of_the_run(run, monkeypatch):
+    seen = Observed(run)
+    monkeypatch.setattr(replay, "thread_count", lambda: 7)
+    served = []
+    monkeypatch.setattr(
+        replay.subprocess,
+        "run",
+        lambda *a, original=replay.subprocess.run, **k: (
+            served.append(k["env"]) or original(*a, **k)
+        ),
+    )
+    (verdict,) = replay.claim_replay([seen])
+    assert verdict.outcome == "holds" and verdict.measured == 0
+    assert len(served) == 1 and served[0]["OPENBLAS_NUM_THREADS"] != "7"
+    starts = replay.chosen(seen)
+    assert 0 in starts and len(starts) == 3 and replay.chosen(Observed(run)) == starts
+    assert {state.stage for _, state in seen.states if state.step in starts} >= {2, 3}
+    assert "chosen by the run's digest" in verdict.reason
+
+
+def test_the_command_says_how_much_is_made_again(run, capsys):
+    for options, wanted in ((["--no-replay"], "not asked for"), (["--replay", "1"], "from 1 of")):
+        main(["check", str(run.directory), "--quiet", *options])
+        assert wanted in capsys.readouterr().out
+    assert main(["check", str(run.directory), "--replay", "-1"]) == 2
+    assert "--replay" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("changes", [{}, {"stop_gradient": False}, {"negatives": 20}])
+def test_the_definitions_have_the_gradient_of_their_loss(changes):
+    exp = EXPERIMENT.replace(batch_size=8, temperature=0.5, dtype="float64", **changes)
+    state = featlearn.init(exp.replace(stop_gradient=False))
+    batch, biases = featlearn.draw_batch(state), 0.02 * state.weight_norms
+    weights = 20 * state.weights
+    by = naive(weights, biases, batch, 0.5, False)
+    direction = np.random.default_rng(0).standard_normal(weights.shape)
+    up, down = (
+        naive(weights + e * direction, biases, batch, 0.5, False).loss for e in (1e-6, -1e-6)
+    )
+    assert np.sum(by.gradient * direction) == pytest.approx((up - down) / 2e-6, rel=1e-5)
+    evaluated = featlearn.evaluate(
+        featlearn.init(exp).replace(weights=weights, biases=biases), batch
+    )
+    by = naive(weights, biases, batch, 0.5, exp.stop_gradient)
+    np.testing.assert_allclose(evaluated.weights, by.gradient, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"noise_variance": 0.0},
+        {"density": 0.0, "noise_variance": 0.0},
+        {"initial_norm": 1e-30},
+        {"n_inputs": 8},
+        {"batch_size": 2},
+        {"dense": "gram", "n_inputs": 2048},
+        {"n_steps": 0},
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_degenerate_experiments_are_judged_without_a_failure(changes):
+    exp = EXPERIMENT.replace(dictionary="orthonormal", batch_size=64, n_steps=12)
+    found = check(featlearn.train(exp.replace(**changes)))
+    assert [v.quantity for v in found if v.outcome == "fails"] == []
+    assert all(v.to_dict()["predicted"] == v.to_dict()["predicted"] for v in found)
