@@ -78,6 +78,25 @@ _ASYMPTOTIC = Experiment(
     negative_groups=16,
 )
 
+# Small weights at the start leave room for every phase: stage I while similarities are small, a stage
+# II that the mean field describes, and time for stage III.
+_PHASES = _QUICK.replace(n_steps=5000, initial_norm=0.02, stage_one_growth=6.0)
+# b = 0 for ever: the plateau of the linear phase.
+_LINEAR = _QUICK.replace(
+    n_features=8,
+    n_inputs=128,
+    n_neurons=32,
+    batch_size=256,
+    n_steps=450,
+    density=0.15,
+    noise_variance=0.05,
+    learning_rate=0.3,
+    weight_decay=0.01,
+    dictionary="flat",
+    initial_norm=0.1,
+    stage_one_growth=None,
+)
+
 PRESETS = {
     "tiny": _TINY,
     "quick": _QUICK,
@@ -104,6 +123,8 @@ PRESETS = {
         stage_one_steps=1200,
         n_steps=3500,
     ),
+    "phases": _PHASES,
+    "linear": _LINEAR,
     "asymptotic": _ASYMPTOTIC,
     "asymptotic-no-augmentation": _ASYMPTOTIC.replace(augmentation="none"),
 }

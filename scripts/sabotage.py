@@ -131,16 +131,16 @@ SABOTAGES = [
              "np.repeat(rng.random((len(sample.signal), sample.signal.shape[1] // 2)) < keep, 2, 1)"),
     Sabotage("the mask keeps the noise whole", "views:RandomMask.pair",
              "np.multiply(x, mask, out=anchors)", "np.copyto(anchors, x * mask + 0.03 * x)"),
-    Sabotage("density 3 % too low", "data:SparseCodingModel.draw_latents",
+    Sabotage("density 3 % too low", "latents:Bernoulli.draw",
              "rng.random((n, self.n_features))", "rng.random((n, self.n_features)) * 1.03"),
-    Sabotage("no negative latents", "data:SparseCodingModel.draw_latents",
+    Sabotage("no negative latents", "latents:Bernoulli.draw",
              "latents -= ", "latents += "),
-    Sabotage("3 % more positive latents", "data:SparseCodingModel.draw_latents",
-             "half = self.density / 2", "half = 1.03 * self.density / 2"),
-    Sabotage("features come in pairs", "data:SparseCodingModel.draw_latents",
+    Sabotage("3 % more positive latents", "latents:Bernoulli.draw",
+             "half = self.densities / 2", "half = 1.03 * self.densities / 2"),
+    Sabotage("features come in pairs", "latents:Bernoulli.draw",
              "rng.random((n, self.n_features))",
              "np.repeat(rng.random((n, -(-self.n_features // 2))), 2, 1)[:, : self.n_features]"),
-    Sabotage("samples come in pairs", "data:SparseCodingModel.draw_latents",
+    Sabotage("samples come in pairs", "latents:Bernoulli.draw",
              "rng.random((n, self.n_features))",
              "np.repeat(rng.random((-(-n // 2), self.n_features)), 2, 0)[:n]"),
     Sabotage("noise variance 3 % too large", "data:SparseCodingModel.draw_noise",
@@ -207,10 +207,15 @@ def applied(sabotage):
         owner.__code__ = intact
 
 
-def failures(run, claims=CERTIFYING):
+def failures(run, claims=CERTIFYING, states=None):
     """Return the quantities that fail, or the error that tells of a run that cannot be judged."""
     try:
         observed = [Observed(run)]
+        if states is not None:
+            # Those of the run before it was tampered with, read once.
+            rows = {int(step): row for row, step in enumerate(run.steps)}
+            kept = [(rows[state.step], state) for _, state in states if state.step in rows]
+            vars(observed[0])["states"] = kept
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             found = [v for function in claims for v in function(observed)]
@@ -340,9 +345,10 @@ def main(arguments=None):
         run = featlearn.train(experiment, Path(place) / "run")
         false = failures(run) + [v.quantity for v in check(run) if v.outcome == "fails"]
         print(f"{'nothing':45} {false}")
+        states = Observed(run).states
         for name, changed in tampered(run):
             if options.only in name:
-                found = failures(changed, RECORDED)
+                found = failures(changed, RECORDED, states)
                 rows.append((name, len(found), len(found)))
                 print(f"{name:45} {len(found):2}  {found[:1]}", flush=True)
     for kind, column in (("by the intact code", 1), ("by the code itself", 2)):

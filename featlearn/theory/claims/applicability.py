@@ -3,10 +3,15 @@
 An experiment's own two numbers, before anything runs, are in `preconditions`.
 """
 
+import math
+
+from ...schedule import root_mean_square
 from ..predictions.crossing import crossing, noise_margin
 from ..predictions.moments import view_moments
 
 FEWEST_ANCHORS = 16
+# ln of the growth in stages II and III by which losing features fall behind.
+_SELECTS = 2.0
 
 
 def contrastive(experiment):
@@ -59,7 +64,28 @@ def features_not_promised(observed):
     margin = noise_margin(exp)
     if margin >= 1:
         return f"noise margin κn²/s = {margin:.3g} is not below 1: raise B or lower η"
-    return not_finished(observed)
+    return not_finished(observed) or _not_selected(observed)
+
+
+def _not_selected(observed):
+    """Return why features that lost a neuron may still be in it, or nothing.
+
+    They fall behind by the growth of the winner, and once the norms rest decay at the rate λ.
+    """
+    exp = observed[0].experiment
+    if exp.weight_decay == 0:
+        return ""
+    for o in observed:
+        rows = [o.first_row_of(stage) for stage in (2, 3)]
+        before, after = o.run["weight_norm"][[rows[0], -1]]
+        budget = math.log(root_mean_square(after) / root_mean_square(before))
+        rest = exp.learning_rate * exp.weight_decay * float(o.run.steps[-1] - o.run.steps[rows[1]])
+        if budget < _SELECTS and rest < 1:
+            return (
+                f"stage III lasted {rest:.2g}/λ and norms grew by e^{budget:.2g} in stages II and"
+                " III: losing features take 1/λ, or a growth of e², to fall behind"
+            )
+    return ""
 
 
 def noise_not_promised(observed):

@@ -145,8 +145,8 @@ def _drawn(observed):
             KEPT[0],
             kept,
             [d.cosine for d in draws],
-            max(0.05, 3 * shared),
-            "what sampling noise leaves of the start; the larger of 5 % and three standard deviations,"
+            0.05 + 3 * shared,
+            "what sampling noise leaves of the start; 5 %, and three standard deviations,"
             f" {100 * shared:.2g} % each, by the d² numbers of noise that all neurons share",
         ),
         within(

@@ -136,8 +136,10 @@ def impossible(run):
         p = np.asarray(run["positive_probability"], np.float64)
         with np.errstate(divide="ignore", invalid="ignore"):
             least = -exp.temperature * np.log(p)
+        possible = np.isfinite(least) & (p >= 0) & (p <= 1)
+        least = np.where(possible, least, 0.0)
         small = 1e-4 * (exp.temperature + np.abs(least))
-        bad |= ~((p >= 0) & (p <= 1) & (run["loss"] >= least - small))
+        bad |= ~(possible & (np.asarray(run["loss"]) >= least - small))
     return int(bad.sum())
 
 
