@@ -103,10 +103,9 @@ def run():
     rows = {"step": [], "stage": [], "weight_norm": []}
     while state.step < SMALL.n_steps:
         state = step(state)
-        if state.step > SMALL.n_steps - 120:
-            for name, value in (("step", state.step), ("stage", state.stage)):
-                rows[name].append(value)
-            rows["weight_norm"].append(state.weight_norms)
+        for name, value in (("step", state.step), ("stage", state.stage)):
+            rows[name].append(value)
+        rows["weight_norm"].append(state.weight_norms)
     arrays = {name: np.array(values) for name, values in rows.items()}
     return featlearn.Run(SMALL, arrays, state.weights, state.biases, state.model.dictionary)
 

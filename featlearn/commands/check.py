@@ -15,7 +15,7 @@ claims:
   trajectory  every row is finite, whole, and what the row before leads to; files match checksums
   replay      some updates, made again from states that were kept, leave the same rows bit for bit
   draws       latents, noise, masks and views have their law, and are independent
-  definitions loss, gradient and update are those of formulas written out once more
+  definitions  loss, gradient and update are those of formulas written out once more
   simulator   views, recorded loss and update are what they are defined to be
   stage I     norms of the sparse and of the dense part follow their recursion
   plateau     a long linear run ends where repulsion and decay balance growth
