@@ -129,7 +129,10 @@ def test_a_failed_run_is_recorded_and_tried_again(base, tmp_path):
     rows = sweep(points, tmp_path, again, workers=1)
     assert again.submitted == 1
     assert [row["status"] for row in rows] == ["complete", "complete"]
-    np.testing.assert_equal([r["measures"] for r in rows], [r["measures"] for r in first])
+    # What a check judges of files, it judges of a recorded run only.
+    for row, before in zip(rows, first):
+        found = {name: value for name, value in row["measures"].items() if "verdicts" not in name}
+        np.testing.assert_equal(found, {name: before["measures"][name] for name in found})
 
 
 def test_an_unfinished_run_is_resumed(base, tmp_path):

@@ -91,7 +91,7 @@ def check(
     >>> exp = featlearn.preset("tiny").replace(n_steps=2, latents="binary")
     >>> verdicts = featlearn.check(featlearn.train(exp))
     >>> print(verdicts[0].claim, verdicts[0].outcome)
-    simulator does not apply
+    trajectory does not apply
     """
     observed = _observe(runs)
     if replay is not None:
