@@ -78,7 +78,7 @@ _ASYMPTOTIC = Experiment(
     negative_groups=16,
 )
 
-# Small weights at the start leave room for every phase: stage I while similarities are small, a stage
+# Small weights at the start leave time for every phase: stage I while similarities are small, a stage
 # II that the mean field describes, and time for stage III.
 _PHASES = _QUICK.replace(n_steps=5000, initial_norm=0.02, stage_one_growth=6.0)
 # b = 0 for ever: the plateau of the linear phase.

@@ -69,7 +69,7 @@ def _draw(ax, run, neuron):
         ax.plot(
             run.steps[rows], measured[:, j], color=colors.get(j, GREY), linewidth=width, alpha=0.55
         )
-    # Losers fall through 0, which a logarithmic scale has no room for.
+    # Losers fall through 0, which a logarithmic scale cannot show.
     top = max(float(measured.max()), 1e-12)
     ax.set(xlabel="step", yscale="log", ylim=(1e-3 * top, 1.5 * top))
     if not len(second) or not run.experiment.stop_gradient:

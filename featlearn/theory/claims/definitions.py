@@ -88,17 +88,7 @@ def naive(weights, biases, batch, temperature, stop_gradient):
 
 @claim(CLAIM)
 def claim_definitions(observed):
-    """Hold recorded rows, and loss, gradient and update as the code computes them, against these.
-
-    Parameters
-    ----------
-    observed : list of Observed
-        Runs of one experiment, of different seeds.
-
-    Returns
-    -------
-    list of Verdict
-    """
+    """Hold recorded rows, and loss, gradient and update as the code computes them, against these."""
     return [*recorded_rows(observed), *against_definitions(observed)]
 
 

@@ -48,17 +48,7 @@ class Tally:
 
 @claim(CLAIM)
 def claim_draws(observed):
-    """Hold the batches that training used against the law that the experiment states.
-
-    Parameters
-    ----------
-    observed : list of Observed
-        Runs of one experiment, of different seeds.
-
-    Returns
-    -------
-    list of Verdict
-    """
+    """Hold the batches that training used against the law that the experiment states."""
     exp = observed[0].experiment
     unmet = _another_law(exp)
     if unmet:

@@ -28,8 +28,7 @@ from .verdict import at_most, does_not_apply
 CLAIM = "replay"
 NAME = "updates made again, largest difference"
 UPDATES = 3
-# Relative difference that rounding makes of a few updates on another machine: `scripts/precision.py`
-# finds 3e-6 between one and two threads, and up to ten times that after a kink.
+# Relative difference allowed to the rounding of a few updates on another machine; chosen, not measured.
 _DRIFT = 1e-4
 
 

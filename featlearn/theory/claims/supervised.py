@@ -34,17 +34,7 @@ def supervised(experiment):
 
 @claim(CLAIM, supervised)
 def claim_supervised(observed):
-    """Hold a supervised run against its linear phase, and against what its labels can teach.
-
-    Parameters
-    ----------
-    observed : list of Observed
-        Runs of one experiment, of different seeds.
-
-    Returns
-    -------
-    list of Verdict
-    """
+    """Hold a supervised run against its linear phase, and against what its labels can teach."""
     return [*_linear_phase(observed), *_learned(observed)]
 
 

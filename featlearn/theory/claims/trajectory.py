@@ -22,17 +22,7 @@ _ROUNDING = 2000
 
 @claim(CLAIM)
 def claim_trajectory(observed):
-    """Hold every recorded row against the experiment, the schedule, and the states that were kept.
-
-    Parameters
-    ----------
-    observed : list of Observed
-        Runs of one experiment, of different seeds.
-
-    Returns
-    -------
-    list of Verdict
-    """
+    """Hold every recorded row against the experiment, the schedule, and the states that were kept."""
     return [
         _files(observed),
         _all("rows with a number that is not finite", observed, not_finite, "none"),
