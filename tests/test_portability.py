@@ -28,7 +28,8 @@ WITHOUT_UNIX = """
     }.items():
         for name in names:
             delattr(module, name)
-    import matplotlib.animation, numpy, scipy.special
+    # These ask the real system what it is, once.
+    import matplotlib.animation, matplotlib.figure, scipy.integrate, scipy.optimize
     sys.platform = "win32"
     warnings.simplefilter("ignore")
 

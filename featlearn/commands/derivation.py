@@ -5,7 +5,6 @@ examples:
   featlearn derivation -o derivation.html
 """
 
-import pydoc
 import sys
 from importlib import resources
 
@@ -27,6 +26,8 @@ def main(arguments):
         write_page(place, to_html(text, "featlearn: derivations"))
         print(place)
     elif sys.stdout.isatty():
+        import pydoc
+
         pydoc.pager(text)
     else:
         print(text, end="")

@@ -54,12 +54,12 @@ def main(arguments):
 
     if not 0 <= arguments.seed < 2**63:
         raise InvalidInput("--seed", arguments.seed, "a whole number from 0 to 2⁶³ - 1")
-    if not arguments.files and not has_extra():
-        message("scikit-learn is not installed: one photograph instead of two, and no digits;"
-                f" {EXTRA}", arguments.quiet)  # fmt: skip
     model = image_model(
         arguments.files, arguments.layout, arguments.dense, arguments.sparse, arguments.seed
     )
+    if not arguments.files and not has_extra():
+        message("scikit-learn is not installed: one photograph instead of two, and no digits;"
+                f" {EXTRA}", arguments.quiet)  # fmt: skip
     margins = "photographs" if not arguments.files and has_extra() else "own"
     shown = Path(arguments.files[0]).stem if arguments.files else margins
     name = f"{shown}-{arguments.seed}{'-quick' * arguments.quick}"

@@ -6,7 +6,6 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from scipy import special
 
 from ..errors import InvalidInput
 from ..experiment import Experiment
@@ -92,6 +91,9 @@ def half_width(values):
     n = len(values)
     if n < 2:
         return np.full(values.shape[1:], np.nan)
+    # scipy.special takes longer to load than all of featlearn does.
+    from scipy import special
+
     return special.stdtrit(n - 1, 0.975) * np.std(values, axis=0, ddof=1) / np.sqrt(n)
 
 
