@@ -158,32 +158,79 @@ def test_interactive_ends_with_its_input():
     assert result.stdout.count("step ") == 2
 
 
-@pytest.mark.skipif(not hasattr(os, "openpty"), reason="needs a pseudo-terminal")
+class Terminal:
+    """A command in a pseudo-terminal of 24 lines, worked by keys: a context manager."""
+
+    def __init__(self, *options, lines=24):
+        import fcntl
+        import struct
+        import termios
+
+        self.parent, self.child = os.openpty()
+        fcntl.ioctl(self.child, termios.TIOCSWINSZ, struct.pack("HHHH", lines, 80, 0, 0))
+        self.settings, self.seen = termios.tcgetattr(self.child), ""
+        environment = {k: v for k, v in os.environ.items() if k not in ("LINES", "COLUMNS")}
+        self.process = subprocess.Popen(
+            command(*options), stdin=self.child, stdout=self.child, stderr=self.child,
+            env={**environment, "PYTHONIOENCODING": "utf-8"},
+        )  # fmt: skip
+
+    def press(self, key, after):
+        """Press a key, without Enter, once a pattern is on the screen; return all that came."""
+        part = b""
+        while not re.search(after, part.decode(errors="ignore")):
+            ready, _, _ = select.select([self.parent], [], [], 60)
+            assert ready, f"no {after!r} after {part[-200:]}"
+            part += os.read(self.parent, 4096)
+        os.write(self.parent, key.encode())
+        return part.decode()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+        os.close(self.parent)
+        os.close(self.child)
+
+
+terminal = pytest.mark.skipif(not hasattr(os, "openpty"), reason="needs a pseudo-terminal")
+LAST = r"w2 M0.*\n"  # a state's last line
+
+
+@terminal
 def test_interactive_takes_single_keys_in_a_real_terminal():
     import termios
 
-    parent, child = os.openpty()
-    before = termios.tcgetattr(child)
-    process = subprocess.Popen(
-        command("--interactive"), stdin=child, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    seen = b""
-    try:
-        for wanted, key in ((b"step 0 ", b"n"), (b"step 1 ", b"n"), (b"step 2 ", b"q")):
-            # Each key is sent, without Enter, only after what it follows is on the screen.
-            while wanted not in seen or seen.count(b"b/") % 3:
-                ready, _, _ = select.select([process.stdout], [], [], 60)
-                part = os.read(process.stdout.fileno(), 4096) if ready else b""
-                assert part, f"no {wanted} after {seen[-200:]}"
-                seen += part
-            os.write(parent, key)
-        assert process.wait(timeout=60) == 0
-        assert termios.tcgetattr(child) == before
-    finally:
-        process.kill()
-        process.communicate()
-        os.close(parent)
-        os.close(child)
+    with Terminal("--interactive") as t:
+        for step_shown, key in ((0, "n"), (1, "n"), (2, "q")):
+            assert f"step {step_shown} " in t.press(key, LAST)
+        assert t.process.wait(timeout=60) == 0
+        assert termios.tcgetattr(t.child) == t.settings
+
+
+@terminal
+def test_an_explanation_comes_a_page_at_a_time_in_a_real_terminal():
+    with Terminal("--interactive", lines=30) as t:
+        t.press("e", LAST)
+        # Another key is not heard: x here.
+        first, second, again = (t.press(keys, "q end --") for keys in (" ", "xb", "q"))
+        assert first.startswith("Update 0") and "1  The samples" in first
+        assert "1  The samples" not in second and again.endswith(first)
+        assert first.count("\n") == 29
+        t.press("n", r"\x1b\[K")
+        assert "step 1 " in t.press("q", LAST)
+        assert t.process.wait(timeout=60) == 0
+
+
+def test_back_returns_to_what_was_shown_before_and_the_same_steps_follow():
+    keys = "n\nj\nb\nb\nb\nn\nq\n"
+    result = subprocess.run(command("--interactive"), input=keys, capture_output=True, text=True)
+    shown = re.split(r"(?=^step )", result.stdout, flags=re.M)[1:]
+    zero, one, later, one_again, zero_again, one_more = shown
+    assert one_again == one == one_more and zero_again == zero and later not in (zero, one)
+    assert result.stderr.count("nothing was shown before") == 1
 
 
 def test_cells_and_bars():

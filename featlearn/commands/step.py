@@ -12,10 +12,14 @@ examples:
   featlearn step --set augmentation=none --set batch_size=6 --seed 3
 
 keys of --interactive:
-  n or Enter  next step          j  jump to the next stage
-  e           explain this step  q  quit
+  n, Enter or Space  next step          b  back to what was shown before
+  j                  next stage         q  quit
+  e                  explain this step: Space next page, b page back, q end
 """
 
+import shutil
+import sys
+from collections import deque
 from pathlib import Path
 
 from ..compute.workspace import Workspace
@@ -30,6 +34,11 @@ from .keys import read_keys
 from .output import wanted
 
 JUMP_LIMIT = 100_000
+ENTER = ("", "\n", "\r", " ")
+# So many states can be gone back to: those of a large network would fill the memory.
+KEPT = 256
+KEYS = "n next   b back   j next stage   e explain   q quit"
+PAGER_KEYS = "Space next page   b page back   q end"
 
 
 def add_arguments(parser):
@@ -135,28 +144,49 @@ def _watch(state, steps, every):
 
 
 def _interactive(state, arguments):
-    """Advance on keys until q, or the end of the input."""
-    message("n next   j next stage   e explain   q quit", arguments.quiet)
+    """Advance and go back on keys until q, or the end of the input."""
+    message(KEYS, arguments.quiet)
     _show(state)
-    for key in read_keys():
+    keys, before = read_keys(), deque(maxlen=KEPT)
+    for key in keys:
         if key == "q" or not wanted():
             break
-        if key in ("n", "", "\n", "\r", " "):
-            state = step(state)
+        if key in ("n", "j", *ENTER):
+            before.append(state)
+            state = _jump(state, arguments) if key == "j" else step(state)
             _show(state)
-        elif key == "j":
-            state = _jump(state, arguments)
+        elif key == "b" and before:
+            state = before.pop()
             _show(state)
+        elif key == "b":
+            message("nothing was shown before", arguments.quiet)
         elif key == "e":
-            print(
-                render(
-                    explain_step(state, arguments.neuron, arguments.anchor), check_gradient(state)
-                ),
-                flush=True,
-            )
+            explained = explain_step(state, arguments.neuron, arguments.anchor)
+            _page(render(explained, check_gradient(state)).splitlines(), keys)
         else:
-            message("n next   j next stage   e explain   q quit", arguments.quiet)
+            message(KEYS, arguments.quiet)
     return 0
+
+
+def _page(lines, keys):
+    """Print lines a screen at a time, moved by keys; all at once where there is no terminal."""
+    height = shutil.get_terminal_size().lines - 1
+    if not (sys.stdin.isatty() and sys.stdout.isatty()) or len(lines) <= height:
+        print("\n".join(lines), flush=True)
+        return
+    top = 0
+    while True:
+        page = lines[top : top + height]
+        print("\n".join(page), flush=True)
+        if top + height >= len(lines) or not wanted():
+            return
+        # The prompt goes again, so that what was paged reads as one text.
+        print(f"-- {PAGER_KEYS} --", end="", flush=True)
+        key = next((key for key in keys if key in ("q", "b", "n", *ENTER)), "q")
+        print("\r\033[K", end="", flush=True)
+        if key == "q":
+            return
+        top = max(top - height, 0) if key == "b" else top + height
 
 
 def _jump(state, arguments):
