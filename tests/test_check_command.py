@@ -1,6 +1,7 @@
 """The command `featlearn check`."""
 
 import json
+import shutil
 
 import pytest
 
@@ -104,3 +105,17 @@ def test_bad_input_is_one_line_and_exit_code_2(arguments, wanted, capsys):
     assert main(["check", *arguments]) == 2
     captured = capsys.readouterr()
     assert captured.out == "" and wanted in captured.err and captured.err.count("\n") == 1
+
+
+def test_verdicts_are_printed_where_a_file_of_them_cannot_be_written(directories, tmp_path, capsys):
+    places = []
+    for seed in (0, 1):
+        places.append(tmp_path / f"run-{seed}")
+        shutil.copytree(directories["none", seed], places[-1])
+        (places[-1] / "claims.json").unlink(missing_ok=True)
+    (places[0] / "claims.json").mkdir()
+    assert main(["check", *map(str, places), "--quiet", "--no-replay"]) == 2
+    captured = capsys.readouterr()
+    assert "hold, " in captured.out and captured.err.count("\n") == 1
+    assert f"{places[0]}/claims.json: cannot be written" in captured.err
+    assert (places[1] / "claims.json").is_file()

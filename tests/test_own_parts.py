@@ -9,6 +9,7 @@ import pytest
 
 import featlearn
 from featlearn import parts
+from featlearn.recording.load import verify
 from featlearn.state import make_model
 
 
@@ -192,3 +193,45 @@ def test_what_the_theory_excludes_is_refused(short):
     ):
         with pytest.raises(featlearn.InvalidInput):
             make()
+
+
+def test_arrays_of_ones_own_have_a_checksum(short, tmp_path):
+    place = tmp_path / "run"
+    featlearn.train(short, place, model=own_model(short))
+    path = place / "parts.npz"
+    assert set(verify(place).values()) == {None}
+    with np.load(path) as file:
+        arrays = dict(file)
+    # An archive that is whole, of another dictionary.
+    other = {**arrays, "model.dictionary": np.roll(arrays["model.dictionary"], 1)}
+    np.savez(path, **other)
+    for load in (verify, featlearn.load_run):
+        with pytest.raises(
+            featlearn.RunDirectoryError, match="parts.npz: is damaged .its checksum"
+        ):
+            load(place)
+    # Runs of the version before have none.
+    del arrays["checksum"]
+    np.savez(path, **arrays)
+    np.testing.assert_array_equal(featlearn.load_run(place).dictionary, own_model(short).dictionary)
+
+
+@dataclass(frozen=True)
+class Loud:
+    """Views of which every input has its own gain."""
+
+    gains: np.ndarray
+
+    def pair(self, rng, sample, model, out=None):
+        return featlearn.views.Views(self.gains * sample.inputs, sample.inputs)
+
+
+def test_a_damaged_array_of_ones_own_is_found_where_loading_does_not_need_it(short, tmp_path):
+    place = tmp_path / "run"
+    featlearn.train(short, place, augmentation=Loud(np.ones(short.n_inputs)))
+    data = bytearray((place / "parts.npz").read_bytes())
+    data[len(data) // 4] ^= 0x40
+    (place / "parts.npz").write_bytes(data)
+    assert "damaged" in verify(place)["parts.npz"]
+    with pytest.raises(featlearn.RunDirectoryError, match="parts.npz"):
+        featlearn.load_run(place, verify=True)

@@ -15,7 +15,8 @@ import featlearn
 from featlearn import RunDirectoryError, loop
 from featlearn.compute import interrupts
 from featlearn.errors import WriteFailed
-from featlearn.recording import checkpoint, rows, rundir, trajectory
+from featlearn.recording import files as run_files
+from featlearn.recording import rows, rundir, trajectory
 from featlearn.recording.rundir import read_status
 from featlearn.recording.trajectory import quantities
 
@@ -227,16 +228,17 @@ def test_a_disk_full_in_the_middle_of_a_checkpoint(
     directory, written = tmp_path / "run", []
 
     def fails_later(path, data, sync=True):
-        written.append(path)
+        if path.name == "checkpoint.npz":
+            written.append(path)
         if len(written) > 3:
             path.with_name(path.name + ".new").write_bytes(data[:100])
             raise OSError(errno.ENOSPC, "No space left on device")
         real(path, data, sync)
 
-    real = checkpoint.write_aside
+    real = run_files.write_aside
     with monkeypatch.context() as patch:
         patch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
-        patch.setattr(checkpoint, "write_aside", fails_later)
+        patch.setattr(run_files, "write_aside", fails_later)
         with pytest.raises(WriteFailed, match="No space left on device"):
             featlearn.train(experiment, directory)
     assert len(featlearn.load_run(directory)) > 0

@@ -72,7 +72,7 @@ def add_arguments(parser):
 def main(arguments):
     """Run it."""
     # The theory takes a while to import, which the other commands need not wait for.
-    from ..theory.claims.groups import check_all, write_claims
+    from ..theory.claims.groups import check_all, written_first
     from ..theory.claims.observed import Observed
     from ..theory.claims.verdict import FAILS, count_outcomes, table
 
@@ -81,14 +81,13 @@ def main(arguments):
     observed = [Observed(run.at_checkpoint(), replays=arguments.replay) for run in _runs(arguments)]
     claims = claims_from(arguments)
     checked = check_all(observed, announcing("checking", arguments.quiet), claims)
-    # First of all, whatever becomes of what is printed.
-    write_claims(checked)
-    if arguments.json:
-        print(json_text([one.to_dict() for one in checked]))
-    else:
-        for one in checked:
-            print(f"{one.title}\n\n{table(one.verdicts, not arguments.brief)}\n")
-            print(f"{count_outcomes(one.verdicts)}\n")
+    with written_first(checked):
+        if arguments.json:
+            print(json_text([one.to_dict() for one in checked]))
+        else:
+            for one in checked:
+                print(f"{one.title}\n\n{table(one.verdicts, not arguments.brief)}\n")
+                print(f"{count_outcomes(one.verdicts)}\n")
     return int(any(v.outcome == FAILS for one in checked for v in one.verdicts))
 
 

@@ -104,13 +104,13 @@ def _start(part, executors):
 def _show(observed, quiet):
     """Print what the claims measure and their verdicts; return whether one fails."""
     from ..reports.comparison import comparison
-    from ..theory.claims.groups import check_all, write_claims
+    from ..theory.claims.groups import check_all, written_first
     from ..theory.claims.verdict import FAILS, count_outcomes, table
 
     checked = check_all(observed.values(), announcing("checking", quiet))
-    write_claims(checked)
-    print(comparison(observed, checked))
-    for one in checked:
-        print(f"\n{one.title}\n\n{table(one.verdicts, why=False)}\n")
-        print(count_outcomes(one.verdicts), flush=True)
+    with written_first(checked):
+        print(comparison(observed, checked))
+        for one in checked:
+            print(f"\n{one.title}\n\n{table(one.verdicts, why=False)}\n")
+            print(count_outcomes(one.verdicts), flush=True)
     return any(v.outcome == FAILS for one in checked for v in one.verdicts)

@@ -5,8 +5,6 @@ checkpoints/<step>.npz   those kept: at the start of stages II and III, at nine 
                          steps, and where one was asked for
 """
 
-import hashlib
-import io
 import json
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +14,7 @@ import numpy as np
 from ..errors import FeatlearnError, RunDirectoryError
 from ..experiment import Experiment
 from ..state import TrainingState, make_model
-from .files import read_archive, write_aside
+from .files import read_archive, write_archive
 
 FILE = "checkpoint.npz"
 KEPT = "checkpoints"
@@ -67,14 +65,6 @@ def state_bytes(experiment):
     return arrays + len(_text(e.to_dict()))
 
 
-def _digest(arrays):
-    digest = hashlib.sha256()
-    for name in sorted(arrays):
-        digest.update(f"{name} {arrays[name].dtype} {arrays[name].shape}".encode())
-        digest.update(np.ascontiguousarray(arrays[name]).tobytes())
-    return np.frombuffer(digest.digest(), np.uint8)
-
-
 def _text(value):
     """A JSON value as an array."""
     return np.frombuffer(json.dumps(value, sort_keys=True).encode(), np.uint8)
@@ -104,9 +94,7 @@ def write_checkpoint(path, state, counted=None, sync=True):
     }
     if counted is not None:
         arrays["counted"] = _text(counted)
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays, checksum=_digest(arrays))
-    write_aside(Path(path), buffer.getvalue(), sync)
+    write_archive(path, arrays, sync)
 
 
 def read_checkpoint(path, experiment, model=None, own=None, lengths=()):
@@ -155,7 +143,7 @@ def own_parameters(arrays):
 
 def read_arrays(path, experiment, n_inputs, lengths=()):
     """Return the arrays of a checkpoint, by name, and its `counted`; raise as `read_checkpoint`."""
-    arrays = _read(path)
+    arrays = read_archive(path)
     try:
         found = Experiment.from_dict(_parsed(arrays["experiment"]))
         counted = _checked_counts(_parsed(arrays["counted"])) if "counted" in arrays else None
@@ -168,14 +156,6 @@ def read_arrays(path, experiment, n_inputs, lengths=()):
     if fault := _fault(arrays, experiment, n_inputs):
         raise RunDirectoryError(f"{path}: is damaged ({fault})")
     return arrays, counted
-
-
-def _read(path):
-    arrays = read_archive(path)
-    checksum = arrays.pop("checksum", None)
-    if not np.array_equal(checksum, _digest(arrays)):
-        raise RunDirectoryError(f"{path}: is damaged (its checksum does not match)")
-    return arrays
 
 
 def _parsed(array):

@@ -6,6 +6,8 @@ and what is no regular file, a pipe or a device, is neither read nor waited for.
 """
 
 import contextlib
+import hashlib
+import io
 import json
 import os
 import secrets
@@ -22,6 +24,8 @@ _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0)
 _BINARY = getattr(os, "O_BINARY", 0)
 NEW = ".new"
+# The name of an archive's checksum among its arrays.
+CHECKSUM = "checksum"
 
 
 def write_json(path, value):
@@ -88,19 +92,35 @@ def open_to_read(path):
     return _regular(path, os.O_RDONLY, "rb", -1)
 
 
-def read_archive(path, names=None):
-    """Return arrays of an .npz file by name, all of them unless names are given.
+def write_archive(path, arrays, sync=True):
+    """Write arrays by name into an .npz file, with a checksum; see `write_aside`."""
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays, **{CHECKSUM: _digest(arrays)})
+    write_aside(path, buffer.getvalue(), sync)
+
+
+def read_archive(path, old=False):
+    """Return the arrays of an .npz file by name.
+
+    Parameters
+    ----------
+    path : path
+    old : bool
+        Whether the file may be older than its checksum.
 
     Raises
     ------
     RunDirectoryError
-        If the file cannot be read, is damaged, or lacks one of them.
+        If the file cannot be read, or is damaged.
     """
     try:
         with open_to_read(path) as file, np.load(file, allow_pickle=False) as archive:
-            found = {name: archive[name] for name in names or archive.files}
+            found = {name: archive[name] for name in archive.files}
         if not all(isinstance(array, np.ndarray) for array in found.values()):
             raise RunDirectoryError(f"{path}: is damaged (it holds more than arrays)")
+        checksum = found.pop(CHECKSUM, None)
+        if not (old and checksum is None) and not np.array_equal(checksum, _digest(found)):
+            raise RunDirectoryError(f"{path}: is damaged (its checksum does not match)")
         return found
     except RunDirectoryError:
         raise
@@ -108,6 +128,14 @@ def read_archive(path, names=None):
         raise unreadable(path, error) from None
     except Exception as error:  # zipfile meets damaged bytes with errors of many kinds
         raise RunDirectoryError(f"{path}: is damaged ({type(error).__name__})") from None
+
+
+def _digest(arrays):
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        digest.update(f"{name} {arrays[name].dtype} {arrays[name].shape}".encode())
+        digest.update(np.ascontiguousarray(arrays[name]).tobytes())
+    return np.frombuffer(digest.digest(), np.uint8)
 
 
 def _regular(path, flags, mode, buffering):

@@ -24,6 +24,9 @@ from .quantities import QUANTITIES
 from .rows import MappedRows, checksum, open_rows
 from .trajectory import Run
 
+# The arrays of a model or another part of the user's own.
+PARTS_FILE = "parts.npz"
+
 
 def read_status(directory):
     """Return the content of status.json, or an empty dictionary before it is written."""
@@ -188,6 +191,8 @@ def verify(directory):
     for step in checkpoint.kept_steps(directory):
         path = checkpoint.kept_path(directory, step)
         found[f"{checkpoint.KEPT}/{step}.npz"] = _fault_of_state(path, step, *expected)
+    if read_own(directory):
+        found[PARTS_FILE] = _fault_of_parts(directory / PARTS_FILE)
     return found
 
 
@@ -212,6 +217,14 @@ def _fault_of_state(path, step, *expected):
     except RunDirectoryError as error:
         return str(error)
     return None if arrays["step"] == step else f"{path}: holds the state at step {arrays['step']}"
+
+
+def _fault_of_parts(path):
+    try:
+        read_archive(path, old=True)
+    except RunDirectoryError as error:
+        return str(error)
+    return None
 
 
 def _require_whole(directory):
@@ -248,8 +261,10 @@ def _trained_on(directory, experiment, own, given):
         return model.dictionary, model
     if "model" in given:
         return np.asarray(given["model"].dictionary), given["model"]
-    path = directory / "parts.npz"
-    dictionary = read_archive(path, ["model.dictionary"])["model.dictionary"]
+    path = directory / PARTS_FILE
+    dictionary = read_archive(path, old=True).get("model.dictionary")
+    if dictionary is None:
+        raise RunDirectoryError(f"{path}: holds no dictionary")
     if dictionary.shape != (experiment.n_inputs, experiment.n_features):
         raise RunDirectoryError(f"{path}: holds a dictionary of shape {dictionary.shape}")
     return dictionary, None

@@ -13,11 +13,8 @@ of one. Nothing in it is ever executed when it is read: JSON and plain arrays on
 """
 
 import contextlib
-import io
 import os
 from pathlib import Path
-
-import numpy as np
 
 from ..errors import InvalidInput, RunDirectoryError, WriteFailed
 from ..parts import given_parts, held_arrays, require_same
@@ -35,8 +32,8 @@ from .config import (
     warn_of_other_bits,
     write_config,
 )
-from .files import make_directory, reason, remove_unfinished, write_aside, write_json
-from .load import last_row, load_run, load_state, read_status, verify
+from .files import make_directory, reason, remove_unfinished, write_archive, write_json
+from .load import PARTS_FILE, last_row, load_run, load_state, read_status, verify
 from .quantities import QUANTITIES, built_in
 from .record import with_functions
 from .resources import check_disk, check_memory
@@ -202,9 +199,7 @@ class RunDirectory:
                 for role, part in self.own.items()
                 for name, array in held_arrays(part).items()
             }
-            buffer = io.BytesIO()
-            np.savez(buffer, **arrays)
-            write_aside(self.path / "parts.npz", buffer.getvalue())
+            write_archive(self.path / PARTS_FILE, arrays)
         write_config(
             self.path, self.experiment, self.quantities, self.own, self._begin, self._keep_at
         )
@@ -256,4 +251,4 @@ class RunDirectory:
 def _is_free(path):
     """Whether a new run may start here: a process killed at once leaves a file or two at most."""
     names = [entry.name for entry in path.iterdir()] if path.is_dir() else ["no directory"]
-    return all(name == "parts.npz" or lock.leaves_free(name) for name in names)
+    return all(name == PARTS_FILE or lock.leaves_free(name) for name in names)

@@ -1,5 +1,6 @@
 """Runs of several experiments: seeds are checked together, twins against each other as well."""
 
+import contextlib
 import errno
 import warnings
 from typing import NamedTuple
@@ -151,8 +152,10 @@ def write_claims(checked):
     Raises
     ------
     RunDirectoryError
-        If a file cannot be written; of a directory that may only be read it warns.
+        If a file cannot be written, once the others are; of a directory that may only be read it
+        warns.
     """
+    failed = []
     for run in {id(run): run for one in checked for run in one.runs}.values():
         if run.directory is None:
             continue
@@ -164,6 +167,19 @@ def write_claims(checked):
                 text = f"{run.directory}: may only be read: its claims.json is not written"
                 warnings.warn(text, stacklevel=2)
                 continue
-            raise RunDirectoryError(
-                f"{run.directory}/claims.json: cannot be written ({error.strerror})"
-            ) from None
+            failed.append(f"{run.directory}/claims.json: cannot be written ({error.strerror})")
+    if failed:
+        raise RunDirectoryError("; ".join(failed))
+
+
+@contextlib.contextmanager
+def written_first(checked):
+    """Write claims.json before the body prints; a file that cannot be written is told of after it."""
+    failed = None
+    try:
+        write_claims(checked)
+    except RunDirectoryError as error:
+        failed = error
+    yield
+    if failed is not None:
+        raise failed
