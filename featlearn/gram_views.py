@@ -6,6 +6,7 @@ acts on the d1 coordinates of x, of which there are none here; `GaussianMask` ha
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -133,6 +134,7 @@ def noise_covariance(augmentation, model, latents):
     return NoiseCovariance(moments.anchor.isotropic + leak, moments.cross.isotropic - leak)
 
 
+@lru_cache(maxsize=8)
 def view_law(experiment):
     """Return the augmentation of an experiment, or what stands for it in d + r coordinates."""
     if experiment.dense == "gram" and experiment.augmentation == "random_mask":

@@ -111,17 +111,17 @@ class TrainingState:
         vars(self)["alignment"] = found
         return found
 
-    @property
+    @functools.cached_property
     def augmentation(self) -> object:
         """What makes the views: the user's own, or the experiment's."""
         return self.own.get("augmentation") or view_law(self.experiment)
 
-    @property
+    @functools.cached_property
     def schedule(self) -> object:
         """What sets the biases: the user's own, or the experiment's."""
         return self.own.get("schedule") or make_schedule(self.experiment, self.step + 1)
 
-    @property
+    @functools.cached_property
     def objective(self) -> object:
         """What is minimised: the user's own, or the experiment's."""
         return self.own.get("objective") or make_objective(self.experiment)

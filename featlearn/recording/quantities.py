@@ -179,14 +179,11 @@ def head(state, batch, gradient):
     return state.parameters.get("head", np.nan)
 
 
-BUILT_IN = tuple(QUANTITIES.values())
-
-
 def built_in(experiment):
     """Return the built-in quantities that a run of an experiment records; all for None."""
     return tuple(
         q
-        for q in BUILT_IN
+        for q in QUANTITIES.values()
         if experiment is None or not q.only or getattr(experiment, q.only[0]) == q.only[1]
     )
 
