@@ -18,6 +18,7 @@ from ...errors import InvalidInput
 from ...objectives import make_objective
 from ...state import make_model
 from ...training import init
+from .label_noise import require_noiseless_labels
 
 # Width by which a sum of w*_j z_j is smeared, far below the typical gap between two of them.
 _SMEAR = 0.01
@@ -117,7 +118,7 @@ def supervised_linear_phase(experiment, steps):
     Derived in featlearn/theory/derivation.md, "The supervised twin".
     """
     exp = experiment
-    _check(exp)
+    require_noiseless_labels(exp)
     state, objective = init(exp), make_objective(exp)
     s, variance = exp.resolved_density, exp.resolved_noise_variance
     d, m, rest = exp.n_features, exp.n_neurons, exp.n_inputs - exp.n_features
@@ -160,13 +161,3 @@ def supervised_linear_phase(experiment, steps):
         if exp.train_head:
             A = keep * A + eta * of_head
     return LinearPhase(*np.transpose(found))
-
-
-def _check(experiment):
-    exp = experiment
-    if exp.objective != "supervised":
-        raise InvalidInput("objective", exp.objective, "supervised")
-    if exp.augmentation != "none":
-        raise InvalidInput("augmentation", exp.augmentation, "none")
-    if exp.label_leak:
-        raise InvalidInput("label_leak", exp.label_leak, "0")
