@@ -13,20 +13,15 @@ import numpy as np
 
 from .display import escape, html_table
 from .errors import InvalidInput
+from .gram_views import check_dense
 from .latents import LAWS, check_data
 from .objectives import OBJECTIVES
 from .objectives.supervised import TASKS
+from .paired import check_batches
 from .rules import checked, choice, flag, in_batch_or_integer, integer, number
 from .values import did_you_mean, read_table
 from .views import AUGMENTATIONS
 
-# Objectives whose update of a neuron is Σ_p A_pi x_p⁺, with A a function of similarities.
-GRAM_OBJECTIVES = ("infonce", "decoupled", "spectral")
-# Least d1/d at which the mask noise of a Gram matrix's views, an expansion in 1/d1, is accepted.
-MASK_RATIO = 16
-# Least expected number of samples of half a paired batch that hold a given feature: stratification
-# makes their coincidences rarer by its inverse, here 6 %.
-PAIRED_PRESENCE = 16
 DICTIONARIES = ("orthonormal", "flat", "identity")
 
 
@@ -186,8 +181,8 @@ class Experiment:
                     self.density_factor,
                     f"at most {d / math.log(math.log(d)):.6g}, so that the density is at most 1",
                 )
-        self._check_dense()
-        self._check_batches()
+        check_dense(self)
+        check_batches(self)
         check_data(self)
         if self.negatives == "in_batch" and self.batch_size < 2:
             raise InvalidInput(
@@ -200,77 +195,6 @@ class Experiment:
                 self.bias_cap,
                 f"at least √(bias_factor · log d / d) = {self.bias_jump:.4g}, where stage II starts",
             )
-
-    def _check_dense(self):
-        """Refuse what the law of a Gram matrix is not derived for, with the reason."""
-        d, d1 = self.n_features, self.n_inputs
-        if self.dense == "explicit":
-            if d1 > 2**31 - 1:
-                raise InvalidInput("n_inputs", d1, 'at most 2³¹ - 1, or dense = "gram"')
-            if self.noise_inputs not in (None, d1):
-                raise InvalidInput("noise_inputs", self.noise_inputs, 'none, or dense = "gram"')
-            return
-        inside = self.n_columns
-        if self.noise_inputs is not None and not inside <= self.noise_inputs <= d1:
-            raise InvalidInput(
-                "noise_inputs",
-                self.noise_inputs,
-                f"n_features + min(n_neurons, n_inputs - n_features) = {inside} to n_inputs = {d1}",
-            )
-        if self.objective not in GRAM_OBJECTIVES:
-            wanted = 'with dense = "gram" one of ' + ", ".join(GRAM_OBJECTIVES)
-            wanted += ": what the noise outside the row space adds is derived for losses of pairs"
-            raise InvalidInput("objective", self.objective, wanted)
-        if self.augmentation == "independent_masks":
-            raise InvalidInput(
-                "augmentation",
-                self.augmentation,
-                'with dense = "gram" random_mask, none or correlated_noise: the law of two'
-                " overlapping masks is not derived",
-            )
-        if self.augmentation != "random_mask":
-            return
-        with_mask = 'with dense = "gram" and random_mask '
-        if self.dictionary == "identity":
-            wanted = "orthonormal or flat: a mask erases whole features of an identity"
-            raise InvalidInput("dictionary", self.dictionary, with_mask + wanted)
-        if self.keep_probability != 0.5:
-            wanted = "0.5: the law of other masks is not derived"
-            raise InvalidInput("keep_probability", self.keep_probability, with_mask + wanted)
-        if d1 < MASK_RATIO * d:
-            wanted = f"at least {MASK_RATIO} n_features = {MASK_RATIO * d}: its error is O(1/d1)"
-            raise InvalidInput("n_inputs", d1, with_mask + wanted)
-
-    def _check_batches(self):
-        """Refuse groups and pairs of samples whose gradient would be biased."""
-        groups, batch = self.negative_groups, self.batch_size
-        if groups > 1:
-            if self.negatives != "in_batch":
-                raise InvalidInput("negative_groups", groups, "1, or negatives = in_batch")
-            if batch % groups or batch < 2 * groups:
-                wanted = f"a divisor of batch_size = {batch}, with groups of at least 2"
-                raise InvalidInput("negative_groups", groups, wanted)
-        if self.batches == "iid":
-            return
-        reasons = {
-            'dense = "gram"': self.dense == "gram",
-            "negatives = in_batch": self.negatives == "in_batch",
-            "stop_gradient = true": self.stop_gradient,
-        }
-        for wanted, met in reasons.items():
-            if not met:
-                raise InvalidInput("batches", "paired", f"iid, or {wanted}")
-        if groups % 2:
-            wanted = "an even number: halves of a paired batch that share a group bias the gradient"
-            raise InvalidInput("negative_groups", groups, wanted)
-        present = self.resolved_density * batch / 2
-        if present < PAIRED_PRESENCE:
-            least = math.ceil(2 * PAIRED_PRESENCE / self.resolved_density)
-            wanted = (
-                f"at least {least} with paired batches: every feature is present in s B/2 ="
-                f" {present:.3g} samples, and coincidences are rarer by (1-s)/(s B/2)"
-            )
-            raise InvalidInput("batch_size", batch, wanted)
 
     @property
     def n_columns(self) -> int:

@@ -13,11 +13,57 @@ import numpy as np
 
 from .compute.gaussian import fill_normal
 from .data import SparseCodingModel
+from .errors import InvalidInput
 from .latents import law_of
+from .objectives import OBJECTIVES
 from .views import Augmentation, Moment, Moments, Views, augmentation_of
 
+# Least d1/d at which the mask noise of a Gram matrix's views, an expansion in 1/d1, is accepted.
+MASK_RATIO = 16
 # d1 Σ_r M_rj⁴ - 1: how much of the mask noise of a feature lies along the feature itself.
 EXCESS = {"orthonormal": 2.0, "flat": 0.5}
+
+
+def check_dense(experiment):
+    """Refuse an experiment that the law of a Gram matrix is not derived for, with the reason."""
+    e, d, d1 = experiment, experiment.n_features, experiment.n_inputs
+    if e.dense == "explicit":
+        if d1 > 2**31 - 1:
+            raise InvalidInput("n_inputs", d1, 'at most 2³¹ - 1, or dense = "gram"')
+        if e.noise_inputs not in (None, d1):
+            raise InvalidInput("noise_inputs", e.noise_inputs, 'none, or dense = "gram"')
+        return
+    inside = e.n_columns
+    if e.noise_inputs is not None and not inside <= e.noise_inputs <= d1:
+        raise InvalidInput(
+            "noise_inputs",
+            e.noise_inputs,
+            f"n_features + min(n_neurons, n_inputs - n_features) = {inside} to n_inputs = {d1}",
+        )
+    if not OBJECTIVES[e.objective].is_pairwise:
+        derived = [name for name, objective in OBJECTIVES.items() if objective.is_pairwise]
+        wanted = 'with dense = "gram" one of ' + ", ".join(derived)
+        wanted += ": what the noise outside the row space adds is derived for losses of pairs"
+        raise InvalidInput("objective", e.objective, wanted)
+    if e.augmentation == "independent_masks":
+        raise InvalidInput(
+            "augmentation",
+            e.augmentation,
+            'with dense = "gram" random_mask, none or correlated_noise: the law of two'
+            " overlapping masks is not derived",
+        )
+    if e.augmentation != "random_mask":
+        return
+    with_mask = 'with dense = "gram" and random_mask '
+    if e.dictionary == "identity":
+        wanted = "orthonormal or flat: a mask erases whole features of an identity"
+        raise InvalidInput("dictionary", e.dictionary, with_mask + wanted)
+    if e.keep_probability != 0.5:
+        wanted = "0.5: the law of other masks is not derived"
+        raise InvalidInput("keep_probability", e.keep_probability, with_mask + wanted)
+    if d1 < MASK_RATIO * d:
+        wanted = f"at least {MASK_RATIO} n_features = {MASK_RATIO * d}: its error is O(1/d1)"
+        raise InvalidInput("n_inputs", d1, with_mask + wanted)
 
 
 def outer_dimensions(experiment):

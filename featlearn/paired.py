@@ -8,9 +8,49 @@ noise beside it. That is a statement about B → ∞, not about d1 (derived:
 featlearn/theory/derivation.md, "Paired batches").
 """
 
+import math
+
 import numpy as np
 
 from .compute.gaussian import fill_normal
+from .errors import InvalidInput
+
+# Least expected number of samples of half a paired batch that hold a given feature: stratification
+# makes their coincidences rarer by its inverse, here 6 %.
+PAIRED_PRESENCE = 16
+
+
+def check_batches(experiment):
+    """Refuse groups and pairs of samples whose gradient would be biased."""
+    e = experiment
+    groups, batch = e.negative_groups, e.batch_size
+    if groups > 1:
+        if e.negatives != "in_batch":
+            raise InvalidInput("negative_groups", groups, "1, or negatives = in_batch")
+        if batch % groups or batch < 2 * groups:
+            wanted = f"a divisor of batch_size = {batch}, with groups of at least 2"
+            raise InvalidInput("negative_groups", groups, wanted)
+    if e.batches == "iid":
+        return
+    reasons = {
+        'dense = "gram"': e.dense == "gram",
+        "negatives = in_batch": e.negatives == "in_batch",
+        "stop_gradient = true": e.stop_gradient,
+    }
+    for wanted, met in reasons.items():
+        if not met:
+            raise InvalidInput("batches", "paired", f"iid, or {wanted}")
+    if groups % 2:
+        wanted = "an even number: halves of a paired batch that share a group bias the gradient"
+        raise InvalidInput("negative_groups", groups, wanted)
+    present = e.resolved_density * batch / 2
+    if present < PAIRED_PRESENCE:
+        least = math.ceil(2 * PAIRED_PRESENCE / e.resolved_density)
+        wanted = (
+            f"at least {least} with paired batches: every feature is present in s B/2 ="
+            f" {present:.3g} samples, and coincidences are rarer by (1-s)/(s B/2)"
+        )
+        raise InvalidInput("batch_size", batch, wanted)
 
 
 def stratified_latents(model, rng, n):

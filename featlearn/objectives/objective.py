@@ -33,12 +33,14 @@ class Objective:
         Whether its labels depend on the noise of a sample.
     stop_gradient : bool
         Whether the second argument of its similarities is held where the gradient is taken.
+    is_pairwise : bool
+        Whether it is a loss of pairs, with what the gradient of one is.
     symmetric : bool
         Whether keys are anchors, too, so that the gradient passes through them in any case.
     """
 
     name = label = formula = ""
-    sees_keys, sees_noise, stop_gradient, symmetric = True, False, False, False
+    sees_keys, sees_noise, is_pairwise, stop_gradient, symmetric = True, False, False, False, False
 
     @classmethod
     def of(cls, experiment: object) -> Self:
@@ -235,6 +237,7 @@ class PairwiseObjective(Objective):
 
     contrast = None
     negative_groups = 1
+    is_pairwise = True
 
     def loss(self, first, second, parameters, labels):
         """Return the loss of features; see `Objective.loss`."""
