@@ -12,7 +12,13 @@ from featlearn import Experiment
 from featlearn.alignment import lottery_sets
 from featlearn.theory.claims.lottery import claim_lottery
 from featlearn.theory.claims.observed import Observed
-from featlearn.theory.predictions.lottery import expected_sets, leading_probability, memory
+from featlearn.theory.predictions.lottery import (
+    common_scatter,
+    expected_sets,
+    leading_probability,
+    left_out,
+    memory,
+)
 from featlearn.theory.predictions.moments import uniform_attraction, view_moments
 from featlearn.theory.predictions.stage_one import initial_split, predict_stage_one
 
@@ -82,6 +88,61 @@ def test_who_leads_against_draws():
         share = np.bincount(leader[:, i], minlength=12) / n
         assert np.abs(share - probability[i]).max() < 4 * 0.5 / np.sqrt(n)
     assert probability[4].max() == pytest.approx(1) and probability[0].max() < 0.1
+
+
+NOISY = Experiment(
+    n_features=32, n_inputs=10**6, n_neurons=96, batch_size=1024, learning_rate=2.0,
+    weight_decay=0.01, temperature=1e9, density=0.05, noise_variance=0.05, stage_one_growth=1e6,
+    initial_norm=1e-6, dense="gram", noise_inputs=128, negative_groups=8, n_steps=60,
+    record_every=60,
+)  # fmt: skip
+
+
+@pytest.mark.statistical
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"batches": "paired"},
+        {"batches": "paired", "augmentation": "none"},
+        {"augmentation": "none"},
+    ],
+)
+def test_atoms_scatter_in_common_as_batches_do(changes):
+    """Of 3 × 32 atoms; from a start without dense part, whose noise would be the neurons' own."""
+    experiment, found = NOISY.replace(**changes), []
+    for seed in range(3):
+        state = featlearn.init(experiment.replace(seed=seed))
+        weights = state.weights.copy()
+        weights[:, 32:] = 0
+        run = featlearn.train(start=dataclasses.replace(state, weights=weights))
+        sizes = np.square(run["alignment"], dtype=float).sum(axis=1)
+        found.append(np.log(sizes[-1] / sizes[0]) / 2)
+    predicted = np.sqrt(common_scatter(experiment, 60))
+    assert np.std(found) == pytest.approx(predicted, rel=3.5 / np.sqrt(2 * 96))
+
+
+@pytest.mark.parametrize("scatter", [0.0, 0.2])
+def test_atoms_that_lead_none_against_draws(scatter, monkeypatch):
+    """Without scatter a matter of counting; with it, of 2000 draws of all alignments, within 10 %.
+
+    The law averages over the other atoms' factors for each neuron, and comes out 3 to 8 % low.
+    """
+    d, m, rng = 16, 64, np.random.default_rng(0)
+    monkeypatch.setattr(
+        "featlearn.theory.predictions.lottery.common_scatter", lambda *_: scatter**2
+    )
+    found = []
+    for _ in range(2000):
+        alignments = rng.standard_normal((m, d)) * np.exp(scatter * rng.standard_normal(d))
+        found.append(d - len(np.unique(np.abs(alignments).argmax(axis=1))))
+    expected = left_out(SMALL.replace(n_neurons=m))
+    error = np.std(found) / np.sqrt(2000)
+    assert abs(np.mean(found) - expected.expected) < 4 * error + scatter / 2 * expected.expected
+    assert expected.scatter == pytest.approx(scatter)
+    assert expected.more_than(0) == pytest.approx(1 - np.exp(-expected.expected))
+    assert expected.more_than(3) < expected.more_than(1) < expected.more_than(0)
+    if not scatter:
+        assert expected.expected == pytest.approx(d * (1 - 1 / d) ** m, rel=1e-3)
 
 
 @pytest.fixture(scope="module")

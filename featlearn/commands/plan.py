@@ -127,13 +127,15 @@ def _rows(experiment, predicted, costs):
             ("  its sparse share", f"{level.sparse_share:.3g}" if level.sparse else "0"),
             ("  spread of its spectrum", f"± {100 * level.half_width:.2g} %"),
         ]
-    share, limit = predicted.dense_run, predicted.threshold
+    share, limit, lost = predicted.dense_run, predicted.threshold, predicted.left_out
     rows += [
         ("sparse share of the twin without", f"{share.share:.2g}, floor {share.floor:.2g}"),
         ("off-support √d that noise sustains", f"{predicted.off_support:.2g}"),
         ("bias cap κ/σ", f"{limit.ratio:.3g}: a dense neuron is active on"
                          f" {100 * limit.activity:.3g} %, needs {100 * limit.needed:.3g} %"),
         ("growth of ‖w‖ in stage II, e^", f"{predicted.selection_growth:.3g}"),
+        ("atoms that lead no neuron after I", f"{lost.expected:.2g} expected, any with probability"
+                                              f" {lost.more_than(0):.2g}"),
         ("samples in independent batches", f"{predicted.samples:.2g}"),
     ]  # fmt: skip
     if experiment.is_large_batch_limit:

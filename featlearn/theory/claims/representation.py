@@ -9,6 +9,7 @@ import numpy as np
 from scipy import special
 
 from ..predictions.floors import bayes_floor, linear_floor
+from ..predictions.lottery import left_out
 from .applicability import contrastive, features_not_promised, noise_not_promised
 from .claim import claim
 from .criterion import Criterion, judged
@@ -25,22 +26,23 @@ def claim_t1(observed):
 def t1_criteria(experiment):
     """Return what T1 is judged by, a list of `Criterion`."""
     d, m = experiment.n_features, experiment.n_neurons
+    learned, remark = atoms_to_learn(experiment)
     return [
         Criterion(
             "atoms j in some N_i",
             "all",
             at_least,
-            d,
+            learned,
             lambda o: o.atoms_in_some_support,
-            "every atom is learned; j is in N_i from |α_ij| = ‖w_i‖/√d on",
+            "every atom is learned; j is in N_i from |α_ij| = ‖w_i‖/√d on" + remark,
         ),
         Criterion(
             "atoms with a pure neuron",
             "all",
             at_least,
-            d,
+            learned,
             lambda o: o.summary.atoms_learned,
-            "pure: cosine ≥ 0.9, so that one atom holds over 4/5 of ‖w_i‖²",
+            "pure: cosine ≥ 0.9, so that one atom holds over 4/5 of ‖w_i‖²" + remark,
         ),
         Criterion(
             "mean |N_i|",
@@ -85,6 +87,22 @@ def t1_criteria(experiment):
             " neuron picks its atom at random",
         ),
     ]
+
+
+def atoms_to_learn(experiment):
+    """Return how many atoms some neuron leads with, as expected, and a remark on those that none does.
+
+    All d, unless the nearest whole number of atoms that the lottery leaves out is above 0.
+    """
+    lost = left_out(experiment)
+    n = round(lost.expected)
+    if n == 0:
+        return experiment.n_features, ""
+    remark = (
+        f"; {lost.expected:.2g} atoms are expected to lead no neuron after stage I, and more than"
+        f" {n} with probability {lost.more_than(n):.2g}"
+    )
+    return experiment.n_features - n, remark
 
 
 def largest_count_bound(n_neurons, n_features):

@@ -4,7 +4,8 @@ A neuron's features compete from their initial shares on. The sizes of the lotte
 the Gaussian initialisation. Stage I multiplies every α_ij by the same factor, so that the order
 would stay; but each step adds sampling noise, and of the initial direction α_i(0)/‖α_i(0)‖ only a
 part, the memory, is left at its end. From the memory follows how often a pair that was sure at the
-start still leads.
+start still leads. A part of that noise is common to all neurons: it lets some atoms grow more slowly
+than others in every neuron, and an atom that falls far enough behind leads none.
 """
 
 import math
@@ -12,13 +13,16 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.integrate import quad
-from scipy.special import betainc, betaln, ndtr
+from scipy.special import betainc, betaln, gammainc, ndtr
 
 from ...errors import InvalidInput
-from .moments import Split
+from .moments import Split, uniform_attraction, view_moments
 from .stage_one import sampling_noise
+from .stages import predict_stages
 
 _CELLS = 200
+# Of the quadrature over an atom's common factor, and over ln |α_ij|.
+_NODES, _SIZES, _SMALLEST, _LARGEST, _WIDEST = 61, 3000, -12.0, 2.2, 20.0
 
 
 class ExpectedSets(NamedTuple):
@@ -131,3 +135,70 @@ def leading_probability(alignments, memories):
     others = np.exp(logarithm.sum(axis=1, keepdims=True) - logarithm)
     probability = (inside * others).sum(axis=2)
     return probability / np.maximum(probability.sum(axis=1, keepdims=True), 1e-300)
+
+
+class LeftOut(NamedTuple):
+    """Atoms that lead no neuron at the end of stage I.
+
+    Attributes
+    ----------
+    scatter : float
+        Standard deviation over the atoms of δ_j, where e^δ_j multiplies all α_ij of atom j.
+    expected : float
+        Expected number of atoms without a neuron.
+    """
+
+    scatter: float
+    expected: float
+
+    def more_than(self, n):
+        """Return the probability that more than n atoms are left out, their number being Poisson."""
+        return float(gammainc(n + 1, self.expected)) if self.expected > 0 else 0.0
+
+
+def common_scatter(experiment, steps):
+    """Return the variance of the δ_j after so many steps of stage I.
+
+    Notes
+    -----
+    Σ_t η² Var(Ĉ_jj): of a batch's cross-covariance along one atom. Derived in
+    featlearn/theory/derivation.md, "Lottery sets".
+    """
+    v, q = view_moments(experiment), uniform_attraction(experiment)
+    s = v.density
+    power = v.anchor.sparse * v.key.sparse + v.cross.sparse**2 + s * (1 - 3 * s)
+    if experiment.batches == "paired":
+        # Half as many independent samples, without the scatter of z_j².
+        power = 2 * (power - s * (1 - s))
+    return steps * (q * experiment.learning_rate) ** 2 / experiment.batch_size * power
+
+
+def left_out(experiment):
+    """Return the `LeftOut` of an experiment whose stage I ends; of one that stays linear, its start's.
+
+    Notes
+    -----
+    With the scatter v of `common_scatter`, α_ij ∝ e^δ_j g_ij with δ_j ~ N(0, v), all independent, and
+    atom j leads a neuron with probability p(δ_j) = ∫ f(r) H(r)^(d-1) dr: f the density of e^δ_j |g|
+    and H the law of e^δ |g|. It leads none of m with probability E (1 - p(δ))^m. That averages over the
+    other atoms' δ for each neuron, though all share them, which gives 3 to 8 % too few. What negatives
+    do, from similarities of the order of τ on, makes the δ_j smaller, and is not counted.
+    """
+    d, m = experiment.n_features, experiment.n_neurons
+    steps = predict_stages(experiment).two
+    variance = common_scatter(experiment, steps if math.isfinite(steps) else 0)
+    # A factor beyond e^±60 has decided who leads.
+    scatter = min(math.sqrt(variance), _WIDEST)
+    nodes, weights = np.polynomial.hermite_e.hermegauss(_NODES)
+    weights = weights / weights.sum()
+    logarithms = scatter * nodes[:, None]
+    edges = np.linspace(_SMALLEST - 3 * scatter, _LARGEST + 3 * scatter, _SIZES + 1)
+    middle = (edges[1:] + edges[:-1]) / 2
+
+    def below(r):
+        return 2 * ndtr(np.exp(r - logarithms)) - 1
+
+    leads = np.diff(below(edges), axis=1) @ (weights @ below(middle)) ** (d - 1)
+    # The atoms' probabilities add up to 1; cells of finite width miss a little.
+    leads /= d * (weights @ leads)
+    return LeftOut(math.sqrt(variance), float(d * (weights @ (1 - np.minimum(leads, 1)) ** m)))

@@ -22,6 +22,7 @@ from .limits import (
     selection_growth,
     threshold,
 )
+from .lottery import LeftOut, left_out
 from .plateau import Plateau
 from .preconditions import Precondition, preconditions, unmet
 from .saturation import saturation_growth
@@ -65,6 +66,8 @@ class Plan:
         ln of the growth of the norms from the start of stage II to saturation.
     samples : float
         That a run of independent batches needs at the noise margin `TARGET_MARGIN`.
+    left_out : LeftOut
+        Atoms that no neuron takes, with features to be learned.
     """
 
     preconditions: tuple[Precondition, ...]
@@ -79,6 +82,7 @@ class Plan:
     threshold: Threshold
     selection_growth: float
     samples: float
+    left_out: LeftOut
 
     def to_dict(self):
         """Return plain values; infinite ones as None, which JSON can hold."""
@@ -124,6 +128,7 @@ def plan(experiment):
         threshold=threshold(experiment),
         selection_growth=selection_growth(experiment),
         samples=samples_needed(experiment, TARGET_MARGIN),
+        left_out=left_out(experiment),
     )
 
 
