@@ -1,12 +1,19 @@
-"""How objects show themselves: in one line, arrays by their shapes; and as a table of HTML."""
+"""How objects show themselves: in one line, arrays by their shapes; tables in a terminal and in HTML."""
 
 import dataclasses
 import html
+import shutil
+import textwrap
 
 import numpy as np
 
 # Texts of nested objects longer than this are left out of a line.
 LONGEST = 60
+# Columns of a terminal: what is assumed where there is none, and what is counted on everywhere.
+USUAL_WIDTH, LEAST_WIDTH = 100, 80
+# So far columns of a table are narrowed before it is cut into blocks: that of names, and the others.
+LEAST_NAME, LEAST_CELL = 24, 12
+GAP = "  "
 
 
 def one_line(thing):
@@ -53,3 +60,92 @@ def html_table(head, rows, classes=None):
         name = f' class="{classes[k]}"' if classes and classes[k] else ""
         lines.append(f"<tr{name}>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>")
     return "\n".join([*lines, "</table></div>"])
+
+
+def terminal_width():
+    """Return how many columns a table may take: those of the terminal, or as COLUMNS says."""
+    return max(shutil.get_terminal_size((USUAL_WIDTH, 24)).columns, LEAST_WIDTH)
+
+
+def text_table(rows, right=False, rule=False, width=None):
+    """Return a table as text that fits the terminal.
+
+    Long cells are wrapped, those of the widest columns first. Columns that do not fit even so are
+    shown in blocks below each other, each with the first column again.
+
+    Parameters
+    ----------
+    rows : sequence of (sequence of str, or str)
+        The first is the head. A row that is one string goes across the table, in every block.
+    right : bool
+        Columns after the first to the right, as numbers are.
+    rule : bool
+        A line below the head.
+    width : int, optional
+        `terminal_width` unless given.
+
+    Returns
+    -------
+    str
+    """
+    width = terminal_width() if width is None else width
+    longest = [max(map(len, column)) for column in zip(*(r for r in rows if not _across(r)))]
+    least = [min(n, LEAST_CELL if k else LEAST_NAME) for k, n in enumerate(longest)]
+    blocks = [[]]
+    for k in range(1, len(longest)):
+        if blocks[-1] and _total([least[j] for j in (0, *blocks[-1], k)]) > width:
+            blocks.append([])
+        blocks[-1].append(k)
+    texts = []
+    for block in blocks:
+        columns = [0, *block]
+        widths = _narrowed([longest[k] for k in columns], [least[k] for k in columns], width)
+        lines = []
+        for row in rows:
+            if _across(row):
+                lines += wrapped(row, width) or [""]
+            else:
+                lines += _row_lines([row[k] for k in columns], widths, right)
+            if rule and row is rows[0]:
+                lines.append("-" * _total(widths))
+        texts.append("\n".join(lines))
+    return "\n\n".join(texts)
+
+
+def wrapped(text, width=None):
+    """Return a text as lines no longer than the terminal is wide, all indented as it is."""
+    indent = " " * (len(text) - len(text.lstrip()))
+    width = terminal_width() if width is None else width
+    return textwrap.wrap(text, width, subsequent_indent=indent, break_on_hyphens=False)
+
+
+def _across(row):
+    return isinstance(row, str)
+
+
+def _total(widths):
+    return sum(widths) + len(GAP) * (len(widths) - 1)
+
+
+def _narrowed(widths, least, width):
+    """Take columns off the widest one, one at a time, until the table fits."""
+    widths = list(widths)
+    while _total(widths) > width:
+        room = [k for k in range(len(widths)) if widths[k] > least[k]]
+        if not room:
+            break
+        widths[max(room, key=widths.__getitem__)] -= 1
+    return widths
+
+
+def _row_lines(row, widths, right):
+    cells = [wrapped(cell, w) or [""] for cell, w in zip(row, widths)]
+    height = max(map(len, cells))
+    columns = [cell + [""] * (height - len(cell)) for cell in cells]
+    return [
+        GAP.join(
+            cell.rjust(w) if right and k else cell.ljust(w)
+            for k, (cell, w) in enumerate(zip(line, widths))
+        ).rstrip()
+        for line in zip(*columns)
+    ]

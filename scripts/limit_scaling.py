@@ -24,6 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from featlearn import Experiment, preset, summarize
+from featlearn.display import text_table
 from featlearn.errors import FeatlearnError
 from featlearn.loop import train_or_resume
 from featlearn.plotting import limit_collapse, save
@@ -112,14 +113,15 @@ def text(table):
         for power in np.unique(table["power"][table["augmentation"] == kind]):
             some = table[(table["augmentation"] == kind) & (table["power"] == power)]
             sizes = np.unique(some["n_features"])
-            lines.append(f"{kind}, d1 = d^{power:g}" + "".join(f"{f'd={d}':>18}" for d in sizes))
+            rows = [(f"{kind}, d1 = d^{power:g}", *(f"d={d}" for d in sizes))]
             for name in shown:
-                cells = ""
+                cells = []
                 for d in sizes:
                     x = some[name][some["n_features"] == d]
                     error = np.std(x, ddof=1) / math.sqrt(len(x)) if len(x) > 1 else math.nan
-                    cells += f"{f'{np.mean(x):.3g} ± {error:.1g}':>18}"
-                lines.append(f"  {name:24}{cells}")
+                    cells.append(f"{np.mean(x):.3g} ± {error:.1g}")
+                rows.append((f"  {name}", *cells))
+            lines.append(text_table(rows, right=True))
     a, c, error = fit_walk(*walk(table))
     lines.append(f"off-support² d = {a:.3g} + ({c:.3g} ± {error:.2g}) η s d/B")
     return "\n".join(lines)

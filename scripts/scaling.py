@@ -28,6 +28,7 @@ import numpy as np
 
 from featlearn import Experiment, train
 from featlearn.alignment import best_cosine_of_atoms, cosines
+from featlearn.display import text_table
 from featlearn.errors import exit_code
 from featlearn.plotting import save, scaling_fits
 from featlearn.reports.progress import Progress
@@ -130,16 +131,13 @@ def one_row(experiment, place, quiet):
 def exponent_table(table):
     """Return the lines of the table of exponents, with the means at each size."""
     sizes = np.unique(table["n_features"])
-    lines = [f"{'quantity':17}" + "".join(f"{f'd={d}':>9}" for d in sizes)
-             + f"{'exponent':>16}{'theory':>8}"]  # fmt: skip
+    lines = [("quantity", *(f"d={d}" for d in sizes), "exponent", "theory", "")]
     for name, fit in scaling_exponents(table).items():
         means = [np.mean(table[name][table["n_features"] == d]) for d in sizes]
         theory = "" if fit.predicted is None else f"{fit.predicted:.2f}"
-        lines.append(
-            f"{name:17}" + "".join(f"{mean:9.3g}" for mean in means)
-            + f"{fit.value:9.2f} ± {fit.error:.2f}{theory:>8}  {fit.remark}".rstrip()
-        )  # fmt: skip
-    return "\n".join(lines)
+        exponent = f"{fit.value:.2f} ± {fit.error:.2f}"
+        lines.append((name, *(f"{mean:.3g}" for mean in means), exponent, theory, fit.remark))
+    return text_table(lines, right=True)
 
 
 def main(argv=None):

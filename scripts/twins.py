@@ -23,6 +23,7 @@ import numpy as np
 from featlearn import init, preset
 from featlearn.compute.streams import generator
 from featlearn.compute.workers import OwnWorkers
+from featlearn.display import text_table
 from featlearn.reports.measured import MEASURES, trained, warm_start
 from featlearn.yardstick import learn_components, learn_dictionary, match_one_to_one
 
@@ -118,22 +119,20 @@ def yardstick(seed, n):
 
 
 def table(rows):
-    """Print {label: list of measures, one for each seed} with the spread of the seeds."""
-    width = max(map(len, rows))
-    print(" " * width + "".join(f"{name:>12}" for name in MEASURES))
+    """Return as text {label: list of measures, one for each seed} with the spread of the seeds."""
+    lines = [("", *MEASURES)]
     for label, seeds in rows.items():
-        cells = ""
-        for name in MEASURES:
-            values = [one[name] for one in seeds]
-            low, high = min(values), max(values)
-            if low != low or high != high:
-                cells += f"{'diverged':>12}"
-            elif name in ("atoms", "stage"):
-                cells += f"{f'{low:.0f}' if low == high else f'{low:.0f}-{high:.0f}':>12}"
-            else:
-                text = f"{low:.2f}" if high - low < 0.005 else f"{low:.2f}-{high:.2f}"
-                cells += f"{text:>12}"
-        print(f"{label:{width}}{cells}", flush=True)
+        lines.append((label, *(_cell(name, [one[name] for one in seeds]) for name in MEASURES)))
+    return text_table(lines, right=True)
+
+
+def _cell(name, values):
+    low, high = min(values), max(values)
+    if low != low or high != high:
+        return "diverged"
+    if name in ("atoms", "stage"):
+        return f"{low:.0f}" if low == high else f"{low:.0f}-{high:.0f}"
+    return f"{low:.2f}" if high - low < 0.005 else f"{low:.2f}-{high:.2f}"
 
 
 def save_dial(rows, experiments, out):
@@ -196,11 +195,10 @@ def main(argv=None):
             section, label = jobs[done]
             results[section][label].append(done.result())
         for section, rows in results.items():
-            print(f"\n{section}")
-            table(rows)
+            print(f"\n{section}\n{table(rows)}", flush=True)
         if warm is not None:
-            print("\nwarm start")
-            table({label: [one] for label, one in warm.result().items()})
+            rows = table({label: [one] for label, one in warm.result().items()})
+            print(f"\nwarm start\n{rows}", flush=True)
     if "dial" in results:
         for path in save_dial(results["dial"], experiments["dial"], out):
             print(f"wrote {path}", file=sys.stderr)

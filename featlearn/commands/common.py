@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import sys
 
+from ..display import text_table
 from ..errors import InvalidInput
 from ..experiment import Experiment, as_written
 from ..presets import PRESETS, preset
@@ -71,11 +72,12 @@ def whole_number(word):
 
 def field_table():
     """Return the lines that describe the fields of an experiment."""
-    lines = []
-    for f in dataclasses.fields(Experiment):
-        default = "none" if f.default is None else str(f.default)
-        lines.append(f"  {f.name:19} {default:12} {f.metadata['doc']}")
-    return "\n".join(lines)
+    return text_table(
+        [
+            (f"  {f.name}", "none" if f.default is None else str(f.default), f.metadata["doc"])
+            for f in dataclasses.fields(Experiment)
+        ]
+    )
 
 
 def message(text, quiet=False):

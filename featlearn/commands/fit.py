@@ -11,6 +11,7 @@ residuals are larger than the scatter explains, with a probability below 1 %, no
 The exit code is 0 whatever the exponent.
 """
 
+from ..display import wrapped
 from ..errors import InvalidInput
 from ..values import json_text
 
@@ -38,6 +39,6 @@ def main(arguments):
             f", {label}" if label else ""
         )
         means = ", ".join(f"{x:g}: {y:.4g}" for x, y in zip(fit.sizes, fit.means))
-        print(f"{title}\n  means         {means}")
-        print("\n".join(f"  {line}" for line in str(fit).splitlines()))
+        lines = [f"means         {means}", *str(fit).splitlines()]
+        print(title, *(part for line in lines for part in wrapped(f"  {line}")), sep="\n")
     return 0

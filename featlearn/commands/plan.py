@@ -16,6 +16,7 @@ in the large-batch limit.
 import dataclasses
 import math
 
+from ..display import text_table, wrapped
 from ..errors import InvalidInput
 from ..loop import with_layouts
 from ..recording.record import asked_quantities
@@ -79,11 +80,10 @@ def main(arguments):
             values["suggestion"] = {**changes, "remarks": suggestion[1]}
         print(json_text(values))
         return 0
-    for name, value in _rows(experiment, predicted, costs):
-        print(f"{name:36}{value}")
+    print(text_table(_rows(experiment, predicted, costs)))
     for one in predicted.preconditions:
-        print(f"\n{one.claim} {'promised' if one.met else 'not promised'}:"
-              f" {one.text}")  # fmt: skip
+        promised = "promised" if one.met else "not promised"
+        print("", *wrapped(f"{one.claim} {promised}: {one.text}"), sep="\n")
     for warning in predicted.warnings:
         message(f"warning: {warning}", arguments.quiet)
     if suggestion:
@@ -154,7 +154,7 @@ def _suggestion(experiment, names, suggested, remarks):
         if (value := getattr(suggested, name)) != getattr(experiment, name)
     ]
     first = "suggestion: " + (" ".join(changes) or "keep batch_size and learning_rate")
-    return "\n".join([first, *(f"  {remark}" for remark in remarks)])
+    return "\n".join([first, *(line for one in remarks for line in wrapped(f"  {one}"))])
 
 
 def _step(value, last):

@@ -1,17 +1,17 @@
 """Runs beside each other: what the claims measure on each, and the verdicts."""
 
 import itertools
-import textwrap
 
 import numpy as np
 
+from ..display import text_table
 from ..summary import MEASURES
 from ..theory.claims.groups import twins
 from ..theory.claims.limit import claim_limit, limit_criteria
 from ..theory.claims.representation import CRITERIA
 from ..theory.claims.twins import CLAIM as TWINS
 from ..theory.claims.twins import twin_criteria
-from ..theory.claims.verdict import DOES_NOT_APPLY, FAILS, HOLDS, WIDTH, number
+from ..theory.claims.verdict import DOES_NOT_APPLY, FAILS, HOLDS, number
 
 
 def comparison(observed, checked):
@@ -30,7 +30,7 @@ def comparison(observed, checked):
     Returns
     -------
     str
-        At most 100 columns wide for two runs.
+        It fits the terminal.
     """
     verdicts = {}
     for v in itertools.chain.from_iterable(one.verdicts for one in checked):
@@ -66,11 +66,8 @@ def measures(summaries):
         if any(name in v for v in values)
     ]
     head = ["", *(label for _, label in summaries)]
-    widths = [max(len(row[k]) for row in [head, *rows]) for k in range(len(head))]
-    titles = list(dict.fromkeys(title for title, _ in summaries))
-    lines = ["  ".join(f"{cell:{w}}" for cell, w in zip(row, widths)) for row in [head, *rows]]
-    counted = ", then ".join(titles)
-    return "\n".join([f"All beside each other: {counted}.", "", *(x.rstrip() for x in lines)])
+    counted = ", then ".join(dict.fromkeys(title for title, _ in summaries))
+    return f"All beside each other: {counted}.\n\n{text_table([head, *rows])}"
 
 
 def _row(claim, criterion, values, verdicts):
@@ -81,18 +78,7 @@ def _row(claim, criterion, values, verdicts):
 
 
 def _text(labels, sections):
-    head = ["", *labels, "bound", "verdict"]
-    table = [head, *(row for _, rows in sections for row in rows)]
-    widths = [max(len(row[k]) for row in table) for k in range(1, len(head))]
-    widths = [max(WIDTH - sum(widths) - 2 * len(widths), 24), *widths]
-
-    def line(row):
-        *above, last = textwrap.wrap(row[0], widths[0] - 2) or [""]
-        cells = [f"  {last}", *row[1:]]
-        return [*(f"  {part}" for part in above),
-                "  ".join(f"{cell:{width}}" for cell, width in zip(cells, widths)).rstrip()]  # fmt: skip
-
-    lines = line(head)
-    for title, rows in sections:
-        lines += ["", title, *(part for row in rows for part in line(row))]
-    return "\n".join(lines)
+    rows = [["", *labels, "bound", "verdict"]]
+    for title, criteria in sections:
+        rows += ["", title, *([f"  {row[0]}", *row[1:]] for row in criteria)]
+    return text_table(rows)

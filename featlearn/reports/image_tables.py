@@ -2,6 +2,7 @@
 
 import math
 
+from ..display import text_table
 from ..images import decoupling
 from ..theory.predictions.cross_moment import crossover
 from .images import predict_stage_one
@@ -19,7 +20,7 @@ def prediction_table(model, plans, experiment):
         rows.append((plan.label, f"{coupling.dense:.2f}", f"{coupling.sparse:.2f}", when,
                      f"{share:.2f}"))  # fmt: skip
     star = crossover(model.sparse_covariance, model.dense_covariance)
-    return aligned(rows) + f"\nlow frequencies keep up from ρ = 1/λ₁ = {star:.3f} on"
+    return text_table(rows, right=True) + f"\nlow frequencies keep up from ρ = 1/λ₁ = {star:.3f} on"
 
 
 def learned_table(learned):
@@ -28,7 +29,7 @@ def learned_table(learned):
     for run in learned:
         values = (run.dense_share, run.match, run.same_light, run.same_edges)
         rows.append((run.label, *(f"{value:.2f}" for value in values), f"{run.loss:.0f}"))
-    return aligned(rows)
+    return text_table(rows, right=True)
 
 
 def curves_table(curves):
@@ -38,15 +39,4 @@ def curves_table(curves):
     first = next(iter(curves.values()))
     rows = [("digits: accuracy by labels", *map(str, first))]
     rows += [(names[name], *(f"{a:.2f}" for a in curve.values())) for name, curve in curves.items()]
-    return aligned(rows)
-
-
-def aligned(rows):
-    """Return rows of cells as lines, the first column to the left and the others to the right."""
-    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(w) if k else cell.ljust(w) for k, (cell, w) in enumerate(zip(row, widths))
-        )
-        for row in rows
-    )
+    return text_table(rows, right=True)

@@ -7,16 +7,14 @@ the verdict says so.
 
 import dataclasses
 import math
-import textwrap
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import special
 
-from ...display import escape, html_table
+from ...display import escape, html_table, text_table
 
 HOLDS, FAILS, DOES_NOT_APPLY = "holds", "fails", "does not apply"
-WIDTH = 100
 
 
 @dataclass(frozen=True)
@@ -174,7 +172,7 @@ def verdict_html(verdicts):
 
 
 def table(verdicts, why=True):
-    """Return verdicts as a plain table for a terminal, at most `WIDTH` columns wide.
+    """Return verdicts as a plain table that fits the terminal.
 
     Parameters
     ----------
@@ -187,36 +185,13 @@ def table(verdicts, why=True):
     str
     """
     rows = [("claim", "quantity", "predicted", "measured", "tolerance", "verdict")]
+    indent = " " * (max((len(v.claim) for v in verdicts), default=0) + 4)
     for v in verdicts:
         spread = "" if v.spread is None else f" ± {v.spread:.2g}"
         measured = number(v.measured) + spread
         rows.append((v.claim, v.quantity, number(v.predicted), measured, v.tolerance, v.outcome))
-    widths = [max(len(row[k]) for row in rows) for k in range(6)]
-    others = sum(widths) - widths[1] - widths[2] + 5 * 2
-    for column, limit in ((2, 18), (1, WIDTH - others - min(widths[2], 18))):
-        widths[column] = min(widths[column], max(limit, 12))
-    lines = []
-    for row, verdict in zip(rows, [None, *verdicts]):
-        lines += _wrapped(row, widths)
-        if verdict is None:
-            lines.append("-" * min(WIDTH, sum(widths) + 10))
-            continue
-        notes = [verdict.why] if why and verdict.why else []
-        for note in notes + ([verdict.reason] if verdict.reason else []):
-            indent = " " * (widths[0] + 4)
-            lines += textwrap.wrap(note, WIDTH, initial_indent=indent, subsequent_indent=indent)
-    return "\n".join(lines)
-
-
-def _wrapped(row, widths):
-    """The lines of one row, each cell wrapped within its column."""
-    cells = [textwrap.wrap(cell, width) or [""] for cell, width in zip(row, widths)]
-    height = max(map(len, cells))
-    columns = [cell + [""] * (height - len(cell)) for cell in cells]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip()
-        for line in zip(*columns)
-    ]
+        rows += [indent + note for note in (why and v.why, v.reason) if note]
+    return text_table(rows, rule=True)
 
 
 def count_outcomes(verdicts):
