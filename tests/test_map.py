@@ -38,18 +38,27 @@ def place(module):
 
 
 def imported(module):
-    """The featlearn modules that a module imports, at its top or inside its functions."""
+    """The featlearn modules that a module imports, at its top or inside its functions.
+
+    Of a package, those that it takes what it offers from.
+    """
     names = set()
     for node in ast.walk(ast.parse((PACKAGE / module).read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.level:
             base = (PACKAGE / module).parents[node.level - 1]
             base = base.joinpath(*(node.module or "").split("."))
             for alias in node.names:
-                for path in (base / f"{alias.name}.py", base.with_suffix(".py")):
-                    if path.exists():
-                        names.add(path.relative_to(PACKAGE).as_posix())
-                        break
-    return names
+                names |= files_of(base / alias.name) or files_of(base)
+    return names - {module}
+
+
+def files_of(path):
+    """What an import of a module or package, without its suffix, leads to."""
+    if path.with_suffix(".py").exists():
+        return {path.with_suffix(".py").relative_to(PACKAGE).as_posix()}
+    if path == PACKAGE or not (path / "__init__.py").exists():
+        return set()
+    return imported((path / "__init__.py").relative_to(PACKAGE).as_posix())
 
 
 def test_everything_on_the_map_exists():
