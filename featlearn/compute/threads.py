@@ -66,8 +66,8 @@ def _pool(threads, process):
 
 def for_each(function, pieces):
     """Return [function(piece) for piece in pieces], computed on all threads."""
-    pieces, threads = list(pieces), thread_count()
-    if threads == 1 or len(pieces) < 2 or _blas() is None:
+    pieces = list(pieces)
+    if len(pieces) < 2 or (threads := thread_count()) == 1 or _blas() is None:
         return [function(piece) for piece in pieces]
     results, queue = [None] * len(pieces), iter(range(len(pieces)))
 

@@ -56,6 +56,10 @@ class Workspace:
         present = [array for array in sliced if array is not None]
         n, largest = len(present[0]), max(array.size for array in present)
         shares = threads.thread_count() if threads.can_share_out(largest) else 1
+        if shares == 1 and self.group is None:
+            # What is left of a step of a small network are its calls.
+            kernel(*sliced, **whole)
+            return
         bounds = [n * k // shares for k in range(shares + 1)]
 
         def share(start, stop):
