@@ -18,6 +18,7 @@ claims:
   definitions  loss, gradient and update are those of formulas written out once more
   simulator   views, recorded loss and update are what they are defined to be
   stage I     norms of the sparse and of the dense part follow their recursion
+  feature rates  in stage I each feature grows at a rate of its own, whatever the law of the latents
   plateau     a long linear run ends where repulsion and decay balance growth
   boundaries  the trajectory shows where the stages begin
   stage II    winning features and their alignments follow the mean field

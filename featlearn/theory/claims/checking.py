@@ -11,6 +11,7 @@ from .claim import Verdicts, judge
 from .decoupling import claim_t5
 from .definitions import claim_definitions
 from .draws import claim_draws
+from .feature_rates import claim_feature_rates
 from .limit import claim_limit
 from .linear import claim_t4
 from .lottery import claim_lottery
@@ -33,6 +34,7 @@ CLAIMS = (
     claim_definitions,
     claim_simulator,
     claim_stage_one,
+    claim_feature_rates,
     claim_plateau,
     claim_boundaries,
     claim_stage_two,
@@ -49,14 +51,14 @@ CLAIMS = (
 
 
 # Those that ask nothing of how a run began.
-WHEREVER_BEGUN = (claim_t1, claim_t2, claim_t5, claim_limit)
+WHEREVER_BEGUN = (claim_feature_rates, claim_t1, claim_t2, claim_t5, claim_limit)
 
 
 # Laws of z with the paper's second moments, and the claims that ask for no more than these.
 UNCORRELATED = ("latents = one_of_d", "latents = k_sparse")
 WITH_UNCORRELATED = (claim_stage_one, claim_boundaries, claim_t1, claim_t2, claim_t3, claim_t5)
-# Those that recompute what a run did from its own samples would belong here.
-WITH_ANY_DATA = ()
+# Those that ask a law for its own second moments.
+WITH_ANY_LAW = (claim_feature_rates,)
 
 
 def check(
@@ -115,7 +117,7 @@ def _unknown(run, built_in):
     if run.own:
         return ", ".join(f"own {role}" for role in run.own)
     unusual = unusual_data(run.experiment)
-    if unusual and built_in not in WITH_ANY_DATA:
+    if unusual and built_in not in WITH_ANY_LAW:
         of_moments = [word for word in unusual if word in UNCORRELATED]
         if built_in not in WITH_UNCORRELATED or len(of_moments) < len(unusual):
             return "it is derived for the paper's data, not for " + ", ".join(unusual)

@@ -44,7 +44,7 @@ def claim_stage_one(observed):
             f"stage I has {n} recorded rows before similarities halve the growth or reach"
             f" {_LARGEST_SIMILARITY:g} τ, fewer than {_FEWEST_ROWS}"
         )
-    elif not _is_even(exp):
+    elif not is_even(exp):
         unmet = (
             f"a mask on a Haar-random dictionary at d1/d = {exp.n_inputs / exp.n_features:.3g}"
             f" mixes the two parts: take d1/d ≥ {_LEAST_RATIO}, or a flat one"
@@ -195,7 +195,7 @@ def _product_variance(views):
     return s + s * (n1 + n2 + 4 * x) + n1 * n2 + 2 * x**2 - (s + x) ** 2
 
 
-def _is_even(experiment):
+def is_even(experiment):
     """Whether masks treat all directions of span(M) and of its complement nearly alike."""
     masked = augmentation_of(experiment).n_masks > 0
     wide = experiment.n_inputs >= _LEAST_RATIO * experiment.n_features

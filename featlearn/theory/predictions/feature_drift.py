@@ -1,0 +1,49 @@
+"""The drift of every feature in stage I, for any law of the latents whose signs or values are uncorrelated.
+
+With b = 0 and few or no similarities of order τ (derived: featlearn/theory/derivation.md, "Other laws of
+the latents"),
+
+    E g M_j = (1 - P̄) [ c_j α_·j - (V α_·j) c¹_j / τ ],    V = α C² αᵀ + c²_D diag ‖β_i‖²,
+
+c_j, c¹_j and c²_j being the moments of the two views, of anchors and of keys along M_j; in all of them
+Var z_j has the place of s.
+"""
+
+import numpy as np
+
+from ...latents import law_of
+from .moments import view_moments
+
+
+def feature_drift(experiment, alignments, dense_norms, attraction):
+    """Return the mean change of α by one update, but for the decay -ηλα, and what similarities take.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    alignments : ndarray of shape (m, d)
+        α.
+    dense_norms : ndarray of shape (m,)
+        ‖β_i‖.
+    attraction : float
+        1 - P̄, the mean of 1 - P_pp over the anchors.
+
+    Returns
+    -------
+    change, taken : ndarray of shape (m, d)
+        The mean change; what it would have more without the similarities' term.
+    """
+    exp, views = experiment, view_moments(experiment)
+    extra = law_of(exp).variances - views.density
+    orders = [(views.anchor, views.key)]
+    if not exp.stop_gradient:
+        # Through the keys the two views change places.
+        orders.append((views.key, views.anchor))
+    pull = taken = 0.0
+    for first, second in orders:
+        similar = alignments * (extra + second.sparse) @ alignments.T
+        similar[np.diag_indices_from(similar)] += second.dense * np.square(dense_norms)
+        pull = pull + alignments * (extra + views.cross.sparse)
+        taken = taken + similar @ (alignments * (extra + first.sparse)) / exp.temperature
+    rate = exp.learning_rate * attraction
+    return rate * (pull - taken), rate * taken

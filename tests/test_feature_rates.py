@@ -1,0 +1,95 @@
+"""The drift of each feature in stage I, for every law of the latents, and what its claim notices."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import featlearn
+from featlearn.theory.claims import feature_rates
+from featlearn.theory.claims.claim import judge
+from featlearn.theory.claims.feature_rates import claim_feature_rates
+from featlearn.theory.claims.observed import Observed
+from featlearn.theory.predictions import feature_drift as predictions
+
+BASE = featlearn.preset("phases").replace(n_steps=70, stage_one_growth=None)
+LAWS = {
+    "bernoulli": {},
+    "binary": {"latents": "binary", "density": 0.2},
+    "one of d": {"latents": "one_of_d"},
+    "exactly k": {"latents": "k_sparse", "n_active": 3},
+    "power law": {"density_power": 1.0},
+    "spikes": {"noise_spikes": 3},
+}
+
+
+def slopes(experiment):
+    return feature_rates._slopes(Observed(featlearn.train(experiment)))
+
+
+@pytest.mark.parametrize("law", LAWS)
+@pytest.mark.parametrize("augmentation", ("random_mask", "none"))
+def test_updates_have_the_mean_of_every_law(law, augmentation, seed):
+    found = slopes(BASE.replace(augmentation=augmentation, seed=seed, **LAWS[law]))
+    assert found.rows > 20
+    z = (found.products / found.squares - 1) / (found.noise / found.squares)
+    # 16 features, nearly independent.
+    assert np.abs(z).max() < 4.5 and 0.4 < np.sqrt(np.mean(z**2)) < 1.7
+
+
+@pytest.mark.parametrize(
+    "change", ({"stop_gradient": False}, {"negatives": 60}, {"dtype": "float64"})
+)
+def test_it_holds_for_other_gradients(change):
+    verdicts = claim_feature_rates([Observed(featlearn.train(BASE.replace(**change)))])
+    assert [v.outcome for v in verdicts] == ["holds", "holds"]
+
+
+def test_a_growth_of_the_second_moment_is_seen(monkeypatch):
+    """The mean of the atoms would grow faster if the negatives did not take it away."""
+    run = featlearn.train(BASE.replace(augmentation="none", **LAWS["binary"]))
+    start, end = (run["alignment"][k].sum(axis=1) for k in (0, 60))
+    s, exp = 0.2, run.experiment
+    noise = exp.resolved_noise_variance
+    for variance, agrees in ((s * (1 - s), True), (s * (1 - s) + exp.n_features * s**2, False)):
+        factor = 1 + exp.learning_rate * (variance + noise - exp.weight_decay)
+        assert (abs(end @ start / (start @ start) / factor**60 - 1) < 0.3) == agrees
+
+
+@pytest.mark.parametrize("wrong", ("equal densities", "learning rate", "decay"))
+def test_what_is_false_fails(wrong, monkeypatch):
+    run = featlearn.train(BASE.replace(augmentation="none", density_power=1.0))
+    exp = run.experiment
+    if wrong == "equal densities":
+        law = featlearn.latents.Bernoulli(np.full(exp.n_features, exp.resolved_density))
+        monkeypatch.setattr(predictions, "law_of", lambda experiment: law)
+    else:
+        name = {"learning rate": "learning_rate", "decay": "weight_decay"}[wrong]
+        factor = {"learning rate": 1.5, "decay": 20}[wrong]
+        run = dataclasses.replace(
+            run, experiment=exp.replace(**{name: factor * getattr(exp, name)})
+        )
+    assert "fails" in {v.outcome for v in claim_feature_rates([Observed(run)])}
+
+
+@pytest.mark.parametrize(
+    "change, reason",
+    (
+        ({"n_samples": 500}, "fixed data set"),
+        ({"record_every": 7}, "record_every = 7"),
+        ({"objective": "spectral"}, "InfoNCE"),
+        ({"n_steps": 1}, "1 rows"),
+        ({"batch_size": 16, "n_steps": 4}, "standard error"),
+    ),
+)
+def test_what_it_asks_for(change, reason):
+    run = featlearn.train(BASE.replace(**{"n_steps": 8, **change}))
+    verdicts = judge(claim_feature_rates, [Observed(run)])
+    assert {v.outcome for v in verdicts} == {"does not apply"}
+    assert reason in verdicts[0].reason
+
+
+def test_it_is_asked_of_other_laws():
+    run = featlearn.train(BASE.replace(latents="binary"))
+    outcome = {v.claim: v.outcome for v in featlearn.check(run, replay=0)}
+    assert outcome["feature rates"] == "holds" and outcome["stage I"] == "does not apply"
