@@ -1,6 +1,6 @@
 """Measure how fast featlearn trains: against the work no step can avoid, and against torch and JAX.
 
-The floor is five matrix products of the step's sizes, and its normals drawn on all threads. Every
+The reference is five matrix products of the step's sizes, and its normals drawn on all threads. Every
 subject runs in a process of its own, a new one every two rounds; bursts of steps take turns,
 A B C C B A …, and a ratio is the median over rounds of the ratio within a round. featlearn's step is
 the whole one: data, gradient, update, bias schedule, and every quantity measured and written to a
@@ -29,9 +29,9 @@ from featlearn.speed.timing import Statistic, alone, time_in_turn
 
 SIZES = ("64/1024/256/512", "32/1024/192/512", "128/4096/512/512")
 GOALS = {
-    "floor": 1.15,
+    "reference": 1.15,
     "many inputs": 1.05,
-    "gram floor": 1.25,
+    "gram reference": 1.25,
     "torch": 0.75,
     "jax": 0.85,
     "recording": 5.0,
@@ -91,13 +91,13 @@ class Bench:
 def times(bench, size, threads):
     """Whole steps, their ratios, and their parts."""
     experiment = experiment_of(size)
-    names = ["floor", "featlearn", "featlearn, not recording", *peers.installed()]
+    names = ["reference", "featlearn", "featlearn, not recording", *peers.installed()]
     bench.heading(f"A step at {size}", threads)
     measured, parts = bench.time_in_turn({name: (name, experiment) for name in names}, threads)
     for name, seconds in measured.items():
         bench.add("time", size, threads, name, Statistic.of(1e3 * seconds), "ms")
     whole = measured["featlearn"]
-    for name in ("floor", *peers.installed()):
+    for name in ("reference", *peers.installed()):
         ratio = Statistic.of(whole / measured[name])
         bench.add("ratio", size, threads, f"featlearn / {name}", ratio, "", GOALS[name])
     place = bench.directory() / "run"
@@ -182,7 +182,7 @@ def reduced(bench, size, rounds=3):
     )
     bench.heading(f"The reduced model at {size}", bench.threads)
     entries = {
-        "floor": ("floor", experiment),
+        "reference": ("reference", experiment),
         "step": ("featlearn", experiment),
         "step, not recording": ("featlearn, not recording", experiment),
     }
@@ -198,7 +198,7 @@ def reduced(bench, size, rounds=3):
 
 
 def gram(bench, size, explicit, inputs=(10**4, 10**9)):
-    """The dense part by its Gram matrix: no cost of d1, against its floor and against explicit steps."""
+    """The dense part by its Gram matrix: no cost of d1, against its reference and against explicit steps."""
     # One thread: small factorisations do not gain from more.
     base, threads = experiment_of(size), 1
     bench.heading(f"The dense part by its Gram matrix at {size}", threads)
@@ -206,7 +206,7 @@ def gram(bench, size, explicit, inputs=(10**4, 10**9)):
     steps = dict(learning_rate=1e-3, dense="gram")
     few, many = (base.replace(n_inputs=d1, **steps) for d1 in inputs)
     entries = {
-        "floor": ("floor", few),
+        "reference": ("reference", few),
         f"d1 = {inputs[0]:.0e}": ("featlearn, not recording", few),
         f"d1 = {inputs[1]:.0e}": ("featlearn, not recording", many),
     }
@@ -217,9 +217,9 @@ def gram(bench, size, explicit, inputs=(10**4, 10**9)):
     add = partial(bench.add, "gram", size, threads)
     for name, seconds in measured.items():
         add(name, Statistic.of(1e3 * seconds), "ms")
-    floor, first, second, *others = measured.values()
+    reference, first, second, *others = measured.values()
     add("many inputs / few", Statistic.of(second / first), "", GOALS["many inputs"])
-    add("step / floor", Statistic.of(first / floor), "", GOALS["gram floor"])
+    add("step / reference", Statistic.of(first / reference), "", GOALS["gram reference"])
     for d1, seconds in zip(explicit, others):
         add(f"explicit at {d1} / Gram", Statistic.of(seconds / second), "")
 

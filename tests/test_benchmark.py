@@ -62,9 +62,9 @@ def test_the_cost_of_recording_is_that_of_every_second_step_and_of_writing(
 def test_parts_add_up_and_each_is_found(tiny, tmp_path):
     split = parts.of(subjects.Featlearn(tiny, tmp_path / "parts"), 0)
     assert all(seconds > 0 for part, seconds in split.items() if part != "other")
-    floor = parts.of(subjects.Floor(tiny), 0)
-    assert set(floor) < set(split)
-    assert all(seconds > 0 for seconds in floor.values())
+    reference = parts.of(subjects.Reference(tiny), 0)
+    assert set(reference) < set(split)
+    assert all(seconds > 0 for seconds in reference.values())
 
 
 def test_burst_makes_the_fewest_steps_at_least():
@@ -171,10 +171,13 @@ def some_rows():
         return table.Row(section, "8/64/24/100", 2, name, *numbers, "ms", goal)
 
     return [
-        *(row("time", name, value) for name, value in (("floor", 1), ("featlearn", 2), ("jax", 3))),
-        row("ratio", "featlearn / floor", 2.0, 1.15),
+        *(
+            row("time", name, value)
+            for name, value in (("reference", 1), ("featlearn", 2), ("jax", 3))
+        ),
+        row("ratio", "featlearn / reference", 2.0, 1.15),
         row("ratio", "featlearn / jax", 0.67, 0.85),
-        *(row("part", f"{who}: forward", 0.5) for who in ("floor", "featlearn")),
+        *(row("part", f"{who}: forward", 0.5) for who in ("reference", "featlearn")),
         row("part", "featlearn: update", 0.1),
         *(row("growth", f"{s} = {n}", n) for s in growth.FIELDS for n in (1, 2, 4)),
     ]
@@ -192,7 +195,7 @@ def test_table_survives_a_file(tmp_path):
 def test_verdict_counts_the_goals_and_names_the_missed():
     first, *missed = table.verdict(some_rows())
     assert first == "1 of 2 goals met"
-    assert missed == ["  missed at 8/64/24/100, 2 threads: featlearn / floor 2 > 1.15 ms"]
+    assert missed == ["  missed at 8/64/24/100, 2 threads: featlearn / reference 2 > 1.15 ms"]
 
 
 def test_speed_is_drawn_with_and_without_all_sections():
@@ -222,7 +225,7 @@ def test_the_script_measures_in_processes_of_their_own(script, tmp_path, capsys,
 def test_every_subject_is_timed(tiny, tmp_path):
     from featlearn.speed.timing import time_in_turn
 
-    entries = {"a": ("floor", tiny), "b": ("featlearn", tiny)}
+    entries = {"a": ("reference", tiny), "b": ("featlearn", tiny)}
     times, shares = time_in_turn(entries, tmp_path, threads=1, seconds=0, rounds=3)
     assert all(times[label].shape == (3,) and (times[label] > 0).all() for label in entries)
     assert set(shares["a"]) < set(shares["b"])

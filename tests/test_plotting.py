@@ -120,3 +120,16 @@ def test_a_run_of_one_row_is_refused(small):
     run = featlearn.train(small.replace(n_steps=0))
     with pytest.raises(InvalidInput, match="1 recorded rows"):
         plotting.losses(run)
+
+
+def test_the_style_sheet_is_known_by_name_without_pyplot():
+    code = (
+        "import sys, featlearn.plotting\n"
+        "assert 'matplotlib.pyplot' not in sys.modules\n"
+        "import matplotlib.pyplot as plt\n"
+        "plt.style.use('featlearn')\n"
+        "print(plt.rcParams['savefig.dpi'], plt.rcParams['figure.figsize'])\n"
+    )
+    environment = {**os.environ, "MPLBACKEND": "agg"}
+    found = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True)
+    assert found.stdout.split() == b"300.0 [3.3, 2.5]".split(), found.stderr

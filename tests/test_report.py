@@ -4,6 +4,7 @@ import re
 import shlex
 from html.parser import HTMLParser
 
+import browser
 import pytest
 
 import featlearn
@@ -72,3 +73,21 @@ def test_bad_input_is_refused_in_one_line(twins, tmp_path, capsys):
     ):
         assert main(["report", *arguments]) == 2
         assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+@pytest.mark.skipif(browser.find() is None, reason="no Chromium is installed")
+def test_contents_lead_to_every_section_and_figures_fit_a_narrow_screen(
+    twins, tmp_path, few_figures
+):
+    out = tmp_path / "report.html"
+    assert main(["report", *map(str, twins), "-o", str(out), "--quiet"]) == 0
+    with browser.Browser(tmp_path / "profile", (390, 800)) as page:
+        page.open(out)
+        assert page.run("document.documentElement.scrollWidth") <= 390
+        widths = page.run("[...document.images].map(i => [i.clientWidth, i.naturalWidth])")
+        assert len(widths) == 2 and all(300 < shown <= 390 < own for shown, own in widths)
+        links = page.run("[...document.querySelectorAll('nav a')].map(a => a.hash)")
+        places = page.run("[...document.querySelectorAll('h2, figure')].map(e => '#' + e.id)")
+        assert links == places and len(set(links)) == 8
+        page.run("document.querySelectorAll('nav a')[4].click()")
+        assert page.run("document.querySelectorAll('h2')[3].getBoundingClientRect().top") < 800

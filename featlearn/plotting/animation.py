@@ -9,6 +9,7 @@ from matplotlib.lines import Line2D
 from ..alignment import cosines
 from ..errors import InvalidInput, RunDirectoryError
 from ..summary import PURE
+from .atoms import MOST_NUMBERED
 from .canvas import BLUE, GREY, ORANGE, as_runs, in_style, legend_above, new_figure, styled
 
 
@@ -48,17 +49,19 @@ def neuron_map(run, row=-1):
     ax = axes[0, 0]
     atoms = atom_positions(run.experiment.n_features)
     ax.plot(*atoms.T, "o", color=GREY, markersize=7, markerfacecolor="white", zorder=1)
+    for j, place in enumerate(1.1 * atoms if len(atoms) <= MOST_NUMBERED else ()):
+        ax.text(*place, str(j), fontsize=6, color="0.35", ha="center", va="center")
     ax.plot([], [], "o", color=BLUE, alpha=0.7, markeredgewidth=0, markersize=4, gid="neurons")
-    ax.plot([], [], "o", color=ORANGE, alpha=0.9, markeredgewidth=0, markersize=4, gid="pure")
-    ax.set(xlim=(-1.12, 1.12), ylim=(-1.12, 1.12), aspect="equal", xticks=[], yticks=[])
+    ax.plot([], [], "D", color=ORANGE, alpha=0.9, markeredgewidth=0, markersize=4, gid="pure")
+    ax.set(xlim=(-1.18, 1.18), ylim=(-1.18, 1.18), aspect="equal", xticks=[], yticks=[])
     ax.grid(False)
     for spine in ax.spines.values():
         spine.set_visible(False)
     handles = [
         Line2D([], [], color=GREY, marker="o", markerfacecolor="white", markersize=6, linestyle="",
-               label="atom"),
+               label="atom $j$"),
         Line2D([], [], color=BLUE, marker="o", linestyle="", label="neuron"),
-        Line2D([], [], color=ORANGE, marker="o", linestyle="", label=f"with a cosine ≥ {PURE}"),
+        Line2D([], [], color=ORANGE, marker="D", linestyle="", label=f"with a cosine ≥ {PURE}"),
     ]  # fmt: skip
     legend_above(figure, handles)
     _place(ax, run, row)

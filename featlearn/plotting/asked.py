@@ -3,8 +3,19 @@
 import math
 
 import numpy as np
+from matplotlib.lines import Line2D
 
-from .canvas import BLUE, PAGE, as_runs, mark_stages, new_figure, styled, thinned
+from .canvas import (
+    BLUE,
+    PAGE,
+    as_runs,
+    band,
+    legend_above,
+    mark_stages,
+    new_figure,
+    styled,
+    thinned,
+)
 
 
 @styled
@@ -24,7 +35,7 @@ def asked_quantities(runs):
     """
     panels = [(name, run, q) for name, run in as_runs(runs).items() for q in run.asked]
     n_rows = max(math.ceil(len(panels) / 2), 1)
-    figure, axes = new_figure(PAGE, 1.9 * n_rows, n_rows, 2)
+    figure, axes = new_figure(PAGE, 1.9 * n_rows + 0.3, n_rows, 2)
     for ax, (name, run, quantity) in zip(axes.flat, panels):
         _draw(ax, run, quantity)
         title = quantity.name if len({p[0] for p in panels}) == 1 else f"{quantity.name}: {name}"
@@ -32,6 +43,9 @@ def asked_quantities(runs):
         ax.set_xlabel("step")
     for ax in list(axes.flat)[len(panels) :]:
         ax.set_axis_off()
+    if any(math.prod(quantity.shape) > 1 for _, _, quantity in panels):
+        median = Line2D([], [], color=BLUE, label="median of an array, or the number itself")
+        legend_above(figure, [median, band("80 % of its entries")])
     return figure
 
 

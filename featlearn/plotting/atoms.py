@@ -7,6 +7,10 @@ from ..alignment import best_cosine_of_atoms, cosines
 from ..alignment import neurons_per_atom as count_neurons
 from .canvas import COLUMN, PAGE, as_runs, legend_above, new_figure, styled
 
+HATCHES = ("", "////", "....", "xxxx")
+# So many atoms have room for their numbers below the bars.
+MOST_NUMBERED = 40
+
 
 def final_cosines(run):
     """Return |α_ij|/‖w_i‖ at the last recorded step, ndarray of shape (m, d)."""
@@ -81,15 +85,24 @@ def neurons_per_atom(runs, threshold=0.9):
         counts, best = count_neurons(cosine, threshold), best_cosine_of_atoms(cosine)
         place = np.arange(len(counts)) + (k - (len(runs) - 1) / 2) * width
         top.plot(np.arange(len(best)), best, "os^Dv"[k % 5], color=f"C{k}")
-        bottom.bar(place, counts, width, color=f"C{k}")
+        # Hatched, as the colours alone look the same in print without colours.
+        look = dict(facecolor=f"C{k}", edgecolor="white", linewidth=0, hatch=HATCHES[k % 4])
+        bottom.bar(place, counts, width, **look)
         total = int(counts.sum())
         handles.append(
-            Patch(color=f"C{k}", label=f"{name}: {total} of {len(cosine)} neurons ≥ {threshold}")
+            Patch(**look, label=f"{name}: {total} of {len(cosine)} neurons ≥ {threshold}")
         )
     top.axhline(threshold, color="black", linestyle="--", linewidth=0.8)
     top.set(ylim=(0, 1.03), ylabel="best cosine")
-    bottom.set(xlabel="atom $j$, sorted", ylabel="neurons", xlim=(-0.7, cosine.shape[1] - 0.3))
-    bottom.xaxis.get_major_locator().set_params(integer=True)
+    bottom.set(
+        xlabel="atom $j$, by number of neurons",
+        ylabel="neurons",
+        xlim=(-0.7, cosine.shape[1] - 0.3),
+    )
+    if len(order) <= MOST_NUMBERED:
+        bottom.set_xticks(range(len(order)), order, fontsize=5, rotation=90)
+    else:
+        bottom.xaxis.get_major_locator().set_params(integer=True)
     bottom.set_ylim(0, max(1, bottom.get_ylim()[1]))
     bottom.yaxis.get_major_locator().set_params(integer=True)
     legend_above(figure, handles, columns=1)

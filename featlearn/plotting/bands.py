@@ -15,6 +15,7 @@ from .canvas import (
     PINK,
     SKY,
     VERMILLION,
+    band,
     legend_above,
     new_figure,
     styled,
@@ -53,7 +54,7 @@ def seed_bands(groups):
     lines = []
     for ax, (title, values) in zip(axes.flat, panels.items()):
         lines = [
-            _band(ax, group, values, *style)
+            _draw(ax, group, values, *style)
             for group, style in zip(groups.values(), _styles(len(groups)))
         ]
         ax.set_title(title)
@@ -62,7 +63,9 @@ def seed_bands(groups):
     for ax in axes[-1]:
         ax.set_xlabel("step")
     names = [f"{label} ({len(group)} seeds)" for label, group in groups.items()]
-    legend_above(figure, lines, names)
+    for line, label in zip(lines, names):
+        line.set_label(label)
+    legend_above(figure, [*lines, band("95 % confidence of the mean")])
     return figure
 
 
@@ -76,14 +79,15 @@ def _styles(n):
     return (STYLES * math.ceil(n / len(STYLES)))[:n]
 
 
-def _band(ax, group: SeedRuns, values, color, line):
+def _draw(ax, group: SeedRuns, values, color, line):
     rows = thinned(len(group.steps), 200)
     each = np.array([values(run, rows) for run in group])
     mean, spread = each.mean(axis=0), half_width(each)
     (drawn,) = ax.plot(group.steps[rows], mean, color=color, linestyle=line, linewidth=1.2)
     if len(group) > 1:
-        band = (mean - spread, mean + spread)
-        ax.fill_between(group.steps[rows], *band, color=color, alpha=0.2, linewidth=0)
+        ax.fill_between(
+            group.steps[rows], mean - spread, mean + spread, color=color, alpha=0.2, linewidth=0
+        )
     return drawn
 
 

@@ -3,9 +3,12 @@
 import functools
 from pathlib import Path
 
+import matplotlib
 import matplotlib.style
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.transforms import ScaledTranslation
 
 from ..errors import InvalidInput, RunDirectoryError
 from ..recording.trajectory import Run
@@ -19,6 +22,10 @@ BLUE, VERMILLION, GREEN, PINK, ORANGE, SKY = (
 )  # fmt: skip
 GREY = "#8A8A8A"
 FORMATS = ("png", "pdf")
+# From now on plt.style.use("featlearn") works, without pyplot being imported here.
+matplotlib.style.library["featlearn"] = matplotlib.rc_params_from_file(
+    STYLE, use_default_template=False
+)
 # Without dates, and without a version that would change the bytes.
 _METADATA = {
     "png": {"Software": None},
@@ -32,14 +39,37 @@ def in_style():
 
 
 def styled(function):
-    """Run a figure function under featlearn's style sheet, whatever the caller's own settings."""
+    """Run a figure function under featlearn's style sheet, whatever the caller's own settings.
+
+    Several panels get the letters that captions and texts call them by.
+    """
 
     @functools.wraps(function)
     def wrapper(*arguments, **keywords):
         with in_style():
-            return function(*arguments, **keywords)
+            figure = function(*arguments, **keywords)
+            if not figure.subfigs:
+                _letter(panels(figure))
+            return figure
 
     return wrapper
+
+
+def panels(figure):
+    """Return the Axes of a figure that show data: neither colour bars nor empty places."""
+    return [
+        ax
+        for ax in figure.axes
+        if ax.get_label() != "<colorbar>" and (ax.axison or ax.images or ax.collections)
+    ]
+
+
+def _letter(axes):
+    for letter, ax in zip("abcdefghijklmnopqrstuvwxyz", axes if len(axes) > 1 else ()):
+        ax.annotate(
+            letter, (0, 1), (-5, 4), xycoords="axes fraction", textcoords="offset points",
+            ha="right", va="bottom", fontsize=9, fontweight="bold", annotation_clip=False,
+        )  # fmt: skip
 
 
 def new_figure(width=COLUMN, height=2.5, rows=1, columns=1, **keywords):
@@ -88,7 +118,7 @@ def write(figure, file, kind, dpi=None):
         if figure.get_layout_engine() is not None:
             figure.draw_without_rendering()
             figure.set_layout_engine("none")
-        figure.savefig(file, format=kind, dpi=dpi or "figure", metadata=_METADATA[kind])
+        figure.savefig(file, format=kind, dpi=dpi, metadata=_METADATA[kind])
 
 
 def as_runs(runs):
@@ -151,6 +181,20 @@ def mark_stages(axes, steps, stages):
                 color="0.35",
                 fontsize=7,
             )
+
+
+def band(text):
+    """Return the legend entry that says what the bands around lines hold."""
+    return Patch(color=GREY, alpha=0.35, linewidth=0, label=f"band: {text}")
+
+
+def legend_over(ax, handles, columns=1, points=16):
+    """Put the legend of one panel above it, so many points over its frame: clear of its title."""
+    above = ax.transAxes + ScaledTranslation(0, points / 72, ax.figure.dpi_scale_trans)
+    return ax.legend(
+        handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1), bbox_transform=above,
+        ncols=columns, borderaxespad=0,
+    )  # fmt: skip
 
 
 def legend_above(figure, handles, labels=None, columns=None):

@@ -13,6 +13,11 @@ from ..views import AUGMENTATIONS
 from .canvas import COLUMN, GREEN, VERMILLION, legend_above, new_figure, styled
 
 N_DIRECTIONS = 64
+# Hatched, as the colours alone look the same in print without colours.
+_LOOKS = {
+    "sparse": dict(facecolor=GREEN, alpha=0.75),
+    "dense": dict(facecolor=VERMILLION, alpha=0.75, hatch="////", edgecolor="white", linewidth=0),
+}
 
 
 def cross_view_correlations(experiment, n_samples=4096, augmentations=tuple(AUGMENTATIONS)):
@@ -77,10 +82,10 @@ def decoupling(table):
     """
     figure, axes = new_figure(COLUMN, 2.6)
     ax = axes[0, 0]
-    for k, (part, color) in enumerate((("sparse", GREEN), ("dense", VERMILLION))):
+    for k, part in enumerate(_LOOKS):
         for place, row in enumerate(table.values()):
             x = place + 0.4 * k - 0.2
-            ax.bar(x, row[part], 0.36, color=color, alpha=0.75)
+            ax.bar(x, row[part], 0.36, **_LOOKS[part])
             closed_form = [row[part + "_predicted"]] * 2
             ax.plot([x - 0.19, x + 0.19], closed_form, color="black", linestyle=(0, (2, 1)))
     ax.axhline(0, color="black", linewidth=0.6)
@@ -89,8 +94,8 @@ def decoupling(table):
     ax.set(ylabel="correlation of the two views", ylim=(min(0, ax.get_ylim()[0]), 1.05))
     ax.grid(False, axis="x")
     handles = [
-        Patch(color=GREEN, alpha=0.75, label="along the atoms $M_j$"),
-        Patch(color=VERMILLION, alpha=0.75, label="orthogonal to them"),
+        Patch(**_LOOKS["sparse"], label="along the atoms $M_j$"),
+        Patch(**_LOOKS["dense"], label="orthogonal to them"),
         Line2D([], [], color="black", linestyle="--", label="closed form"),
     ]
     legend_above(figure, handles, columns=2)

@@ -7,7 +7,17 @@ from ..compute.workspace import Workspace
 from ..errors import InvalidInput
 from ..theory.predictions.balance import forces_of
 from ..training import evaluate, init, step
-from .canvas import BLUE, COLUMN, GREY, VERMILLION, legend_above, mark_stages, new_figure, styled
+from .canvas import (
+    BLUE,
+    COLUMN,
+    GREY,
+    VERMILLION,
+    band,
+    legend_above,
+    mark_stages,
+    new_figure,
+    styled,
+)
 
 
 def record_forces(experiment, n_rows=120, batches=4):
@@ -92,5 +102,5 @@ def forces(table):
     ax.set(xlabel="step", ylabel=r"rate  $|\dot\alpha_{ij}|\,/\,|\alpha_{ij}|$")
     ax.margins(x=0)
     ax.set_ylim(bottom=0)
-    legend_above(figure, handles, columns=2)
+    legend_above(figure, [*handles, band("half of the neurons")], columns=2)
     return figure

@@ -2,6 +2,7 @@
 
 import numpy as np
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from ..theory.claims.observed import Observed
 from ..theory.claims.stage_one import linear_rows
@@ -45,11 +46,13 @@ def stage_one_growth(runs):
     axes[0, 0].set_ylabel("squared norm, all neurons")
     handles = [
         Line2D([], [], color=GREEN, label=r"sparse $\sum_i\|\alpha_i\|^2$"),
-        Line2D([], [], color=VERMILLION, label=r"dense $\sum_i\|\beta_i\|^2$"),
+        Line2D([], [], color=VERMILLION, linestyle="-.", label=r"dense $\sum_i\|\beta_i\|^2$"),
         Line2D([], [], color="black", linestyle="--", label="predicted"),
         Line2D([], [], color="black", linestyle=":", label="without similarities"),
     ]
-    legend_above(figure, handles, columns=4 if len(runs) > 1 else 2)
+    if any(ax.patches for ax in axes[0]):
+        handles.append(Patch(color="0.88", label="growth halved: not checked"))
+    legend_above(figure, handles, columns=5 if len(runs) > 1 else 2)
     return figure
 
 
@@ -64,7 +67,8 @@ def _draw(ax, run):
     path = [start, *(w for w, _ in zip(linear_phase(run.experiment, start), range(last)))]
     free = predict_stage_one(run.experiment, start.sparse, start.dense, last)
     for part, measured, color in (("sparse", sparse, GREEN), ("dense", dense, VERMILLION)):
-        ax.plot(steps, measured, color=color, linewidth=2.2, alpha=0.55)
+        line = "-" if part == "sparse" else "-."
+        ax.plot(steps, measured, line, color=color, linewidth=2.2, alpha=0.55)
         curve = [getattr(weights, part) for weights in path]
         ax.plot(steps[0] + free.steps, curve, color=color, linestyle="--", linewidth=1.0)
         ax.plot(

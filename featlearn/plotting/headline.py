@@ -1,7 +1,7 @@
 """The one picture that tells the paper's story: trajectories, norms and final cosines of twins."""
 
 from .atoms import cosine_label, draw_cosines
-from .canvas import PAGE, as_runs, legend_above, new_figure, styled
+from .canvas import PAGE, as_runs, legend_over, new_figure, styled
 from .trajectories import alignment_handles, draw_alignments, draw_norms, norm_handles
 
 
@@ -18,7 +18,7 @@ def headline(runs):
     matplotlib.figure.Figure
     """
     runs = as_runs(runs)
-    figure, axes = new_figure(PAGE, 0.7 + 1.9 * len(runs), len(runs), 3)
+    figure, axes = new_figure(PAGE, 0.8 + 1.9 * len(runs), len(runs), 3)
     for (left, middle, right), (name, run) in zip(axes, runs.items()):
         draw_alignments(left, run)
         if middle is not axes[0, 1]:
@@ -32,5 +32,6 @@ def headline(runs):
         if left is not axes[-1, 0]:
             for ax in (left, middle, right):
                 ax.set_xlabel("")
-    legend_above(figure, alignment_handles() + norm_handles(), columns=3)
+    legend_over(axes[0, 0], alignment_handles(), points=13)
+    legend_over(axes[0, 1], norm_handles(), points=13)
     return figure

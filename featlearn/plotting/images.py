@@ -3,7 +3,6 @@
 import math
 
 import numpy as np
-from matplotlib.lines import Line2D
 
 from ..errors import InvalidInput
 from .canvas import (
@@ -16,6 +15,7 @@ from .canvas import (
     SKY,
     VERMILLION,
     legend_above,
+    legend_over,
     new_figure,
     styled,
 )
@@ -88,12 +88,12 @@ def _dial(learned):
 def _draw_dial(ax, learned):
     rho, runs = zip(*_dial(learned))
     for values, color, style, label in (
-        ([r.dense_share for r in runs], VERMILLION, "-", "dense share of filters"),
-        ([r.match for r in runs], GREEN, "-", "match with ICA"),
-        ([r.same_light for r in runs], ORANGE, "-.", "cosine of f, same low frequencies"),
-        ([r.same_edges for r in runs], BLUE, "-.", "cosine of f, same edges"),
+        ([r.dense_share for r in runs], VERMILLION, "-o", "dense share of filters"),
+        ([r.match for r in runs], GREEN, "-s", "match with ICA"),
+        ([r.same_light for r in runs], ORANGE, "-.^", "cosine of f, same low frequencies"),
+        ([r.same_edges for r in runs], BLUE, ":D", "cosine of f, same edges"),
     ):
-        ax.plot(rho, values, color=color, linestyle=style, marker="o", markersize=3, label=label)
+        ax.plot(rho, values, style, color=color, markersize=3, label=label)
     ax.set(xlabel="correlation ρ of the views' low frequencies", ylim=(-0.03, 1.03))
 
 
@@ -135,7 +135,7 @@ def _draw_plane(ax, learned):
     ax.text(0.03, 0.03, key, transform=ax.transAxes, fontsize=6, va="bottom", color="0.25")
     ax.axhline(0, color=GREY, linewidth=0.6)
     ax.set(xlabel="correlation of the views: low frequencies", ylabel="edges",
-           xlim=(-0.12, 1.12), ylim=(-0.45, 1.2))  # fmt: skip
+           xlim=(-0.12, 1.12), ylim=(-0.45, 1.25))  # fmt: skip
     return drawn
 
 
@@ -175,22 +175,21 @@ def label_curves(curves):
     figure, axes = new_figure(COLUMN, 2.8)
     ax = axes[0, 0]
     looks = {
-        "hybrid": ("f, ρ = 0", BLUE, "-"),
-        "hybrid-0.5": ("f, ρ = 0.5", SKY, "-"),
-        "none": ("f, no augmentation", VERMILLION, "-."),
-        "none, trained on": ("the same, three times as long", ORANGE, ":"),
-        "raw": ("raw input", GREY, "--"),
+        "hybrid": ("f, ρ = 0", BLUE, "-o"),
+        "hybrid-0.5": ("f, ρ = 0.5", SKY, "-s"),
+        "none": ("f, no augmentation", VERMILLION, "-.^"),
+        "none, trained on": ("the same, three times as long", ORANGE, ":v"),
+        "raw": ("raw input", GREY, "--D"),
     }
     for name, curve in curves.items():
         label, color, style = looks[name]
-        ax.plot(list(curve), list(curve.values()), color=color, linestyle=style, marker="o",
-                markersize=3, label=label)  # fmt: skip
-    ax.axhline(0.1, color="black", linewidth=0.6)
+        ax.plot(list(curve), list(curve.values()), style, color=color, markersize=3, label=label)
+    ax.axhline(0.1, color="black", linewidth=0.6, label="chance")
     ticks = list(next(iter(curves.values())))
     ax.set(xscale="log", xlabel="labels", ylabel="test accuracy", ylim=(0, 1))
     ax.set_xticks(ticks, map(str, ticks))
     ax.set_xticks([], minor=True)
-    legend_above(figure, ax.lines[: len(curves)], columns=2)
+    legend_above(figure, ax.lines, columns=2)
     return figure
 
 
@@ -219,9 +218,7 @@ def decoupled_images(weights, dictionary, learned):
     below = grid[1, :].subgridspec(1, 2, width_ratios=(1, 1.5))
     first, second = (figure.add_subplot(below[0, k]) for k in range(2))
     _draw_dial(first, learned)
-    handles = [Line2D([], [], color=line.get_color(), linestyle=line.get_linestyle(), marker="o",
-                      markersize=3, label=line.get_label()) for line in first.lines]  # fmt: skip
+    legend_over(first, first.lines, points=6)
     drawn = _draw_plane(second, learned)
     figure.colorbar(drawn, ax=second, label="dense share of filters")
-    figure.legend(handles=handles, loc="outside lower center", ncols=2)
     return figure

@@ -33,7 +33,13 @@ def limit_collapse(table, fit):
     masked = table[table["augmentation"] == "random_mask"]
     for k, d in enumerate(np.unique(masked["n_features"])):
         some = masked[masked["n_features"] == d]
-        left.plot(np.sqrt(some["walk"]), some["off_support"], "o", color=f"C{k}", label=f"$d={d}$")
+        left.plot(
+            np.sqrt(some["walk"]),
+            some["off_support"],
+            "os^Dv"[k % 5],
+            color=f"C{k}",
+            label=f"$d={d}$",
+        )
     a, c, error = fit
     x = np.linspace(0, 1.1 * np.sqrt(masked["walk"].max()), 100)
     left.plot(x, np.sqrt(np.maximum(a + c * x**2, 0)), color="black", linewidth=1)

@@ -8,7 +8,7 @@ from matplotlib.patches import Patch
 
 from ..alignment import lottery_sets
 from .atoms import final_cosines
-from .canvas import BLUE, GREY, ORANGE, PAGE, as_runs, legend_above, new_figure, styled, thinned
+from .canvas import BLUE, GREY, ORANGE, PAGE, as_runs, legend_over, new_figure, styled, thinned
 
 
 def initial_ranks(alignments, winners):
@@ -59,14 +59,17 @@ def lottery(runs, threshold=0.9):
         if left is not axes[-1, 0]:
             left.set_xlabel("")
             right.set_xlabel("")
-    handles = [
-        Patch(color=GREY, label="rank at initialisation"),
-        Patch(color=BLUE, label="rank at the end of stage I"),
-        Line2D([], [], color="black", linestyle="--", linewidth=0.8,
-               label=r"chance $1/d$;  bound $1.5\,\log d/d$"),
-        Line2D([], [], color=ORANGE, marker="o", linestyle="", label="sure pair"),
-    ]  # fmt: skip
-    legend_above(figure, handles)
+    chance, bound = (
+        Line2D([], [], color="black", linestyle="--", linewidth=0.8, label=label)
+        for label in (r"chance, $1/d$", r"bound, $1.5\,\log d/d$")
+    )
+    ranks = [Patch(color=GREY, label="rank at initialisation"),
+             Patch(color=BLUE, label="at the end of stage I"), chance]  # fmt: skip
+    pairs = [Line2D([], [], color=ORANGE, marker="o", linestyle="", label="sure pair"),
+             Line2D([], [], color=GREY, marker=".", linestyle="", label="other pair"),
+             bound]  # fmt: skip
+    for ax, handles in zip(axes[0], (ranks, pairs)):
+        legend_over(ax, handles, columns=2)
     return figure
 
 
@@ -85,8 +88,8 @@ def _draw_ranks(ax, run, cosine, threshold):
     ax.set(xlabel="rank of the final feature", ylabel="fraction of neurons")
     ax.set_xlim(0.4, shown + 0.6)
     ax.set_xticks(range(1, shown + 1, 1 if shown <= 8 else 2))
-    which = f"cosine ≥ {threshold}" if pure.any() else f"none ends with a cosine ≥ {threshold}"
-    ax.set_title(f"{counted.sum()} of {m} neurons, {which}")
+    some = f"{counted.sum()} of {m} neurons, cosine ≥ {threshold}"
+    ax.set_title(some if pure.any() else f"all {m} neurons, none ≥ {threshold}")
 
 
 def _draw_pairs(ax, run, cosine, threshold):

@@ -13,7 +13,7 @@ from .canvas import (
     PAGE,
     PINK,
     VERMILLION,
-    legend_above,
+    legend_over,
     new_figure,
     styled,
 )
@@ -49,7 +49,7 @@ def decoupling_diagram(table):
     if missing:
         raise InvalidInput("phase table", sorted(missing), "rows of every panel")
     part = {name: table[table["panel"] == name] for name in PANELS}
-    figure, axes = new_figure(PAGE, 4.9, 2, 3)
+    figure, axes = new_figure(PAGE, 5.4, 2, 3)
     _map(axes[0, 0], part["noise"], "sparse_share")
     image = _map(axes[0, 1], part["noise"], "atoms_fraction")
     figure.colorbar(image, ax=axes[0, :2], aspect=25, pad=0.02)
@@ -72,7 +72,7 @@ def decoupling_diagram(table):
     )
     _ticks(axes[1, 1].xaxis, np.unique(ratio))
     _ticks(axes[1, 2].xaxis, _round_numbers(scale))
-    legend_above(figure, _handles(), columns=4)
+    _legends(axes)
     return figure
 
 
@@ -139,9 +139,9 @@ def _line(ax, table, x):
     def mean(values):
         return np.array([np.mean(values[index == i]) for i in range(len(xs))])
 
-    for value, color, marker in (("sparse_share", BLUE, "o"), ("atoms_fraction", GREEN, "s")):
-        ax.plot(x, table[value], marker, color=color, markersize=2, alpha=0.5)
-        ax.plot(xs, mean(table[value]), color=color)
+    for value, color, style in (("sparse_share", BLUE, "-o"), ("atoms_fraction", GREEN, ":s")):
+        ax.plot(x, table[value], style[-1], color=color, markersize=2, alpha=0.5)
+        ax.plot(xs, mean(table[value]), style[:-1], color=color)
     for field, style in ((np.log(table["noise_margin"]), _MARGIN), (_lead(table), _CROSSING)):
         at = mean(field)
         for i in np.flatnonzero(np.sign(at[:-1]) * np.sign(at[1:]) < 0):
@@ -161,19 +161,26 @@ def _ticks(axis, values):
     axis.set_ticks([], minor=True)
 
 
-def _handles():
-    def point(color, marker, label, line="-"):
+def _legends(axes):
+    """Over each panel what it shows; the first of those alike speaks for them."""
+
+    def point(color, marker, label, line):
         return Line2D([], [], color=color, marker=marker, linestyle=line, label=label)
 
     measured = Line2D([], [], **_MEASURED, label="measured ½")
     measured.set_path_effects(_OUTLINE)
-    return [
-        measured,
-        point(BLUE, "o", "sparse share, median neuron"),
-        Line2D([], [], **_CROSSING, label="predicted $g=g^*$"),
+    crossing = Line2D([], [], **_CROSSING, label="predicted $g=g^*$")
+    margin = Line2D([], [], **_MARGIN, label="predicted noise margin 1")
+    legend_over(axes[0, 0], [measured, crossing, margin])
+    legend_over(axes[0, 1], [measured, crossing, margin])
+    sizes = [
         point(BLUE, "o", "$d=16$, $d_1=256$", ""),
-        Line2D([], [], **_MARGIN, label="predicted noise margin 1"),
-        point(GREEN, "s", "atoms with a cosine ≥ 0.9"),
-        Line2D([], [], linestyle="", label=" "),
         point(PINK, "D", "$d=32$, $d_1=1024$", ""),
+        Line2D([], [], **_CROSSING, label="predicted"),
     ]
+    legend_over(axes[0, 2], sizes)
+    for ax in axes[1]:
+        legend_over(ax, [
+            point(BLUE, "o", "sparse share, median neuron", "-"),
+            point(GREEN, "s", "atoms with a cosine ≥ 0.9", ":"),
+        ])  # fmt: skip

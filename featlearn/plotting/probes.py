@@ -6,6 +6,7 @@ from matplotlib.patches import Patch
 
 from ..errors import InvalidInput
 from ..probing import ProbeResult
+from .atoms import HATCHES
 from .canvas import PAGE, legend_above, new_figure, styled
 
 _ON = {
@@ -14,6 +15,11 @@ _ON = {
     "best_on_inputs": "input $x$,\nbest head",
     "oracle": "oracle",
 }
+
+
+def _look(k):
+    hatch = HATCHES[k % len(HATCHES)]
+    return dict(facecolor=f"C{k}", alpha=0.75, hatch=hatch, edgecolor="white", linewidth=0)
 
 
 @styled
@@ -51,13 +57,13 @@ def probe_errors(results):
                 if on not in errors:
                     continue
                 x = place + (k - (len(results) - 1) / 2) * width
-                ax.bar(x, np.mean(errors[on]), 0.9 * width, color=f"C{k}", alpha=0.75)
+                ax.bar(x, np.mean(errors[on]), 0.9 * width, **_look(k))
                 ax.plot(np.full(len(errors[on]), x), errors[on], ".", color="black", markersize=2.5)
         ax.axhline(chance, color="black", linestyle="--", linewidth=0.8)
         ax.set_xticks(range(len(shown)), shown.values())
         ax.set(ylabel=name, title=task)
         ax.grid(False, axis="x")
-    handles = [Patch(color=f"C{k}", alpha=0.75, label=name) for k, name in enumerate(results)]
+    handles = [Patch(**_look(k), label=name) for k, name in enumerate(results)]
     draw = dict(color="black", marker=".", linestyle="")
     handles.append(Line2D([], [], **draw, label="one draw of $w^*$"))
     handles.append(Line2D([], [], color="black", linestyle="--", linewidth=0.8, label="chance"))

@@ -66,7 +66,9 @@ def representation(runs):
         times, measures = representation_of(run)
         style = "--" if run.experiment.augmentation == "none" else "-"
         for ax, measure in zip(axes[0], _PANELS):
-            ax.plot(times, measures[measure], style, marker=".", color=f"C{k}", label=name)
+            ax.plot(
+                times, measures[measure], style, marker="o^sD"[k % 4], color=f"C{k}", label=name
+            )
     for ax, title in zip(axes[0], _PANELS.values()):
         ax.set(xlabel=r"time $\eta s t$", ylabel=title, ylim=(-0.05, 1.1))
     legend_above(figure, axes[0, 0].get_legend_handles_labels()[0], columns=2)

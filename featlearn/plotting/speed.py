@@ -6,20 +6,26 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from ..errors import InvalidInput
-from .canvas import BLUE, GREEN, PAGE, SKY, VERMILLION, legend_above, new_figure, styled
+from .canvas import BLUE, GREEN, PAGE, SKY, VERMILLION, legend_over, new_figure, styled
 
-_COLORS = {
-    "floor": "0.45",
-    "featlearn": BLUE,
-    "featlearn, not recording": SKY,
-    "torch": VERMILLION,
-    "jax": GREEN,
+# Name in the table: colour, and hatching for print without colours.
+_LOOKS = {
+    "reference": ("0.45", ""),
+    "featlearn": (BLUE, ""),
+    "featlearn, not recording": (SKY, "////"),
+    "torch": (VERMILLION, "...."),
+    "jax": (GREEN, "xxxx"),
 }
+
+
+def _look(name):
+    color, hatch = _LOOKS[name]
+    return dict(facecolor=color, hatch=hatch, edgecolor="white", linewidth=0)
 
 
 @styled
 def speed(rows):
-    """Time of a training step beside its floor and other frameworks, by part, and by size.
+    """Time of a training step beside its reference and other frameworks, by part, and by size.
 
     Parameters
     ----------
@@ -29,7 +35,7 @@ def speed(rows):
     Returns
     -------
     matplotlib.figure.Figure
-        Left: time a step of every subject relative to the floor, a group for each size and
+        Left: time a step of every subject relative to the reference, a group for each size and
         number of threads; bars are medians, lines span the quartiles. Middle: parts of a step at
         the first size. Right: time against each size, relative to the time at the middle of its
         range; left out where it was not measured.
@@ -40,35 +46,36 @@ def speed(rows):
         raise InvalidInput("rows", f"{len(rows)} rows", "at least one of the section time")
     growth = [row for row in rows if row.section == "growth"]
     groups = {(row.size, row.threads) for row in times}
-    height = 0.9 + 0.5 * max(len(groups), 4)
+    height = 1.1 + 0.5 * max(len(groups), 4)
     figure, axes = new_figure(PAGE, height, 1, 3 if growth else 2)
-    handles = _times(axes[0, 0], times)
+    legend_over(axes[0, 0], _times(axes[0, 0], times), columns=2)
     _parts(axes[0, 1], [row for row in rows if row.section == "part"])
+    names = ("reference", "featlearn")
+    legend_over(axes[0, 1], [Patch(**_look(name), label=name) for name in names], columns=2)
     if growth:
-        handles += _growth(axes[0, 2], growth)
-    legend_above(figure, handles, columns=4)
+        legend_over(axes[0, 2], _growth(axes[0, 2], growth), columns=2)
     return figure
 
 
 def _times(ax, times):
     groups = list(dict.fromkeys((row.size, row.threads) for row in times))
-    names = [name for name in _COLORS if any(row.name == name for row in times)]
-    unit = {(row.size, row.threads): row.value for row in times if row.name == "floor"}
+    names = [name for name in _LOOKS if any(row.name == name for row in times)]
+    unit = {(row.size, row.threads): row.value for row in times if row.name == "reference"}
     height = 0.8 / len(names)
     for row in times:
         group = (row.size, row.threads)
         y = groups.index(group) + (names.index(row.name) + 0.5) * height - 0.4
         value, low, high = (number / unit[group] for number in (row.value, row.low, row.high))
-        ax.barh(y, value, 0.9 * height, color=_COLORS[row.name])
+        ax.barh(y, value, 0.9 * height, **_look(row.name))
         ax.plot([low, high], [y, y], color="black", linewidth=0.8)
         ax.text(high, y, f" {row.value:.3g}", va="center", fontsize=5)
     labels = [f"{size}\n{n} thread{'s' if n > 1 else ''}" for size, n in groups]
     ax.set_yticks(range(len(groups)), labels)
     ax.invert_yaxis()
     ax.margins(x=0.12)
-    ax.set(xlim=(0, None), xlabel="time of a step / floor", title="$d/d_1/m/B$; numbers are ms")
+    ax.set(xlim=(0, None), xlabel="time of a step / reference", title="$d/d_1/m/B$; numbers are ms")
     ax.grid(False, axis="y")
-    return [Patch(color=_COLORS[name], label=name) for name in names]
+    return [Patch(**_look(name), label=name) for name in names]
 
 
 def _parts(ax, parts):
@@ -76,8 +83,8 @@ def _parts(ax, parts):
     split = [row.name.split(": ") for row in parts]
     names = list(dict.fromkeys(part for _, part in split))
     for (who, part), row in zip(split, parts):
-        y = names.index(part) + (-0.2 if who == "floor" else 0.2)
-        ax.barh(y, row.value, 0.36, color=_COLORS[who])
+        y = names.index(part) + (-0.2 if who == "reference" else 0.2)
+        ax.barh(y, row.value, 0.36, **_look(who))
     ax.set_yticks(range(len(names)), names)
     ax.invert_yaxis()
     ax.set(xlabel="milliseconds a step", title="parts at the first size")

@@ -17,7 +17,9 @@ from .canvas import (
     SKY,
     VERMILLION,
     as_runs,
+    band,
     legend_above,
+    legend_over,
     mark_stages,
     new_figure,
     stage_starts,
@@ -101,7 +103,7 @@ def sparse_and_dense(runs):
     """
     runs = as_runs(runs)
     n = len(runs) + 1
-    figure, axes = new_figure(PAGE, 2.4, 1, n)
+    figure, axes = new_figure(PAGE, 2.9, 1, n)
     for ax, (name, run) in zip(axes[0], runs.items()):
         if ax is not axes[0, 0]:
             ax.sharey(axes[0, 0])
@@ -119,10 +121,13 @@ def sparse_and_dense(runs):
     share_axes.set(ylim=(0, 1), xlabel="step", ylabel=r"sparse share  $\|\alpha_i\|^2/\|w_i\|^2$")
     share_axes.margins(x=0)
     share_axes.set_title("sparse share", pad=11)
-    if len(runs) > 1:
-        legend_above(figure, norm_handles() + share_axes.lines)
-    else:
-        legend_above(figure, norm_handles())
+    for ax in axes[0]:
+        # As many ticks whatever the room, so that the layout knows the last one's label.
+        ax.locator_params(axis="x", nbins=5)
+    for ax in axes[0, :-1]:
+        legend_over(ax, norm_handles(), points=22)
+    named = share_axes.lines if len(runs) > 1 else []
+    legend_over(share_axes, [*named, band("80 % of the neurons")], points=22)
     return figure
 
 
@@ -143,6 +148,7 @@ def norm_handles():
     return [
         Line2D([], [], color=GREEN, label=r"sparse part $\|\alpha_i\|$"),
         Line2D([], [], color=VERMILLION, linestyle="-.", label=r"dense part $\|\beta_i\|$"),
+        band("80 % of the neurons"),
     ]
 
 

@@ -4,6 +4,7 @@ import base64
 import dataclasses
 import io
 import math
+import re
 import shlex
 
 from ..display import escape, html_table
@@ -15,8 +16,11 @@ from ..recording.rundir import read_status
 from ..summary import MEASURES
 from ..theory.claims.verdict import FAILS, count_outcomes, number, verdict_html
 from ..theory.predictions.crossing import crossing, noise_margin
+from .markdown import anchor
 
 MOST_IN_A_FIGURE = 3
+# Stands for the contents until all is written.
+CONTENTS = "<!-- contents -->"
 
 STYLE = """
 :root { color-scheme: light; }
@@ -31,7 +35,8 @@ th, td { text-align: left; vertical-align: top; padding: .3rem .8rem .3rem 0;
 td:first-child { min-width: 7rem; } .why { display: block; min-width: 15rem; color: #555; }
 .differs td { font-weight: 600; }
 .holds { color: #00694d; } .fails { color: #a33c00; font-weight: 700; } .none { color: #666; }
-figure { margin: 1.2rem 0; } figure img { width: 100%; }
+figure { margin: 1.2rem 0; } figure img { width: 100%; height: auto; }
+nav ul { columns: 14rem; padding-left: 1.1rem; }
 figcaption { color: #333; max-width: 46rem; }
 pre { overflow-x: auto; background: #f4f4f4; padding: .7rem; font-size: .8125rem; }
 """
@@ -62,31 +67,45 @@ def make_report(observed, verdicts, figures):
         f"<h1>{escape(title)}</h1>",
         "<p>Simulated with featlearn after Wen &amp; Li, <cite>Toward Understanding the Feature"
         " Learning Process of Self-supervised Contrastive Learning</cite>, ICML 2021.</p>",
+        CONTENTS,
         f"<p><strong>{escape(count_outcomes(every))}</strong> of {len(every)} checks.</p>",
         _failures(verdicts),
         _progress(runs),
         *(_figure(*entry) for entry in pictures[:1]),
-        "<h2>The experiment</h2>",
+        _heading("The experiment"),
         _experiment_table(runs),
-        "<h2>What the theory predicts</h2>",
+        _heading("What the theory predicts"),
         _prediction_table(observed),
-        "<h2>What was measured</h2>",
+        _heading("What was measured"),
         _measured_table(observed),
-        "<h2>Verdicts</h2>",
+        _heading("Verdicts"),
         *(_verdict_table(name, several) for name, several in verdicts),
-        "<h2>Figures</h2>",
+        _heading("Figures"),
         *(_figure(*entry) for entry in pictures[1:]),
-        "<h2>How to make this again</h2>",
+        _heading("How to make this again"),
         f"<pre>{escape(commands(runs))}</pre>",
         _origin(runs),
     ]
     body = "\n".join(section for section in sections if section)
+    # After the heading and the two lines that say what it is.
+    body = body.replace(CONTENTS, _contents(body))
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n"
         f"<body>\n{body}\n</body>\n</html>\n"
     )
+
+
+def _heading(title):
+    return f'<h2 id="{anchor(title)}">{title}</h2>'
+
+
+def _contents(body):
+    """The headings of a page, and its figures, as links."""
+    places = re.findall(r'<(?:h2|figure) id="([^"]*)">(?:([^<]*)</h2>)?', body)
+    links = [f'<li><a href="#{place}">{title or place}</a></li>' for place, title in places]
+    return "\n".join(['<nav aria-label="Contents">', "<ul>", *links, "</ul>", "</nav>"])
 
 
 def commands(runs):
@@ -183,14 +202,13 @@ def _figure(name, sentence, figure):
     from ..plotting.canvas import write
 
     buffer = io.BytesIO()
-    write(figure, buffer, "png")
-    # As wide on a screen as its letters ask for; a narrow screen scrolls the picture, not the page.
-    inches = figure.get_size_inches()[0]
-    size = f"min-width: {5 * inches:.1f}rem; max-width: {7.6 * inches:.1f}rem"
+    write(figure, buffer, "png", dpi=200)
+    # As wide on a screen as its letters ask for, and never wider than the screen.
+    size = f"max-width: {7.6 * figure.get_size_inches()[0]:.1f}rem"
     data = base64.b64encode(buffer.getvalue()).decode("ascii")
     return (
-        f'<figure id="{escape(name)}">\n<div class="wide">'
-        f'<img style="{size}" src="data:image/png;base64,{data}" alt="{escape(sentence)}"></div>\n'
+        f'<figure id="{escape(name)}">\n'
+        f'<img style="{size}" src="data:image/png;base64,{data}" alt="{escape(sentence)}">\n'
         f"<figcaption>{escape(sentence)}</figcaption>\n</figure>"
     )
 

@@ -5,9 +5,9 @@ import pstats
 
 from .. import gradient, loss, network, training
 from ..recording import quantities, trajectory
-from .subjects import Featlearn, Floor, burst
+from .subjects import Featlearn, Reference, burst
 
-DIVISIBLE = ("floor", "featlearn")
+DIVISIBLE = ("reference", "featlearn")
 
 
 def of(subject, seconds):
@@ -15,7 +15,7 @@ def of(subject, seconds):
 
     Parameters
     ----------
-    subject : Floor or Featlearn
+    subject : Reference or Featlearn
     seconds : float
         Length of the burst.
 
@@ -25,7 +25,7 @@ def of(subject, seconds):
         For `Featlearn` the parts add up to the whole; they are taken by Python's profiler, which
         adds about a microsecond for every call of a function, a few hundred a step.
     """
-    if isinstance(subject, Floor):
+    if isinstance(subject, Reference):
         before = dict(subject.seconds)
         n, _ = burst(subject, seconds)
         return {part: (subject.seconds[part] - before[part]) / n for part in before}

@@ -36,7 +36,7 @@ class Subject:
         """Write what still waits to be written after the last step; by default nothing does."""
 
 
-class Floor(Subject):
+class Reference(Subject):
     """The five matrix products of a step, and its normals drawn on all threads.
 
     With the dense part as a Gram matrix also the factorisations, products and normals of its outer noise.

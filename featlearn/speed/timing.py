@@ -23,7 +23,7 @@ from .peers import PEERS
 PAUSE = 0.1
 
 MAKERS = {
-    "floor": subjects.Floor,
+    "reference": subjects.Reference,
     "featlearn": subjects.Featlearn,
     "featlearn, not recording": subjects.unrecorded,
     **PEERS,
