@@ -4,6 +4,7 @@ import dataclasses
 import importlib
 import json
 import math
+import textwrap
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -40,7 +41,7 @@ class Experiment:
     those of the preset "default", and do not meet the precondition of T3: without augmentation the
     sparse part overtakes the dense one before the norms saturate (`featlearn.theory.preconditions`).
 
-    ``featlearn run --help`` lists the fields with their meaning. Three of them follow the paper's
+    ``featlearn run --help`` lists the fields as well. Three of them follow the paper's
     formula where they are None: density = density_factor · log log d / d, noise_variance =
     noise_factor · √(log d) / d, and bias_growth = 1 + learning_rate / d (Wen & Li 2021, setting).
     With stage_one_growth=None stage I never ends: the biases stay 0 and the network is linear.
@@ -334,6 +335,25 @@ class Experiment:
             return cls.from_dict({name: as_written(name, value) for name, value in values.items()})
         except InvalidInput as error:
             raise error.within(path) from None
+
+
+def _field_meanings():
+    """The section Attributes of the docstring: every field with its type, default and meaning."""
+    lines = ["    Attributes", "    ----------"]
+    for f in dataclasses.fields(Experiment):
+        kind = getattr(f.type, "__name__", str(f.type)) if isinstance(f.type, type) else f.type
+        lines.append(f"    {f.name} : {kind}, default {f.default!r}")
+        lines += textwrap.wrap(
+            f.metadata["doc"], 80, initial_indent=" " * 8, subsequent_indent=" " * 8
+        )
+    return "\n".join(lines)
+
+
+# Written once, beside each field; without docstrings (python -OO) there is nothing to complete.
+if Experiment.__doc__:
+    Experiment.__doc__ = Experiment.__doc__.replace(
+        "    Raises\n", f"{_field_meanings()}\n\n    Raises\n", 1
+    )
 
 
 def as_written(name, value):

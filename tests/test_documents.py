@@ -1,8 +1,12 @@
 """The derivation and the API as pages, and the examples in docstrings."""
 
+import dataclasses
 import doctest
 import html.parser
+import inspect
 import re
+import subprocess
+import sys
 from importlib import resources
 
 import browser
@@ -89,6 +93,26 @@ def test_the_api_page_is_searched(tmp_path):
             page.press(letter)
         shown = page.run("[...document.querySelectorAll('section:not([hidden])')].map(s => s.id)")
         assert "featlearn.lottery_sets" in shown and len(shown) < 10
+
+
+def test_help_says_what_the_fields_of_an_experiment_mean():
+    text = inspect.getdoc(featlearn.Experiment)
+    for f in dataclasses.fields(featlearn.Experiment):
+        line = f"{f.name} : {getattr(f.type, '__name__', f.type)}, default {f.default!r}\n"
+        place = text.index(line) if isinstance(f.type, type) else text.index(f"{f.name} : {f.type}")
+        meaning = " ".join(text[place:].split("\n", 1)[1][:400].split())
+        assert meaning.startswith(f.metadata["doc"])
+
+
+def test_packages_can_be_had_by_their_names_and_the_command_can_be_imported():
+    code = (
+        "import featlearn\n"
+        "assert featlearn.sweep.sweep and featlearn.theory.check and featlearn.plotting.save\n"
+        "import featlearn.__main__\n"
+        "print('still here')\n"
+    )
+    found = subprocess.run([sys.executable, "-c", code, "--help"], capture_output=True, text=True)
+    assert found.stdout == "still here\n", found.stderr
 
 
 def test_every_exported_function_has_an_example_that_runs():
