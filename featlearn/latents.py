@@ -56,7 +56,7 @@ class Law:
 
     @property
     def fourth_cumulants(self):
-        """κ₄ of each z_j, ndarray of shape (d,): s - 3s² where it is symmetric."""
+        """χ₄ of each z_j, ndarray of shape (d,): s - 3s² where it is symmetric."""
         return self.densities - 3 * self.densities**2
 
     def draw(self, rng, n):

@@ -92,7 +92,7 @@ def test_the_command_says_it_is_the_limit(capsys):
     for words in (
         "the large-batch limit",
         "sparse share of the twin",
-        "κ/σ",
+        "ϱ/σ",
         "samples",
         "stage II",
     ):

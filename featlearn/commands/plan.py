@@ -131,7 +131,7 @@ def _rows(experiment, predicted, costs):
     rows += [
         ("sparse share of the twin without", f"{share.share:.2g}, floor {share.floor:.2g}"),
         ("off-support √d that noise sustains", f"{predicted.off_support:.2g}"),
-        ("bias cap κ/σ", f"{limit.ratio:.3g}: a dense neuron is active on"
+        ("bias cap ϱ/σ", f"{limit.ratio:.3g}: a dense neuron is active on"
                          f" {100 * limit.activity:.3g} %, needs {100 * limit.needed:.3g} %"),
         ("growth of ‖w‖ in stage II, e^", f"{predicted.selection_growth:.3g}"),
         ("atoms that lead no neuron after I", f"{lost.expected:.2g} expected, any with probability"

@@ -72,9 +72,9 @@ class Threshold(NamedTuple):
     Attributes
     ----------
     ratio : float
-        κ/σ, κ the cap of b/‖w‖.
+        ϱ/σ, ϱ the cap of b/‖w‖.
     activity : float
-        2Q(κ/σ), the fraction of samples on which a dense neuron of an un-augmented run is active.
+        2Q(ϱ/σ), the fraction of samples on which a dense neuron of an un-augmented run is active.
     needed : float
         λ/(q σ²): below it decay outdoes what is left of the attraction, and dense neurons die.
     """
@@ -90,7 +90,7 @@ class Threshold(NamedTuple):
 
 
 def threshold(experiment):
-    """Return the `Threshold` of an experiment: 2Q(κ/σ) > λ/σ² before saturation."""
+    """Return the `Threshold` of an experiment: 2Q(ϱ/σ) > λ/σ² before saturation."""
     sigma = math.sqrt(experiment.resolved_noise_variance)
     if sigma == 0:
         return Threshold(math.inf, 0.0, math.inf)

@@ -61,7 +61,7 @@ class Plan:
     off_support : float
         √d times the off-support cosine of pure neurons that the batches' noise sustains.
     threshold : Threshold
-        κ/σ, and whether dense neurons live at it.
+        ϱ/σ, and whether dense neurons live at it.
     selection_growth : float
         ln of the growth of the norms from the start of stage II to saturation.
     samples : float

@@ -135,7 +135,7 @@ def _paired_noise(v, q, directions):
 def _fourth_cumulant(v, out_excess, in_excess):
     """Trace of the fourth cumulant on either side of span(M), as a matrix acting on (a, β²).
 
-    Two ways make views non-Gaussian together. The z_j are, κ₄ = s(1-3s). And a mask's noise has the
+    Two ways make views non-Gaussian together. The z_j are, χ₄ = s(1-3s). And a mask's noise has the
     size of the input it masks: given z its variance is excess · (signal energy), so that the energy
     of one view moves with that of the other.
 
