@@ -100,12 +100,12 @@ def _softmax(e):
     softmax = e.before.experiment.objective == "infonce"
     if e.negatives is None:
         columns = [f"q{q}" for q in range(e.similarity.shape[1])]
-        title = "Whom each anchor resembles: S = H⁺ H⁺⁺ᵀ/τ, P = softmax of each row"
+        title = "How similar anchors and keys are: S = H⁺ H⁺⁺ᵀ/τ, P = softmax of each row"
         if not softmax:
-            title = "Whom each anchor resembles: S = H⁺ H⁺⁺ᵀ/τ, and how strongly it repels: R"
+            title = "How similar anchors and keys are: S = H⁺ H⁺⁺ᵀ/τ; R, how strongly each repels"
     else:
         columns = ["own", *(f"n{k}" for k in range(e.similarity.shape[1] - 1))]
-        title = "Whom each anchor resembles: its own key, then the negatives"
+        title = "How similar each anchor is to its own key, then to the negatives"
     kwargs = {"columns": columns, "keep": keep}
     blocks = [
         beside(
