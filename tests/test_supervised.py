@@ -68,6 +68,14 @@ def test_labels_teach_the_atoms_without_augmentation(task):
         assert "lower η" in left[0].reason, left
 
 
+def test_half_as_many_tasks_teach_all_atoms():
+    run = train(TWIN.replace(n_tasks=4, n_steps=1100, learning_rate=0.4, bias_growth=1.006))
+    found = [v for v in check(run, replay=0) if v.claim == "supervised"][3:]
+    assert [v.outcome for v in found] == ["holds"] * 3, found
+    few = train(TWIN.replace(n_tasks=2, n_steps=700, learning_rate=0.4, bias_growth=1.01))
+    assert "half as many" in check(few, replay=0)[-2].reason
+
+
 def test_label_noise_is_in_proportion_to_the_rate_and_comes_to_rest():
     run = train(TWIN.replace(n_steps=300, learning_rate=0.4, bias_growth=1.006))
     arrays = run.weights, run.biases, run.parameters["head"]

@@ -10,6 +10,8 @@ from ..predictions.crossing import crossing, noise_margin
 from ..predictions.moments import view_moments
 
 FEWEST_ANCHORS = 16
+# ln of the growth over the last tenth of a run from which norms have not come to rest.
+AT_REST = 0.02
 # ln of the growth in stages II and III by which losing features fall behind.
 _SELECTS = 2.0
 

@@ -16,6 +16,7 @@ from .limit import claim_limit
 from .linear import claim_t4
 from .lottery import claim_lottery
 from .observed import Observed
+from .relatives import claim_relatives
 from .replay import claim_replay
 from .representation import claim_t1, claim_t2, claim_t3
 from .simulator import claim_simulator
@@ -47,6 +48,7 @@ CLAIMS = (
     claim_t5,
     claim_limit,
     claim_supervised,
+    claim_relatives,
 )
 
 

@@ -123,6 +123,12 @@ class Observed:
         return 0.5 * math.log(norms.max() / norms[0])
 
     @cached_property
+    def late_growth(self):
+        """ln of the growth of the root mean square ‖w_i‖ over the last tenth of the rows."""
+        before, after = self.run["weight_norm"][[-1 - len(self.run) // 10, -1]]
+        return math.log(root_mean_square(after) / root_mean_square(before))
+
+    @cached_property
     def rows(self):
         """Indices of evenly spread rows, `ROWS` of them at most, the first and last included."""
         return self.rows_before(len(self.run))

@@ -1,13 +1,10 @@
 """Stage III against a run: similarities of the order of τ, and forces in balance on each atom."""
 
-import math
-
 import numpy as np
 
-from ...schedule import root_mean_square
 from ...summary import PURE
 from ..predictions.balance import measured_balance, pure_balance
-from .applicability import contrastive, features_not_promised
+from .applicability import AT_REST, contrastive, features_not_promised
 from .claim import claim
 from .verdict import does_not_apply, within
 
@@ -18,8 +15,6 @@ NAMES = (
     "similarity of the two views over τ",
     "P_pp",
 )
-# ln of the growth over the last tenth of a run from which norms have not come to rest.
-_AT_REST = 0.02
 
 
 @claim(CLAIM, needs=contrastive)
@@ -96,8 +91,8 @@ def _restless(observed):
     for o in observed:
         if not (o.cosine.max(axis=1) >= PURE).mean() >= 0.5:
             return "fewer than half of the neurons are pure"
-        before, after = o.run["weight_norm"][[-1 - len(o.run) // 10, -1]]
-        growth = math.log(root_mean_square(after) / root_mean_square(before))
-        if abs(growth) > _AT_REST:
-            return f"norms still move, by {100 * growth:.2g} % over the last tenth of the run"
+        if abs(o.late_growth) > AT_REST:
+            return (
+                f"norms still move, by {100 * o.late_growth:.2g} % over the last tenth of the run"
+            )
     return ""
