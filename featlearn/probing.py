@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .data import SparseCodingModel
+from .data import Sample, SparseCodingModel
 from .errors import InvalidInput
 from .network import features
 
@@ -184,6 +184,7 @@ def shared_cosines(
     model: SparseCodingModel,
     rng: np.random.Generator,
     n: int = 2048,
+    samples: Sample | None = None,
 ) -> SharedCosines:
     """Measure what f depends on: the noise or the latents (Wen & Li 2021, no augmentation).
 
@@ -194,6 +195,8 @@ def shared_cosines(
     rng : numpy.random.Generator
     n : int
         Number of pairs.
+    samples : Sample, optional
+        The first inputs of the pairs, in the place of n fresh ones.
 
     Returns
     -------
@@ -209,7 +212,8 @@ def shared_cosines(
     >>> 0 < found.same_latents < found.same_noise < 1
     True
     """
-    first, second = model.sample(rng, n), model.sample(rng, n)
+    first = model.sample(rng, n) if samples is None else samples
+    second = model.sample(rng, len(first.latents))
     f = features(weights, biases, first.inputs)
     holds, other_holds = (np.any(sample.latents != 0, axis=1) for sample in (first, second))
     g = features(weights, biases, second.signal + first.noise)

@@ -7,7 +7,10 @@ import pytest
 
 import featlearn
 from featlearn.latents import LAWS, Binary, KSparse, OneOfD, law_of, power_densities
-from featlearn.theory.predictions.fixed_data import fixed_data
+from featlearn.theory.claims.finite_data import claim_finite_data, seen_minus_fresh
+from featlearn.theory.claims.groups import check_all
+from featlearn.theory.claims.observed import Observed
+from featlearn.theory.predictions.fixed_data import fixed_data, labelled_data
 
 N = 40_000
 
@@ -166,3 +169,40 @@ def test_the_noise_of_a_fixed_data_set_and_its_signal_are_as_predicted():
     assert any("drowns" in w for w in featlearn.theory.plan(few).warnings)
     with pytest.raises(featlearn.InvalidInput, match="n_samples"):
         fixed_data(base)
+
+
+@pytest.mark.parametrize("task", ("classification", "regression"))
+def test_the_pull_of_labels_on_a_fixed_data_set_is_as_predicted(task):
+    base = featlearn.preset("tiny").replace(objective="supervised", augmentation="none", task=task)
+    for n in (256, 1024):
+        exp = base.replace(n_samples=n, n_steps=1)
+        verdicts = claim_finite_data([Observed(featlearn.train(exp))])
+        assert verdicts[0].outcome == "holds", verdicts[0]
+        assert 0.2 < verdicts[0].measured < 0.95
+    found = featlearn.theory.plan(exp).data_set
+    assert found.sparse_share > fixed_data(exp.replace(objective="infonce")).sparse_share
+    assert labelled_data(exp.replace(n_samples=4 * n)).samples_needed == found.samples_needed
+    few = featlearn.theory.plan(exp.replace(n_samples=128, batch_size=64))
+    assert any("N_sup" in warning for warning in few.warnings)
+
+
+def test_a_network_remembers_the_noise_of_its_samples():
+    """Seen noise decides f as fresh noise does without training, and more so after some."""
+    exp = featlearn.preset("tiny").replace(n_samples=256, n_steps=300, learning_rate=0.4)
+    before, after = (
+        Observed(featlearn.train(exp.replace(n_steps=steps))) for steps in (1, exp.n_steps)
+    )
+    assert abs(seen_minus_fresh(before)) < 0.03 and seen_minus_fresh(after) > 0.05
+
+
+def test_groups_of_runs_on_data_sets_are_related():
+    exp = featlearn.preset("tiny").replace(n_steps=2)
+    told = exp.replace(objective="supervised", augmentation="none")
+    observed = [
+        Observed(featlearn.train(one.replace(n_samples=n)))
+        for one in (exp, told)
+        for n in (2400, 1300)
+    ]
+    titles = [one.title for one in check_all(observed)]
+    assert sum("on the same samples" in title for title in titles) == 2
+    assert sum(title.endswith("more samples") and "1300" in title for title in titles) == 2

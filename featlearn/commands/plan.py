@@ -138,6 +138,14 @@ def _rows(experiment, predicted, costs):
                                               f" {lost.more_than(0):.2g}"),
         ("samples in independent batches", f"{predicted.samples:.2g}"),
     ]  # fmt: skip
+    if predicted.data_set is not None:
+        rows += [
+            (
+                "samples from which the signal stands out",
+                f"{predicted.data_set.samples_needed:.0f}",
+            ),
+            ("  sparse share of stage I's pull", f"{predicted.data_set.sparse_share:.2g}"),
+        ]
     if experiment.is_large_batch_limit:
         rows.append(("batches", "the large-batch limit"))
     if "seconds" in costs:

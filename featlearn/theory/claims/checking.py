@@ -12,9 +12,11 @@ from .decoupling import claim_t5
 from .definitions import claim_definitions
 from .draws import claim_draws
 from .feature_rates import claim_feature_rates
+from .finite_data import claim_finite_data
 from .limit import claim_limit
 from .linear import claim_t4
 from .lottery import claim_lottery
+from .no_negatives import claim_no_negatives
 from .observed import Observed
 from .relatives import claim_relatives
 from .replay import claim_replay
@@ -49,6 +51,8 @@ CLAIMS = (
     claim_limit,
     claim_supervised,
     claim_relatives,
+    claim_no_negatives,
+    claim_finite_data,
 )
 
 
@@ -61,6 +65,8 @@ UNCORRELATED = ("latents = one_of_d", "latents = k_sparse")
 WITH_UNCORRELATED = (claim_stage_one, claim_boundaries, claim_t1, claim_t2, claim_t3, claim_t5)
 # Those that ask a law for its own second moments.
 WITH_ANY_LAW = (claim_feature_rates,)
+# Those that say themselves which data they are derived for.
+WITH_ANY_DATA = (claim_no_negatives, claim_finite_data)
 
 
 def check(

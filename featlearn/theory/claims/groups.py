@@ -8,6 +8,7 @@ from typing import NamedTuple
 from ...errors import RunDirectoryError
 from ...recording.files import write_json
 from .checking import check, check_pair, kind
+from .finite_data import claim_fewer_with_labels, claim_more_samples
 from .supervised import claim_third_twin
 
 
@@ -64,6 +65,14 @@ def check_all(observed, progress=None, claims=()):
         title = f"{_title(augmented)} against its twin without augmentation"
         both = [one.run for one in augmented + plain]
         checked.append(Checked(title, both, check_pair(augmented, plain)))
+    for contrastive, told in on_same_samples(list(groups.values())):
+        title = f"{_title(told)} against contrastive learning on the same samples"
+        both = [one.run for one in contrastive + told]
+        checked.append(Checked(title, both, claim_fewer_with_labels(contrastive, told)))
+    for several in by_samples(list(groups.values())):
+        title = f"{_title(several[0])} and more samples"
+        all_runs = [one.run for group in several for one in group]
+        checked.append(Checked(title, all_runs, claim_more_samples(several)))
     for augmented, plain, told in third_twins(list(groups.values())):
         title = f"{_title(told)} against its contrastive twins"
         all_three = [one.run for one in augmented + plain + told]
@@ -91,6 +100,51 @@ def third_twins(groups):
         if [_as_told(one.experiment, told[0].experiment) for one in plain]
         == [one.experiment for one in told]
     ]
+
+
+def on_same_samples(groups):
+    """Return the pairs (contrastive with RandomMask, supervised) of one data set and start.
+
+    Parameters
+    ----------
+    groups : sequence of list of Observed
+        Each of one experiment, sorted by seed.
+
+    Returns
+    -------
+    list of (list of Observed, list of Observed)
+    """
+    return [
+        (contrastive, told)
+        for told in groups
+        if _finite(told, "supervised", "none")
+        for contrastive in groups
+        if _finite(contrastive, "infonce", "random_mask")
+        if [_as_told(one.experiment, told[0].experiment) for one in contrastive]
+        == [one.experiment for one in told]
+    ]
+
+
+def by_samples(groups):
+    """Return the lists of groups that differ in the size of their data set only, ascending in it."""
+    found = {}
+    for group in groups:
+        if _finite(group, "supervised", "none") or _finite(group, "infonce", "random_mask"):
+            alike = tuple(one.experiment.replace(n_samples=None) for one in group)
+            found.setdefault(alike, []).append(group)
+    for several in found.values():
+        several.sort(key=lambda group: group[0].experiment.n_samples)
+    return [several for several in found.values() if len(several) > 1]
+
+
+def _finite(group, objective, augmentation):
+    exp = group[0].experiment
+    kind = exp.objective, exp.augmentation
+    return (
+        exp.n_samples is not None
+        and kind == (objective, augmentation)
+        and not _branched_or_own(group)
+    )
 
 
 def _as_told(experiment, told):
@@ -138,6 +192,8 @@ def _title(group):
     if group[0].run.start is not None:
         made.append(f"from step {group[0].run.start['step']}")
     told = [] if exp.objective == "infonce" else [exp.objective]
+    if exp.n_samples is not None:
+        made.append(f"{exp.n_samples} samples")
     made = ", ".join([*told, exp.augmentation, *made])
     return f"{made}, d = {exp.n_features}, d1 = {exp.n_inputs}, {word} {seeds}"
 

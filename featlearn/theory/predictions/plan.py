@@ -10,8 +10,9 @@ from ...errors import InvalidInput
 from ...latents import unusual_data
 from ...recording.resources import check_memory
 from ...training import init, step
+from ...views import augmentation_of
 from .crossing import Crossing, crossing, limiting_ratio
-from .fixed_data import fixed_data
+from .fixed_data import FixedData, LabelledData, fixed_data, labelled_data
 from .limits import (
     NEEDED_GROWTH,
     DenseRun,
@@ -68,6 +69,8 @@ class Plan:
         That a run of independent batches needs at the noise margin `TARGET_MARGIN`.
     left_out : LeftOut
         Atoms that no neuron takes, with features to be learned.
+    data_set : FixedData, LabelledData or None
+        What the noise of a fixed data set does to stage I, with RandomMask or with labels.
     """
 
     preconditions: tuple[Precondition, ...]
@@ -83,6 +86,7 @@ class Plan:
     selection_growth: float
     samples: float
     left_out: LeftOut
+    data_set: FixedData | LabelledData | None = None
 
     def to_dict(self):
         """Return plain values; infinite ones as None, which JSON can hold."""
@@ -129,7 +133,18 @@ def plan(experiment):
         selection_growth=selection_growth(experiment),
         samples=samples_needed(experiment, TARGET_MARGIN),
         left_out=left_out(experiment),
+        data_set=_data_set(experiment),
     )
+
+
+def _data_set(experiment):
+    """What its own noise does to a fixed data set, or None where it is not predicted."""
+    exp = experiment
+    if exp.n_samples is None or exp.resolved_density == 0:
+        return None
+    if exp.objective == "supervised":
+        return None if exp.label_leak else labelled_data(exp)
+    return None if augmentation_of(exp).identical_views else fixed_data(exp)
 
 
 def _too_short(experiment, stages):
@@ -152,13 +167,16 @@ def _data(experiment):
         f"{word}: predicted as for the paper's data, with the same density and noise"
         for word in unusual_data(experiment)
     ]
-    if experiment.n_samples is not None and experiment.resolved_density > 0:
-        needed = fixed_data(experiment).samples_needed
-        if experiment.n_samples <= needed:
-            warnings.append(
-                f"n_samples = {experiment.n_samples} is below d1(σ²/s)² = {needed:.0f}: the signal"
-                " drowns in the noise of the samples, whatever the mask"
-            )
+    found = _data_set(experiment)
+    if found is not None and experiment.n_samples <= found.samples_needed:
+        needed = f"{found.samples_needed:.0f}"
+        warnings.append(
+            f"n_samples = {experiment.n_samples} is below N_sup = {needed}: at first labels pull more"
+            " along the noise of the samples than along M"
+            if isinstance(found, LabelledData)
+            else f"n_samples = {experiment.n_samples} is below d1(σ²/s)² = {needed}: the signal"
+            " drowns in the noise of the samples, whatever the mask"
+        )
     return warnings
 
 
