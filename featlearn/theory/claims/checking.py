@@ -18,6 +18,7 @@ from .linear import claim_t4
 from .lottery import claim_lottery
 from .no_negatives import claim_no_negatives
 from .observed import Observed
+from .other_data import claim_forgets, claim_rare_atoms, claim_spikes
 from .relatives import claim_relatives
 from .replay import claim_replay
 from .representation import claim_t1, claim_t2, claim_t3
@@ -53,11 +54,21 @@ CLAIMS = (
     claim_relatives,
     claim_no_negatives,
     claim_finite_data,
+    claim_spikes,
+    claim_rare_atoms,
+    claim_forgets,
 )
 
 
 # Those that ask nothing of how a run began.
-WHEREVER_BEGUN = (claim_feature_rates, claim_t1, claim_t2, claim_t5, claim_limit)
+WHEREVER_BEGUN = (
+    claim_feature_rates,
+    claim_t1,
+    claim_t2,
+    claim_t5,
+    claim_limit,
+    claim_forgets,
+)
 
 
 # Laws of z with the paper's second moments, and the claims that ask for no more than these.
@@ -66,7 +77,7 @@ WITH_UNCORRELATED = (claim_stage_one, claim_boundaries, claim_t1, claim_t2, clai
 # Those that ask a law for its own second moments.
 WITH_ANY_LAW = (claim_feature_rates,)
 # Those that say themselves which data they are derived for.
-WITH_ANY_DATA = (claim_no_negatives, claim_finite_data)
+WITH_ANY_DATA = (claim_no_negatives, claim_finite_data, claim_spikes, claim_rare_atoms)
 
 
 def check(

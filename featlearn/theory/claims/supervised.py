@@ -26,6 +26,8 @@ SAMPLES = 2048
 LARGE = 32
 # The dense share of noise up to which labels teach neurons that are pure.
 BEARABLE = 0.09
+# Time in units of 1/λ after which e^-2.5, a twelfth, is left of the first noise's power.
+FORGOTTEN = 1.25
 # Positions of this module's draws in the "theory" stream of a seed.
 _STREAM, _NOISE_STREAM = 6, 10
 
@@ -147,11 +149,10 @@ def _noise(observed, unmet, shares):
 def _restless(observed):
     """Return why older noise may still be there, or nothing."""
     exp = observed[0].experiment
-    for o in observed:
-        steps = float(o.run.steps[-1] - o.run.steps[o.first_row_of(3)])
-        lasted = exp.learning_rate * exp.weight_decay * steps
-        if lasted < 1:
-            return f"stage III lasted {lasted:.2g}/λ: weights forget within 1/λ"
+    steps = min(float(o.run.steps[-1]) for o in observed)
+    lasted = exp.learning_rate * exp.weight_decay * steps
+    if lasted < FORGOTTEN:
+        return f"{lasted:.2g}/λ steps: noise of the beginning takes {FORGOTTEN}/λ to fade"
     return ""
 
 
