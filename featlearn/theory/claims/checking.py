@@ -74,10 +74,14 @@ WHEREVER_BEGUN = (
 # Laws of z with the paper's second moments, and the claims that ask for no more than these.
 UNCORRELATED = ("latents = one_of_d", "latents = k_sparse")
 WITH_UNCORRELATED = (claim_stage_one, claim_boundaries, claim_t1, claim_t2, claim_t3, claim_t5)
-# Those that ask a law for its own second moments.
-WITH_ANY_LAW = (claim_feature_rates,)
-# Those that say themselves which data they are derived for.
-WITH_ANY_DATA = (claim_no_negatives, claim_finite_data, claim_spikes, claim_rare_atoms)
+# Those that ask a law for its own moments, or say themselves which data they are derived for.
+WITH_ANY_DATA = (
+    claim_feature_rates,
+    claim_no_negatives,
+    claim_finite_data,
+    claim_spikes,
+    claim_rare_atoms,
+)
 
 
 def check(
@@ -136,7 +140,7 @@ def _unknown(run, built_in):
     if run.own:
         return ", ".join(f"own {role}" for role in run.own)
     unusual = unusual_data(run.experiment)
-    if unusual and built_in not in WITH_ANY_LAW:
+    if unusual and built_in not in WITH_ANY_DATA:
         of_moments = [word for word in unusual if word in UNCORRELATED]
         if built_in not in WITH_UNCORRELATED or len(of_moments) < len(unusual):
             return "it is derived for the paper's data, not for " + ", ".join(unusual)

@@ -1,0 +1,43 @@
+"""What breaks the theorem: spikes in the noise, rare atoms, and another augmentation later."""
+
+import numpy as np
+import pytest
+
+from featlearn import load_state, preset, train
+from featlearn.theory import check
+from featlearn.theory.claims.other_data import rank_correlation
+
+FAST = preset("tiny").replace(learning_rate=0.36, bias_growth=1.006, n_steps=800, record_every=20)
+
+
+def judged(run, claim):
+    return [v for v in check(run, replay=0) if v.claim == claim]
+
+
+def test_a_mask_does_not_remove_directions_of_extra_variance():
+    spiked = FAST.replace(noise_spikes=4, spike_variance=0.52, learning_rate=0.12)
+    found = judged(train(spiked), "spikes")
+    assert [v.outcome for v in found] == ["holds", "holds"], found
+    weak = judged(train(spiked.replace(spike_variance=0.03, n_steps=2)), "spikes")
+    assert "do not outweigh" in weak[0].reason
+
+
+def test_rare_atoms_are_the_ones_that_are_lost():
+    found = judged(train(FAST.replace(density_power=1.0)), "rare atoms")
+    assert [v.outcome for v in found] == ["holds"], found
+    short = FAST.replace(density_power=0.2, n_steps=2)
+    assert judged(train(short), "rare atoms")[0].outcome == "does not apply"
+    assert rank_correlation([1, 5, 3], [0.1, 0.9, 0.3]) == pytest.approx(1)
+    assert rank_correlation(np.arange(4), [4, 3, 2, 1]) == pytest.approx(-1)
+
+
+def test_features_are_forgotten_without_the_augmentation(tmp_path):
+    first = FAST.replace(n_steps=300)
+    train(first, tmp_path / "mask")
+    state = load_state(tmp_path / "mask")
+    assert "initial weights" in judged(train(first.replace(n_steps=2)), "warm start")[0].reason
+    later = train(None, start=state.replace(augmentation="none", n_steps=1100))
+    found = judged(later, "warm start")
+    assert {v.outcome for v in found} == {"holds"} and len(found) == 4, found
+    again = train(None, start=state.replace(n_steps=310))
+    assert "T1 holds from any start" in judged(again, "warm start")[0].reason
