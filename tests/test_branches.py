@@ -146,3 +146,21 @@ def test_the_command_stops_extends_and_branches(short, tmp_path, capsys):
         capsys.readouterr()
         assert main(["run", *words]) == 2
         assert option in capsys.readouterr().err
+
+
+def test_a_branch_that_was_killed_before_its_first_state_is_begun_again(short, tmp_path):
+    featlearn.train(short, tmp_path / "run")
+    start = featlearn.load_state(tmp_path / "run", step=short.n_steps).replace(n_steps=60)
+    with pytest.raises(KeyboardInterrupt), pytest.MonkeyPatch.context() as patch:
+
+        def killed(*_, **__):
+            raise KeyboardInterrupt
+
+        patch.setattr("featlearn.recording.checkpoint.write_checkpoint", killed)
+        featlearn.train(start=start, directory=tmp_path / "branch")
+    with pytest.raises(featlearn.RunDirectoryError, match="begin it again"):
+        featlearn.train(directory=tmp_path / "branch", resume=True)
+    same(
+        featlearn.train(start=start, directory=tmp_path / "branch"),
+        featlearn.train(start=start),
+    )

@@ -1,7 +1,6 @@
 """Run directories from anybody, on any file system: one line where they are refused, and nothing outside."""
 
 import errno
-import io
 import json
 import os
 import resource
@@ -13,7 +12,7 @@ import pytest
 
 import featlearn
 from featlearn.commands import main
-from featlearn.recording import checkpoint, files, lock
+from featlearn.recording import files, lock
 from featlearn.recording.rundir import load_state, verify
 
 SMALL = featlearn.Experiment(
@@ -177,9 +176,7 @@ def test_a_checkpoint_with_a_right_checksum_and_wrong_contents(place, name, caps
     with np.load(path) as file:
         arrays = {key: file[key] for key in file.files if key != "checksum"}
     arrays = {key: value for key, value in {**arrays, **changes}.items() if value is not None}
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays, checksum=checkpoint._digest(arrays))
-    path.write_bytes(buffer.getvalue())
+    files.write_archive(path, arrays)
     for words in (("check", "stopped"), ("run", "--resume", "stopped")):
         said = refused(capsys, *words)
         assert "checkpoint.npz: is damaged" in said and wanted in said

@@ -249,6 +249,11 @@ class RunDirectory:
 
 
 def _is_free(path):
-    """Whether a new run may start here: a process killed at once leaves a file or two at most."""
+    """Whether a new run may start here.
+
+    A process that is killed before the first checkpoint leaves files that say what was to be done, and
+    trajectory files without a row that counts.
+    """
     names = [entry.name for entry in path.iterdir()] if path.is_dir() else ["no directory"]
-    return all(name == PARTS_FILE or lock.leaves_free(name) for name in names)
+    begun = "config.json", PARTS_FILE, "trajectory", checkpoint.KEPT
+    return all(name in begun or lock.leaves_free(name) for name in names)
