@@ -57,6 +57,18 @@ def test_ica_agrees_with_that_of_scikit_learn(model):
     assert converged
 
 
+def test_two_starts_of_ica_find_mostly_the_same_atoms(model):
+    """Rows turn slowly on images: where they stop too early, each start has atoms of its own."""
+    z = model.coefficients
+
+    def alike(**options):
+        starts = [images.fast_ica(z, np.random.default_rng(k), **options)[0] for k in range(6)]
+        pairs = zip(starts[::2], starts[1::2])
+        return np.mean([np.median(np.abs(a @ b.T).max(axis=1)) for a, b in pairs])
+
+    assert alike() > 0.88 and alike() > alike(tolerance=1e-4) + 0.05
+
+
 @pytest.mark.parametrize("whiten", (True, False))
 def test_an_image_is_the_sum_of_its_parts(windows, whiten):
     model = images.ImageModel.from_rows(windows, 8, 20, whiten, margin=MARGIN)
