@@ -11,8 +11,8 @@ import numpy as np
 LONGEST = 60
 # Columns of a terminal: what is assumed where there is none, and what is counted on everywhere.
 USUAL_WIDTH, LEAST_WIDTH = 100, 80
-# So far columns of a table are narrowed before it is cut into blocks: that of names, and the others.
-LEAST_NAME, LEAST_CELL = 24, 12
+# So far columns of a table are narrowed before it is cut into blocks: that of names, one with a head, and the others.
+LEAST_NAME, LEAST_HEAD, LEAST_CELL = 24, 16, 12
 GAP = "  "
 
 
@@ -70,7 +70,7 @@ def terminal_width():
 def text_table(rows, right=False, rule=False, width=None):
     """Return a table as text that fits the terminal.
 
-    Long cells are wrapped, those of the widest columns first. Columns that do not fit even so are
+    Long cells are wrapped, where that adds the fewest lines. Columns that do not fit even so are
     shown in blocks below each other, each with the first column again.
 
     Parameters
@@ -89,17 +89,20 @@ def text_table(rows, right=False, rule=False, width=None):
     str
     """
     width = terminal_width() if width is None else width
-    longest = [max(map(len, column)) for column in zip(*(r for r in rows if not _across(r)))]
-    least = [min(n, LEAST_CELL if k else LEAST_NAME) for k, n in enumerate(longest)]
+    cells = [row for row in rows if not _across(row)]
+    lengths = np.array([[max(len(cell), 1) for cell in row] for row in cells])
+    least = np.array([max(map(_longest_word, column)) for column in zip(*cells)])
+    least = np.maximum(np.minimum(least, LEAST_CELL), np.minimum(lengths[0], LEAST_HEAD))
+    least[0] = min(lengths[:, 0].max(), LEAST_NAME)
     blocks = [[]]
-    for k in range(1, len(longest)):
-        if blocks[-1] and _total([least[j] for j in (0, *blocks[-1], k)]) > width:
+    for k in range(1, len(least)):
+        if blocks[-1] and _total(least[[0, *blocks[-1], k]]) > width:
             blocks.append([])
         blocks[-1].append(k)
     texts = []
     for block in blocks:
         columns = [0, *block]
-        widths = _narrowed([longest[k] for k in columns], [least[k] for k in columns], width)
+        widths = _narrowed(lengths[:, columns], least[columns], width)
         lines = []
         for row in rows:
             if _across(row):
@@ -124,18 +127,24 @@ def _across(row):
 
 
 def _total(widths):
-    return sum(widths) + len(GAP) * (len(widths) - 1)
+    return int(sum(widths)) + len(GAP) * (len(widths) - 1)
 
 
-def _narrowed(widths, least, width):
-    """Take columns off the widest one, one at a time, until the table fits."""
-    widths = list(widths)
+def _longest_word(cell):
+    return max(map(len, cell.split()), default=1)
+
+
+def _narrowed(lengths, least, width):
+    """Take columns off one at a time until the table fits, where it adds the fewest lines."""
+    widths = lengths.max(axis=0)
     while _total(widths) > width:
-        room = [k for k in range(len(widths)) if widths[k] > least[k]]
-        if not room:
+        room = np.flatnonzero(widths > least)
+        if not len(room):
             break
-        widths[max(room, key=widths.__getitem__)] -= 1
-    return widths
+        narrower = [widths - (np.arange(len(widths)) == k) for k in room]
+        heights = [np.ceil(lengths / each).max(axis=1).sum() for each in narrower]
+        widths = min(zip(heights, -widths[room], room, narrower), key=lambda one: one[:3])[-1]
+    return [int(each) for each in widths]
 
 
 def _row_lines(row, widths, right):

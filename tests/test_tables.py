@@ -37,7 +37,7 @@ def test_columns_that_do_not_fit_are_shown_in_blocks_below_each_other():
     assert "\n\n" not in text_table(ROWS, width=120)
 
 
-def test_the_widest_columns_are_wrapped_first_and_lose_no_word():
+def test_long_cells_are_wrapped_and_lose_no_word():
     words = "a long name of what was measured, in many words, " * 3
     rows = [("what", "value"), ("  " + words, "1.5"), ("short", "2")]
     lines = text_table(rows, right=True, width=40).splitlines()

@@ -69,6 +69,9 @@ def main(arguments):
     try:
         with workers:
             return _images(model, margins, out, workers.executors, arguments)
+    except KeyboardInterrupt:
+        message("\nthe same command continues", arguments.quiet)
+        raise
     except BrokenExecutor:
         raise FeatlearnError(
             "images: one of its processes was killed; the same command continues"
