@@ -1,5 +1,6 @@
 """What certifies a run sees broken code and tampered runs, and lets intact ones pass."""
 
+import dataclasses
 import importlib.util
 import shutil
 from pathlib import Path
@@ -13,6 +14,7 @@ from featlearn.theory import check
 from featlearn.theory.claims import replay
 from featlearn.theory.claims.definitions import naive
 from featlearn.theory.claims.observed import Observed
+from featlearn.theory.claims.verdict import DOES_NOT_APPLY as SKIPPED
 
 SCRIPT = Path(__file__).parent.parent / "scripts" / "sabotage.py"
 _spec = importlib.util.spec_from_file_location("sabotage", SCRIPT)
@@ -86,15 +88,44 @@ def test_tampered_runs_are_seen(run):
     assert missed <= set(sabotage.SURVIVORS)
 
 
-def test_a_flipped_byte_is_said_to_be_in_its_file(run, tmp_path):
+@pytest.mark.filterwarnings("error")
+def test_a_flipped_byte_is_said_to_be_in_its_file_and_nothing_else_is_judged(run, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(run.directory, copy)
-    path = copy / "trajectory" / "loss.npy"
-    data = bytearray(path.read_bytes())
-    data[-3] ^= 0x40
-    path.write_bytes(bytes(data))
-    (verdict,) = [v for v in check(featlearn.load_run(copy), replay=0) if "checksums" in v.quantity]
-    assert verdict.outcome == "fails" and "loss.npy" in verdict.reason
+    for path in sorted((copy / "trajectory").iterdir()):
+        whole = path.read_bytes()
+        path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 0x40]))
+        first, *others = check(featlearn.load_run(copy))
+        assert first.outcome == "fails" and path.name in first.reason
+        assert {v.outcome for v in others} == {"does not apply"}
+        path.write_bytes(whole)
+
+
+def test_a_row_at_another_step_is_said_and_nothing_else_is_judged(run):
+    name, changed = next(pair for pair in sabotage.tampered(run) if "shifted" in pair[0])
+    changed = dataclasses.replace(changed, directory=None, counted=None)
+    found = [v for v in check(changed) if v.outcome != SKIPPED]
+    assert [v.quantity for v in found if v.outcome == "fails"] == [
+        "rows at other steps than the experiment's"
+    ]
+    assert {v.claim for v in found} == {"trajectory"}
+
+
+@pytest.mark.parametrize(
+    "changes", [{"latents": "k_sparse"}, {"n_samples": 300}, {"objective": "spectral"}]
+)
+def test_rows_and_updates_are_certified_whatever_the_data(changes, tmp_path):
+    run = featlearn.train(EXPERIMENT.replace(n_steps=20, **changes), tmp_path / "run")
+    outcomes = {(v.claim, v.outcome) for v in check(run) if v.claim in ("trajectory", "replay")}
+    assert outcomes == {("trajectory", "holds"), ("replay", "holds")}
+
+
+def test_rows_and_updates_of_a_branch_are_certified(run, tmp_path):
+    state = featlearn.load_state(run.directory, 40).replace(weight_decay=0.01)
+    branch = featlearn.train(start=state, directory=tmp_path / "branch")
+    held = [v.quantity for v in check(branch) if v.outcome == "holds"]
+    assert "updates made again, largest difference" in held
+    assert "rows at kept states, how far from them" in held
 
 
 def test_updates_are_made_again_in_the_number_of_threads_of_the_run(run, monkeypatch):

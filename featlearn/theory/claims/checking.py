@@ -7,7 +7,7 @@ from ...errors import InvalidInput
 from ...latents import unusual_data
 from ...recording.trajectory import Run
 from .boundaries import claim_boundaries
-from .claim import Verdicts, judge
+from .claim import Claim, Verdicts, judge
 from .decoupling import claim_t5
 from .definitions import claim_definitions
 from .draws import claim_draws
@@ -27,11 +27,12 @@ from .stage_one import claim_plateau, claim_stage_one
 from .stage_three import claim_stage_three
 from .stage_two import claim_stage_two
 from .supervised import claim_supervised
-from .trajectory import claim_trajectory
+from .trajectory import READABLE, claim_files, claim_trajectory
 from .twins import claim_pair
-from .verdict import Verdict, does_not_apply
+from .verdict import FAILS, Verdict, does_not_apply
 
 CLAIMS = (
+    claim_files,
     claim_trajectory,
     claim_replay,
     claim_draws,
@@ -63,6 +64,9 @@ CLAIMS = (
 # Those that ask nothing of how a run began.
 WHEREVER_BEGUN = (
     claim_feature_rates,
+    claim_files,
+    claim_trajectory,
+    claim_replay,
     claim_t1,
     claim_t2,
     claim_t5,
@@ -74,8 +78,12 @@ WHEREVER_BEGUN = (
 # Laws of z with the paper's second moments, and the claims that ask for no more than these.
 UNCORRELATED = ("latents = one_of_d", "latents = k_sparse")
 WITH_UNCORRELATED = (claim_stage_one, claim_boundaries, claim_t1, claim_t2, claim_t3, claim_t5)
-# Those that ask a law for its own moments, or say themselves which data they are derived for.
+# Those that recompute what a run did from its own samples, that ask a law for its own moments, or
+# say themselves which data they are derived for.
 WITH_ANY_DATA = (
+    claim_files,
+    claim_trajectory,
+    claim_replay,
     claim_feature_rates,
     claim_no_negatives,
     claim_finite_data,
@@ -115,28 +123,34 @@ def check(
     --------
     >>> exp = featlearn.preset("tiny").replace(n_steps=2, latents="binary")
     >>> verdicts = featlearn.check(featlearn.train(exp))
-    >>> print(verdicts[0].claim, verdicts[0].outcome)
-    trajectory does not apply
+    >>> print(verdicts[1].claim, verdicts[1].outcome)
+    trajectory holds
     """
     observed = _observe(runs)
     if replay is not None:
         observed = [dataclasses.replace(o, replays=replay) for o in observed]
     claims = (claims,) if callable(claims) else claims
     found = Verdicts()
-    for built_in in CLAIMS:
-        reason = _unknown(observed[0].run, built_in)
-        if reason:
-            name = built_in.claim.name
-            found.append(does_not_apply(name, "all of it", reason))
+    for function in (*CLAIMS, *claims):
+        reason = _unknown(observed[0].run, function) if function in CLAIMS else ""
+        reason = reason or _damaged(found)
+        if reason and isinstance(getattr(function, "claim", None), Claim):
+            found.append(does_not_apply(function.claim.name, "all of it", reason))
         else:
-            found += judge(built_in, observed)
-    for function in claims:
-        found += judge(function, observed)
+            found += judge(function, observed)
     return found
+
+
+def _damaged(verdicts):
+    """Why nothing more can be said of runs of which verdicts are known, or nothing."""
+    faults = [v.quantity for v in verdicts if v.quantity in READABLE and v.outcome == FAILS]
+    return f"the run is damaged: {', '.join(faults)}" if faults else ""
 
 
 def _unknown(run, built_in):
     """What a built-in claim does not know of a run, or nothing."""
+    if built_in is claim_files:
+        return ""
     if run.own:
         return ", ".join(f"own {role}" for role in run.own)
     unusual = unusual_data(run.experiment)

@@ -11,7 +11,7 @@ import numpy as np
 from ... import training
 from ...recording.load import verify
 from .claim import claim
-from .verdict import at_most, does_not_apply, within
+from .verdict import FAILS, at_most, does_not_apply, within
 
 CLAIM = "trajectory"
 # Rows of the alignments that are read at a time.
@@ -20,13 +20,39 @@ _BLOCK = 256
 _ROUNDING = 2000
 
 
+FILES = "files unlike their checksums"
+# What nothing else can be said of a run without.
+READABLE = (
+    FILES,
+    "rows with a number that is not finite",
+    "rows at other steps than the experiment's",
+)
+
+
+@claim(CLAIM)
+def claim_files(observed):
+    """Hold the files of runs against their checksums, whatever was trained."""
+    found = [verify(o.run.directory) for o in observed if o.run.directory is not None]
+    if not any(found):
+        return [does_not_apply(CLAIM, FILES, "the run is not in files, or has no checksums")]
+    wrong = [[fault for fault in files.values() if fault] for files in found]
+    why = f"of {sum(map(len, found))} files"
+    reason = "; ".join(fault for faults in wrong for fault in faults)
+    counts = [len(faults) for faults in wrong]
+    return [at_most(CLAIM, FILES, 0, counts, why, predicted="none", reason=reason)]
+
+
 @claim(CLAIM)
 def claim_trajectory(observed):
     """Hold every recorded row against the experiment, the schedule, and the states that were kept."""
+    readable = [
+        _all(READABLE[1], observed, not_finite, "none"),
+        _all(READABLE[2], observed, out_of_step, "none"),
+    ]
+    if any(v.outcome == FAILS for v in readable):
+        return readable
     return [
-        _files(observed),
-        _all("rows with a number that is not finite", observed, not_finite, "none"),
-        _all("rows at other steps than the experiment's", observed, out_of_step, "none"),
+        *readable,
         _all(
             "rows with ‖w‖² ≠ ‖α‖² + ‖β‖²",
             observed,
@@ -45,17 +71,6 @@ def claim_trajectory(observed):
         *_drawn(observed),
         _kept(observed),
     ]
-
-
-def _files(observed):
-    name = "files unlike their checksums"
-    found = [verify(o.run.directory) for o in observed if o.run.directory is not None]
-    if not any(found):
-        return does_not_apply(CLAIM, name, "the run is not in files, or has no checksums")
-    wrong = [[fault for fault in files.values() if fault] for files in found]
-    why = f"of {sum(map(len, found))} files"
-    reason = "; ".join(fault for faults in wrong for fault in faults)
-    return at_most(CLAIM, name, 0, [len(w) for w in wrong], why, predicted="none", reason=reason)
 
 
 def _all(name, observed, count, why):
