@@ -14,6 +14,7 @@ from featlearn import plotting
 from featlearn.commands import main
 from featlearn.errors import InvalidInput
 from featlearn.plotting.canvas import stage_starts, thinned
+from featlearn.theory.predictions.floors import bayes_floor, linear_floor
 
 
 @pytest.fixture(scope="session")
@@ -38,12 +39,26 @@ def test_twin_figures_show_the_probes_they_are_given(runs, tmp_path, monkeypatch
     for name in set(plotting.GALLERY) - {"probe-errors"}:
         monkeypatch.delitem(plotting.GALLERY, name)
     drawn = []
-    monkeypatch.setattr(plotting.gallery, "probe_errors", lambda p: drawn.append(p) or Figure())
+    monkeypatch.setattr(plotting.gallery, "probe_errors", lambda p, _: drawn.append(p) or Figure())
     summaries = {label: featlearn.summarize(run) for label, run in runs.items()}
     written = plotting.save_twin_figures(runs, summaries, tmp_path / "new" / "figures")
     assert {path.name for path in written} == {"probe-errors.png", "probe-errors.pdf"}
     assert all(path.stat().st_size > 500 for path in written)
     assert drawn == [{label: summary.probe for label, summary in summaries.items()}]
+
+
+def test_probes_stand_beside_the_floors_of_their_data(runs):
+    [(_, figure)] = plotting.draw_gallery(runs, ["probe-errors"])
+    regression, classification = figure.axes
+    exp = runs["RandomMask"].experiment
+    s, variance = exp.resolved_density, exp.resolved_noise_variance
+    levels = [
+        line.get_ydata()[0] for line in regression.lines if line.get_linestyle() in ("-.", ":")
+    ]
+    assert levels == [linear_floor(s, variance), bayes_floor(s, variance)]
+    assert not [line for line in classification.lines if line.get_linestyle() in ("-.", ":")]
+    other = {**runs, "denser": featlearn.train(exp.replace(density=0.5, n_steps=2))}
+    assert plotting.gallery.common_floors(other) == ()
 
 
 def test_a_lone_run_is_labelled_by_its_augmentation(runs):

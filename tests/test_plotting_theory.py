@@ -126,6 +126,13 @@ def test_the_phase_diagram_averages_over_seeds_and_leaves_gaps():
         plotting.phase_diagram(table, "rho", "tau", "share")
 
 
+def test_slopes_between_sizes_show_what_is_no_single_power():
+    sizes = np.repeat([8, 16, 64], 2)
+    values = np.repeat([1.0, 0.5, 1 / 32], 2) * np.tile([0.9, 1.1], 3)
+    np.testing.assert_allclose(plotting.tables.local_slopes(sizes, values), [-1, -2])
+    assert plotting.tables.local_slopes(sizes, -values) == []
+
+
 def test_scaling_fits_are_drawn_with_and_without_theory():
     d = np.array([8, 8, 16, 32])
     fit = {"n_features": d, "values": 1 / d, "exponent": -1.0, "error": 0.1, "prefactor": 1.0}

@@ -117,8 +117,6 @@ def _rows(experiment, predicted, costs):
         ("stage III starts at step", _step(predicted.stages.three, last)),
         ("noise margin κn²/s", f"{predicted.preconditions[0].value:.3g}"),
         ("sparse part overtakes at step", _step(predicted.crossing.step, last)),
-        ("  after a growth of ‖w‖ by e^", f"{predicted.crossing.growth:.3g}"),
-        ("growth of ‖w‖ before saturation, e^", f"{predicted.growth:.3g}"),
         ("dense share that noise sustains", f"{predicted.noise_floor:.3g}"),
     ]
     if level is not None:

@@ -3,8 +3,10 @@
 from pathlib import Path
 
 from ..compute.streams import generator
+from ..latents import unusual_data
 from ..probing import probe
 from ..recording.rundir import load_run
+from ..theory.predictions.floors import bayes_floor, linear_floor
 from .atoms import cosine_heatmaps, neurons_per_atom
 from .canvas import as_runs, save
 from .competition import competition
@@ -48,8 +50,9 @@ GALLERY = {
     ),
     "stage-one-growth": (
         stage_one_growth,
-        "Stage I: the measured growth of the sparse and the dense part lies on the recursion that"
-        " the theory derives for them.",
+        "Stage I: the measured growth of the sparse and the dense part follows the derived recursion"
+        " (dashed: with the softmax's back-reaction) up to the shade, where similarities have halved"
+        " the growth; without similarities (dotted) only as long as they are small.",
     ),
     "lottery": (
         lottery,
@@ -62,9 +65,11 @@ GALLERY = {
         " starts from the end of stage I, drawn for as long as similarities stay below τ/10.",
     ),
     "probe-errors": (
-        lambda runs: probe_errors({name: probe_run(run) for name, run in runs.items()}),
-        "Errors of linear heads that see the features, the raw input, or the latents thresholded"
-        " out of the noise.",
+        lambda runs: probe_errors(
+            {name: probe_run(run) for name, run in runs.items()}, common_floors(runs)
+        ),
+        "Errors of linear heads that see the features, the raw input, or ⟨M_j, x⟩ thresholded, beside"
+        " what the best linear head on x and the best estimator of all leave.",
     ),
 }
 
@@ -78,6 +83,16 @@ def supports(name, runs):
     if name == "probe-errors":
         return all(run.model is not None for run in runs)
     return name not in _PREDICTED or not any(run.own or run.start for run in runs)
+
+
+def common_floors(runs):
+    """Return the linear and the Bayes floor of the runs' data; none where these differ or are own."""
+    kinds = {(not unusual_data(e), e.resolved_density, e.resolved_noise_variance) for e in
+             (run.experiment for run in runs.values())}  # fmt: skip
+    if len(kinds) > 1 or any(run.own for run in runs.values()):
+        return ()
+    (usual, density, variance) = kinds.pop()
+    return (linear_floor(density, variance), bayes_floor(density, variance)) if usual else ()
 
 
 def probe_run(run):
@@ -102,7 +117,7 @@ def draw_gallery(runs, names=None, probes=None):
     runs = as_runs(runs)
     for name in names or [name for name in GALLERY if supports(name, runs)]:
         if name == "probe-errors" and probes is not None:
-            yield name, probe_errors(probes)
+            yield name, probe_errors(probes, common_floors(runs))
         else:
             yield name, GALLERY[name][0](runs)
 

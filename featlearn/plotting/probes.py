@@ -1,4 +1,4 @@
-"""Picture of the downstream tasks: errors of linear heads beside chance and the oracle."""
+"""Picture of the downstream tasks: errors of linear heads beside chance and what can be reached."""
 
 import numpy as np
 from matplotlib.lines import Line2D
@@ -13,7 +13,8 @@ _ON = {
     "features": "features $f(x)$",
     "inputs": "input $x$",
     "best_on_inputs": "input $x$,\nbest head",
-    "oracle": "oracle",
+    # Known as the oracle to tables and files.
+    "oracle": "thresholded\nmatched filter",
 }
 
 
@@ -23,13 +24,16 @@ def _look(k):
 
 
 @styled
-def probe_errors(results):
-    """Errors of linear heads on the features, on the raw inputs, and on oracle features.
+def probe_errors(results, floors=()):
+    """Errors of linear heads on the features, on the raw inputs, and on thresholded ⟨M_j, x⟩.
 
     Parameters
     ----------
     results : ProbeResult, or dict of str to ProbeResult
         One for each run.
+    floors : pair of float, optional
+        The regression errors that no linear head on x and no estimator at all gets below, with as
+        many labels as one likes: `linear_floor` and `bayes_floor` of the data.
 
     Returns
     -------
@@ -60,6 +64,8 @@ def probe_errors(results):
                 ax.bar(x, np.mean(errors[on]), 0.9 * width, **_look(k))
                 ax.plot(np.full(len(errors[on]), x), errors[on], ".", color="black", markersize=2.5)
         ax.axhline(chance, color="black", linestyle="--", linewidth=0.8)
+        for floor, linestyle in zip(floors if task == "regression" else (), ("-.", ":")):
+            ax.axhline(floor, color="black", linestyle=linestyle, linewidth=0.8)
         ax.set_xticks(range(len(shown)), shown.values())
         ax.set(ylabel=name, title=task)
         ax.grid(False, axis="x")
@@ -67,5 +73,9 @@ def probe_errors(results):
     draw = dict(color="black", marker=".", linestyle="")
     handles.append(Line2D([], [], **draw, label="one draw of $w^*$"))
     handles.append(Line2D([], [], color="black", linestyle="--", linewidth=0.8, label="chance"))
+    for name, linestyle in list(zip(("linear floor", "Bayes floor"), ("-.", ":")))[: len(floors)]:
+        handles.append(
+            Line2D([], [], color="black", linestyle=linestyle, linewidth=0.8, label=name)
+        )
     legend_above(figure, handles)
     return figure

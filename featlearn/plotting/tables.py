@@ -107,6 +107,19 @@ def phase_diagram(
     return figure
 
 
+def local_slopes(sizes, values):
+    """Return the slopes of the mean ln(value) over ln(size) between neighbouring sizes, a list.
+
+    Empty where a value is not positive.
+    """
+    sizes, values = np.asarray(sizes, np.float64), np.asarray(values, np.float64)
+    if not (values > 0).all():
+        return []
+    each = np.unique(sizes)
+    means = [np.log(values[sizes == size]).mean() for size in each]
+    return (np.diff(means) / np.diff(np.log(each))).tolist()
+
+
 @styled
 def scaling_fits(fits):
     """How quantities change with the number of features, with fitted and predicted powers.
@@ -122,14 +135,15 @@ def scaling_fits(fits):
     -------
     matplotlib.figure.Figure
         One panel each, both axes logarithmic; dots are runs, the line is the fit, dashed the
-        predicted power through the fit's middle.
+        predicted power through the fit's middle. The slopes between neighbouring sizes say whether
+        one power describes them.
     """
     if not fits:
         raise InvalidInput("fits", fits, "at least one quantity")
     columns = min(len(fits), 3)
     rows = -(-len(fits) // columns)
     width = max(COLUMN, PAGE * columns / 3)
-    figure, axes = new_figure(width, 0.5 + 2.1 * rows, rows, columns)
+    figure, axes = new_figure(width, 0.5 + 2.25 * rows, rows, columns)
     for ax in axes.ravel()[len(fits) :]:
         ax.remove()
     any_predicted = False
@@ -148,6 +162,9 @@ def scaling_fits(fits):
                     linewidth=1)  # fmt: skip
             title += f", theory $d^{{{fit['predicted']:.2f}}}$"
         ax.set(xscale="log", yscale="log", xlabel="number of features $d$", ylabel=name)
+        slopes = local_slopes(d, fit["values"])
+        if len(slopes) > 1:
+            title += "\nslopes " + ", ".join(f"${slope:.2f}$" for slope in slopes)
         ax.set_title(title)
         ticks = np.unique(d)
         ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])

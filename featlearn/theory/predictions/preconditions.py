@@ -68,9 +68,11 @@ def preconditions(experiment):
             "growth g before saturation",
             growth,
             needed,
-            f"norms saturate (g = {growth:.3g}) before {overtakes} (g* = {needed:.3g})"
+            f"without augmentation norms saturate (g = {growth:.3g}) before {overtakes}"
+            f" (g* = {needed:.3g})"
             if growth < needed
-            else f"{overtakes} (g* = {needed:.3g}) before norms saturate (g = {growth:.3g}):"
+            else f"without augmentation {overtakes} (g* = {needed:.3g}) before norms saturate"
+            f" (g = {growth:.3g}):"
             " for T3 raise n_inputs or noise_factor, or lower temperature",
         ),
     )
