@@ -1,8 +1,14 @@
 """The runs that show what the default pair leaves out."""
 
+import pytest
+from sizes import FULL
+
 from featlearn import preset
 from featlearn.reports.phases import check_phases
+from featlearn.reports.reproduction import all_parts
+from featlearn.theory.claims.checking import CLAIMS
 from featlearn.theory.predictions.plan import plan
+from featlearn.theory.predictions.preconditions import preconditions
 
 
 def test_a_linear_run_shows_the_plateau(tmp_path):
@@ -18,3 +24,23 @@ def test_the_phases_are_planned_to_be_met():
     planned = plan(phases)
     assert planned.stages.two < planned.stages.three < 0.5 * phases.n_steps
     assert planned.preconditions[0].met
+
+
+def test_the_other_parts_of_a_reproduction_are_for_what_the_phases_leave_out(tmp_path):
+    *parts, phases = all_parts(preset("default"), tmp_path)
+    assert [c.name for c in phases.columns] == ["phases", "linear"] and not phases.compared
+    experiments = [column.experiment for part in parts for column in part.columns]
+    assert any(preconditions(e)[1].met and e.augmentation == "none" for e in experiments)
+    assert any(e.is_large_batch_limit for e in experiments)
+    assert any(e.objective == "supervised" for e in experiments)
+
+
+@pytest.mark.statistical
+@pytest.mark.skipif(not FULL, reason="trains for half a minute")
+def test_every_prediction_is_judged_at_least_once(tmp_path):
+    checked = check_phases(tmp_path)
+    verdicts = [v for one in checked for v in one.verdicts]
+    judged = {v.claim for v in verdicts if v.outcome != "does not apply"}
+    # These three need the other parts.
+    assert judged | {"T3", "limit", "supervised"} == {function.claim.name for function in CLAIMS}
+    assert [v.quantity for v in verdicts if v.outcome == "fails"] == []

@@ -181,16 +181,18 @@ def test_later_parts_follow_the_finite_twins(base, tmp_path, monkeypatch, capsys
     )  # fmt: skip
     monkeypatch.setitem(reproduction.PRESETS, "asymptotic", limit)
     monkeypatch.setattr(reproduction, "SUPERVISED", base.replace(objective="supervised"))
+    shortest = {"phases": base.replace(n_steps=30), "linear": base.replace(stage_one_growth=None)}
+    monkeypatch.setattr(reproduction, "preset", shortest.get)
     parts = reproduction.all_parts(base, tmp_path)
-    assert [part.directory for part in parts] == [tmp_path, tmp_path / "limit", tmp_path]
+    assert [part.directory for part in parts] == [tmp_path, tmp_path / "limit", tmp_path, tmp_path]
     monkeypatch.setattr("featlearn.commands.reproduce.all_parts", lambda *_: parts)
     assert main(["reproduce", "--out", str(tmp_path), "--quiet"]) in (0, 1)
     said = capsys.readouterr().out
     places = [said.index(part.title) for part in parts]
     assert places == sorted(places)
-    assert "All beside each other" in said[places[-1] :]
+    assert "phases" not in said[said.index("All beside each other") :]
     columns = [name for part in parts for name in part.columns]
     for column, part in ((c, p) for p in parts for c in p.columns):
         assert read_status(part.directory / column.name)["status"] == "complete"
-    assert len(columns) == 5
+    assert len(columns) == 7 and not parts[-1].compared
     assert (tmp_path / "figures" / "representation.png").stat().st_size > 10_000

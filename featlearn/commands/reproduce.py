@@ -3,7 +3,8 @@
 Trains the same network from the same initial weights with RandomMask and without augmentation,
 prints what the claims of the theory measure on both, writes figures, and checks every claim
 ('featlearn check'). Then come, as they are ready, the same twins in the regime of the theorems (d1 a
-power of d, in the large-batch limit) and a network that is told labels instead of getting two views.
+power of d, in the large-batch limit), a network that is told labels instead of getting two views, and
+two smaller runs for the predictions that apply to none of these.
 The exit code is 1 if a claim fails.
 
 examples:
@@ -72,7 +73,7 @@ def _reproduce(parts, executors, quiet):
         progress = SeveralProgress({c.label: c.experiment for c in part.columns}, quiet)
         runs, summaries = finish_columns(futures[k], part.columns, part.directory, progress)
         drawn = []
-        if len(runs) > 1:
+        if part.compared and len(runs) > 1:
             drawn = draw_twins(runs, summaries, part.directory / "figures", executors)
         if k == 0:
             # One run after the other, the last on the worker that is free first.
@@ -81,9 +82,10 @@ def _reproduce(parts, executors, quiet):
                 for later in parts[1:]
             ]
         observed = {label: Observed(run, summaries[label]) for label, run in runs.items()}
-        failed |= _show(observed, quiet)
-        seen |= {(part.title, label): summaries[label] for label in runs}
-        if len(runs) > 1:
+        failed |= _show(observed, quiet, part.compared)
+        if part.compared:
+            seen |= {(part.title, label): summaries[label] for label in runs}
+        if part.compared and len(runs) > 1:
             twins |= {f"{part.title}: {label}": run for label, run in runs.items()}
         for share in drawn:
             for path in share.result():
@@ -101,15 +103,16 @@ def _start(part, executors):
     return start_columns(part.columns, part.directory, executors)
 
 
-def _show(observed, quiet):
-    """Print what the claims measure and their verdicts; return whether one fails."""
+def _show(observed, quiet, compared):
+    """Print what the claims measure, if compared, and verdicts; return whether one fails."""
     from ..reports.comparison import comparison
     from ..theory.claims.groups import check_all, written_first
     from ..theory.claims.verdict import FAILS, count_outcomes, table
 
     checked = check_all(observed.values(), announcing("checking", quiet))
     with written_first(checked):
-        print(comparison(observed, checked))
+        if compared:
+            print(comparison(observed, checked))
         for one in checked:
             print(f"\n{one.title}\n\n{table(one.verdicts, why=False)}\n")
             print(count_outcomes(one.verdicts), flush=True)

@@ -1,7 +1,8 @@
 """The paper's headline result: the same network, with RandomMask and without any augmentation.
 
 First at finite d, then in the regime of the theorems, d1 a power of d in the large-batch limit, and
-beside them the supervised twin, which gets labels in the place of a second view.
+beside them the supervised twin, which gets labels in the place of a second view. Two smaller runs
+complete the verdicts: "phases" and "linear", to which predictions apply that those leave out.
 """
 
 import itertools
@@ -11,9 +12,10 @@ from typing import NamedTuple
 
 from ..experiment import Experiment
 from ..loop import train_or_resume
-from ..presets import PRESETS
+from ..presets import PRESETS, preset
 from ..recording.rundir import last_row, load_run
 from ..summary import summarize
+from .phases import PHASES
 
 # How often the runs are looked at while they train.
 WATCH_SECONDS = 0.5
@@ -44,11 +46,14 @@ class Part(NamedTuple):
     columns : list of Column
     directory : Path
         Holds their run directories and figures.
+    compared : bool
+        Whether they are drawn, and shown beside those of other parts.
     """
 
     title: str
     columns: list
     directory: Path
+    compared: bool = True
 
 
 def all_parts(experiment, directory):
@@ -75,6 +80,12 @@ def all_parts(experiment, directory):
             "Labels in the place of a second view",
             [Column("supervised", "supervised", labels)],
             directory,
+        ),
+        Part(
+            "Every phase: from small weights, and at b = 0 for ever",
+            [Column(name, name, preset(name).replace(seed=seed)) for name in PHASES],
+            directory,
+            compared=False,
         ),
     ]
 
