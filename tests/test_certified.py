@@ -11,7 +11,7 @@ import pytest
 import featlearn
 from featlearn.commands import main
 from featlearn.theory import check
-from featlearn.theory.claims import replay
+from featlearn.theory.claims import draws, replay
 from featlearn.theory.claims.definitions import naive
 from featlearn.theory.claims.observed import Observed
 from featlearn.theory.claims.verdict import DOES_NOT_APPLY as SKIPPED
@@ -193,3 +193,31 @@ def test_degenerate_experiments_are_judged_without_a_failure(changes):
     found = check(featlearn.train(exp.replace(**changes)))
     assert [v.quantity for v in found if v.outcome == "fails"] == []
     assert all(v.to_dict()["predicted"] == v.to_dict()["predicted"] for v in found)
+
+
+def test_few_coincidences_do_not_come_with_too_small_an_error():
+    """Four of 4,000 draws that coincide with a chance of 1 in 400 are 1.9 errors too few, not 3."""
+    chance, n = 1 / 400, 4000
+    values = np.zeros(n)
+    values[:4] = 1
+    found = {}
+    for variance in (0.0, chance * (1 - chance)):
+        tally = draws.Tally()
+        tally.add("coincidences", values, chance, variance)
+        [(_, mean, error, expected)] = tally
+        found[variance] = abs(mean - expected) / error
+    assert found[0.0] == pytest.approx(3.0, abs=0.01)
+    assert found[chance * (1 - chance)] == pytest.approx(1.9, abs=0.01)
+
+
+def test_the_stated_variances_are_those_of_the_draws():
+    exp = featlearn.preset("tiny").replace(batch_size=512)
+    _, independence, _ = draws.tally_draws(exp)
+    stated = {name: variance for name, (*_, variance) in independence._sums.items() if variance}
+    assert {"presences of two blocks", "latents of two rows", "noise of two steps"} <= set(stated)
+    for name, variance in stated.items():
+        n, total, squares = independence._sums[name][0]
+        measured = squares / n - (total / n) ** 2
+        # Of masks, which are not centred, the stated variance is a part only.
+        assert variance < (1.0 if "mask" in name else 1.25) * measured
+        assert "mask" in name or variance > 0.8 * measured

@@ -10,12 +10,13 @@ import featlearn
 from featlearn.compute.streams import generator
 from featlearn.errors import InvalidInput
 from featlearn.theory import check, check_pair
+from featlearn.theory.claims.applicability import MOST_DENSE
 from featlearn.theory.claims.boundaries import find_boundaries
 from featlearn.theory.claims.decoupling import correlation
 from featlearn.theory.claims.linear import atoms_by_chance, random_best_cosine
 from featlearn.theory.claims.observed import Observed
 from featlearn.theory.claims.representation import claim_t1, claim_t2, claim_t3, largest_count_bound
-from featlearn.theory.predictions.crossing import crossing, noise_margin
+from featlearn.theory.predictions.crossing import crossing, limiting_ratio, noise_margin
 from featlearn.theory.predictions.floors import bayes_floor, linear_floor
 
 EXPERIMENT = featlearn.Experiment(
@@ -122,6 +123,26 @@ def test_claims_name_the_precondition_they_lack(twins):
     assert "g = 9.2" in reasons(changed)[2]
     linear = dataclasses.replace(masked, experiment=EXPERIMENT.replace(stage_one_growth=None))
     assert "linear" in reasons(linear)[0]
+    noisy = EXPERIMENT.replace(
+        learning_rate=0.6 * EXPERIMENT.learning_rate / noise_margin(EXPERIMENT)
+    )
+    assert noise_margin(noisy) < 1 and limiting_ratio(noisy) > MOST_DENSE
+    assert "sampling noise makes" in reasons(dataclasses.replace(masked, experiment=noisy))[0]
+
+
+def test_too_few_neurons_are_not_asked_for_every_atom(twins):
+    run = twins["random_mask"]
+    few = EXPERIMENT.replace(n_neurons=24)
+    arrays = {
+        name: array[:, :24] if array.ndim > 1 else array for name, array in run.arrays.items()
+    }
+    run = dataclasses.replace(
+        run, experiment=few, arrays=arrays, biases=run.biases[:24], weights=run.weights[:24]
+    )
+    found = claim_t1([Observed(with_weights(run, atoms(run)[:24]))])
+    skipped = [v.quantity for v in found if v.outcome == "does not apply"]
+    assert skipped == ["atoms j in some N_i", "atoms with a pure neuron"]
+    assert "few for n_features" in found[0].reason
 
 
 def test_the_two_numbers_of_the_preconditions():

@@ -14,6 +14,7 @@ from featlearn.theory.claims.lottery import claim_lottery
 from featlearn.theory.claims.observed import Observed
 from featlearn.theory.predictions.lottery import (
     common_scatter,
+    evened_out,
     expected_sets,
     leading_probability,
     left_out,
@@ -74,6 +75,37 @@ def test_memory_is_what_the_recursion_leaves_of_the_start():
     assert 0.5 < kept[0] < 0.95
     coarse = memory(exp, path.steps[::10], path.sparse[::10], path.dense[::10])
     np.testing.assert_allclose(coarse, kept, rtol=0.01)
+
+
+def test_repulsion_evens_out_singular_values_as_its_flow_does():
+    start = np.random.default_rng(0).standard_normal((12, 6))
+    left, values, right = np.linalg.svd(start, full_matrices=False)
+    mean, flow, repulsion = np.mean(values**2), values.copy(), 0.3 / np.mean(values**2)
+    small = np.sqrt(mean) * np.array([1.0, 1.0 + 1e-6])
+    for _ in range(4000):
+        flow, small = (x * (1 + 1e-3 * (0.5 - repulsion * x**2)) for x in (flow, small))
+    kept = np.log(small[1] / small[0]) / 1e-6
+    assert 0.02 < kept < 0.9
+    end = left * flow @ right
+    cosine = np.sum(start * end) / np.linalg.norm(start) / np.linalg.norm(end)
+    assert evened_out(start, kept) == pytest.approx(cosine, abs=1e-3)
+    assert evened_out(start, 1.0) == pytest.approx(1)
+
+
+def test_on_the_plateau_repulsion_keeps_half_of_the_noise_and_evens_out_the_start():
+    exp = Experiment(
+        n_features=16, n_inputs=208, n_neurons=64, batch_size=128, n_steps=600, learning_rate=0.2837,
+        weight_decay=0.0026, temperature=0.5935, density_factor=1.4745, noise_factor=1.0844, seed=41,
+        keep_probability=0.539, initial_norm=0.0952, stage_one_growth=3.8044, bias_factor=0.4,
+    )  # fmt: skip
+    seen = Observed(featlearn.train(exp))
+    (kept, *_) = [v for v in claim_lottery([seen]) if v.quantity.startswith("cosine")]
+    assert kept.measured == pytest.approx(kept.predicted, rel=0.05)
+    rows = seen.rows_before(seen.first_row_of(2))
+    sparse = np.square(seen.run["alignment"][rows], dtype=float).sum(axis=2)
+    dense = np.square(seen.run["dense_norm"][rows], dtype=float)
+    without = memory(exp.replace(temperature=1e9), seen.run.steps[rows], sparse, dense).mean()
+    assert without < 0.9 * kept.measured
 
 
 def test_who_leads_against_draws():

@@ -258,7 +258,9 @@ def test_the_prediction_ends_where_similarities_do(run):
 def test_noise_is_carried_back_to_the_start():
     lead, variance = np.array([[1.0], [2.0], [4.0]]), np.full((3, 1), 0.16)
     noise = mean_field.accumulated_noise(lead, variance)
-    np.testing.assert_allclose(noise, [np.sqrt(0.16 * (1 + 1 / 4 + 1 / 16))])
+    # 1 + 1/4 + 1/16 + …, beyond the last row too.
+    np.testing.assert_allclose(noise, [np.sqrt(0.16 * 4 / 3)])
+    assert mean_field.accumulated_noise(lead[::-1], variance) == np.inf
 
 
 def test_claim_on_a_run(run):

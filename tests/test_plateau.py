@@ -11,7 +11,7 @@ from featlearn.compute.workspace import Workspace
 from featlearn.theory.predictions.linear_network import rotation_test, spectrum_spread
 from featlearn.theory.predictions.linear_phase import linear_phase
 from featlearn.theory.predictions.moments import view_moments
-from featlearn.theory.predictions.plateau import plateau
+from featlearn.theory.predictions.plateau import plateau, rate_outside, spread_of_mean
 from featlearn.theory.predictions.residual import (
     NegativeMass,
     negative_mass_of,
@@ -96,6 +96,49 @@ def test_mean_and_spread_of_the_plateau(changes):
     assert softmax_dense == pytest.approx(1, rel=0.06)
     # A semicircle's standard deviation is half its half-width.
     assert width == pytest.approx(1, rel=0.15)
+
+
+@pytest.mark.parametrize("batch_size, decay", [(64, 0.005), (256, 0.02)])
+def test_directions_without_a_signal_fill_or_empty_as_predicted(batch_size, decay):
+    exp = SMALL.replace(
+        n_features=8, n_inputs=256, n_neurons=40, batch_size=batch_size, density=0.15,
+        noise_variance=0.1, learning_rate=0.2, weight_decay=decay,
+    )  # fmt: skip
+    expected, n = softmax_plateau(exp), 300
+    rate = rate_outside(exp, expected)
+    noise = rate - rate_outside(exp.replace(learning_rate=1e-9), expected)
+    assert (rate > 0) == (decay < 0.01)
+    state, work = start_at(exp, expected), Workspace()
+    rng, dictionary = np.random.default_rng(1), state.model.dictionary
+    small = 0.02 * rng.standard_normal(state.weights.shape) / 16
+    small -= small @ dictionary @ dictionary.T
+    state = dataclasses.replace(state, weights=(state.weights + small).astype(exp.dtype))
+
+    def outside(state):
+        dense = state.weights - state.weights @ dictionary @ dictionary.T
+        left = np.linalg.svd(state.weights @ dictionary, full_matrices=False)[0]
+        return np.linalg.norm(dense - left @ (left.T @ dense))
+
+    before = outside(state)
+    for _ in range(n):
+        state = featlearn.step(state, work=work)
+    measured = np.log(outside(state) / before) / (exp.learning_rate * n)
+    # The keys that repulsion averages over are few: noise is up to a third more.
+    assert rate - 0.1 * noise < measured < rate + 0.4 * noise
+
+
+def test_the_mean_of_the_plateau_scatters_as_predicted():
+    exp = SMALL.replace(n_features=8, n_inputs=64, n_neurons=16, batch_size=64, density=0.15)
+    expected, block, n = softmax_plateau(exp), 40, 60
+    state, work, means = start_at(exp, expected), Workspace(), []
+    for _ in range(block * (n + 2)):
+        state = featlearn.step(state, work=work)
+        means.append(np.sum((state.weights @ state.model.dictionary) ** 2) / exp.n_features)
+    blocks = np.reshape(means[2 * block :], (n, block)).mean(axis=1)
+    predicted = spread_of_mean(exp, expected, block)
+    # Blocks that follow each other are alike: about half as many are independent.
+    assert np.std(blocks) / np.mean(blocks) == pytest.approx(predicted, rel=0.3)
+    assert spread_of_mean(exp, expected, 0) > 1.1 * predicted
 
 
 def test_the_softmax_repels_more_than_its_leading_order():

@@ -2,6 +2,7 @@
 
 import ast
 import importlib.util
+import json
 from pathlib import Path
 
 import numpy as np
@@ -76,3 +77,32 @@ def test_agreement_prints_both_sets_of_runs(capsys, monkeypatch):
     assert all(name in said for name in agreement.MEASURES) and "s.e." in said
     means, errors, z = agreement.compare(np.array([[1.0], [3.0]]), np.array([[4.0], [6.0]]))
     assert (means[1] - means[0])[0] == 3 and z[0] == pytest.approx(3 / np.sqrt(2))
+
+
+def test_false_alarms_are_counted_and_a_call_goes_on_after_the_runs_it_finds(tmp_path, capsys):
+    alarms, out = script("false_alarms"), tmp_path / "found.jsonl"
+    asked = ["tiny", "--scale", "0.005", "--out", str(out)]
+    assert alarms.main([*asked, "--runs", "1"]) == 0
+    first = out.read_text()
+    assert alarms.main([*asked, "--runs", "2"]) == 0
+    assert out.read_text().startswith(first) and out.read_text().count("\n") == 2
+    assert "0 of 2 runs have a verdict that fails" in capsys.readouterr().out
+    assert alarms.main(["tiny", "--runs", "1", "--out", str(out)]) == 2
+    assert "same experiments" in capsys.readouterr().err
+    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    rows[1]["fails"] = [
+        {"claim": "T1", "quantity": "x", "predicted": 1, "measured": 2, "tolerance": ""}
+    ]
+    out.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert alarms.main([*asked, "--runs", "2"]) == 1
+    assert "1 of 2 runs" in capsys.readouterr().out
+
+
+def test_random_experiments_vary_in_all_that_they_may():
+    alarms = script("false_alarms")
+    drawn = [alarms.random_experiment(k) for k in range(40)]
+    assert drawn[7] == alarms.random_experiment(7)
+    for name in ("augmentation", "dictionary", "negatives", "stop_gradient", "stage_one_growth"):
+        assert len({getattr(e, name) for e in drawn}) > 1
+    assert all(8 <= e.n_features <= 60 and 8 <= e.n_inputs / e.n_features <= 40 for e in drawn)
+    assert any(e.stays_linear for e in drawn)

@@ -6,12 +6,14 @@ An experiment's own two numbers, before anything runs, are in `preconditions`.
 import math
 
 from ...schedule import root_mean_square
-from ..predictions.crossing import crossing, noise_margin
+from ..predictions.crossing import crossing, limiting_ratio, noise_margin
 from ..predictions.moments import view_moments
 
 FEWEST_ANCHORS = 16
 # ln of the growth over the last tenth of a run from which norms have not come to rest.
 AT_REST = 0.02
+# Dense over sparse part of ‖w‖², of a network whose dense coordinates are half of a random one's.
+MOST_DENSE = 1 / 3
 # ln of the growth in stages II and III by which losing features fall behind.
 _SELECTS = 2.0
 
@@ -66,6 +68,12 @@ def features_not_promised(observed):
     margin = noise_margin(exp)
     if margin >= 1:
         return f"noise margin κn²/s = {margin:.3g} is not below 1: raise B or lower η"
+    ratio = limiting_ratio(exp)
+    if ratio > MOST_DENSE:
+        return (
+            f"sampling noise makes ‖β‖² {ratio:.2g} of ‖α‖² in stage I, more than the"
+            f" {MOST_DENSE:.2g} of neurons that are learned: raise B or lower η"
+        )
     return not_finished(observed) or _not_selected(observed)
 
 

@@ -25,25 +25,29 @@ _BLOCK_ROWS = 64
 
 
 class Tally:
-    """Mean and standard error of statistics that have one value for each row drawn."""
+    """Mean and standard error of statistics that have one value for each row drawn.
+
+    The error is that of the values drawn, and at least that of the law where it is known: where
+    coincidences are rare, few of them come with too small an error of their own.
+    """
 
     def __init__(self):
         self._sums = {}
 
-    def add(self, name, values, expected=0.0):
-        """Add the values of some rows to a statistic."""
+    def add(self, name, values, expected=0.0, variance=0.0):
+        """Add the values of some rows, of that mean and that variance at least, to a statistic."""
         values = np.asarray(values, np.float64)
         if len(values) == 0:
             return
         sums = np.array([len(values), values.sum(), np.square(values).sum()])
-        old = self._sums.get(name, (0.0, expected))
-        self._sums[name] = (old[0] + sums, expected)
+        old = self._sums.get(name, (0.0, expected, variance))
+        self._sums[name] = (old[0] + sums, expected, variance)
 
     def __iter__(self):
         """Yield (name, mean, standard error, expected)."""
-        for name, ((n, total, squares), expected) in self._sums.items():
+        for name, ((n, total, squares), expected, variance) in self._sums.items():
             mean = total / n
-            yield name, mean, math.sqrt(max(squares / n - mean**2, 0.0) / n), expected
+            yield name, mean, math.sqrt(max(squares / n - mean**2, variance, 0.0) / n), expected
 
 
 @claim(CLAIM)
@@ -159,15 +163,15 @@ def tally_draws(experiment):
         batch = training.draw_batch(dataclasses.replace(state, step=step))
         _add_noise(exp, moments, independence, batch)
         drawn = _drawn(exp, batch)
-        for name, values, mean in drawn:
+        for name, values, mean, variance in drawn:
             lags = {"rows": (values[:-1], values[1:])}
             if len(values) > _BLOCK_ROWS:
                 lags["blocks"] = (values[:-_BLOCK_ROWS], values[_BLOCK_ROWS:])
             if before is not None:
                 lags["steps"] = (before[name], values)
             for lag, (a, b) in lags.items():
-                independence.add(f"{name} of two {lag}", _inner(a, b), mean)
-        before = {name: values for name, values, _ in drawn}
+                independence.add(f"{name} of two {lag}", _inner(a, b), mean, variance)
+        before = {name: values for name, values, *_ in drawn}
         error = view_error(exp, state.model, batch)
         apart = None if error is None or apart is None else max(apart, error)
     return moments, independence, apart
@@ -179,21 +183,27 @@ def _inner(a, b):
 
 
 def _drawn(experiment, batch):
-    """Yield (name, values of shape (n, k), mean of their product for independent ones)."""
+    """Return (name, values of shape (n, k), mean and least variance of two rows' mean product).
+
+    For independent rows; of centred values the variance is that of a value, squared, over k.
+    """
     sample, found = batch.sample, []
-    if experiment.resolved_density > 0:
+    s, variance = experiment.resolved_density, experiment.resolved_noise_variance
+    if s > 0:
         latents = np.asarray(sample.latents, np.float64)
-        found.append(("latents", latents, 0.0))
-        found.append(("presences", np.abs(latents) - experiment.resolved_density, 0.0))
-    if experiment.resolved_noise_variance > 0:
-        found.append(("noise", sample.noise, 0.0))
-        found.append(("dense parts of keys", batch.views.keys, 0.0))
+        d = latents.shape[1]
+        found.append(("latents", latents, 0.0, s**2 / d))
+        found.append(("presences", np.abs(latents) - s, 0.0, (s * (1 - s)) ** 2 / d))
+    if variance > 0:
+        found.append(("noise", sample.noise, 0.0, variance**2 / sample.noise.shape[1]))
+        found.append(("dense parts of keys", batch.views.keys, 0.0, 0.0))
     keep = experiment.keep_probability
     for k, mask in enumerate(batch.views.masks):
-        found.append((f"mask {k + 1}", mask.astype(np.float32), keep**2))
+        least = (keep * (1 - keep)) ** 2 / mask.shape[1]
+        found.append((f"mask {k + 1}", mask.astype(np.float32), keep**2, least))
     if batch.negatives is not None and found:
         n = min(len(batch.negatives), len(batch.views.keys))
-        found.append(("negatives", batch.negatives[:n], 0.0))
+        found.append(("negatives", batch.negatives[:n], 0.0, 0.0))
     return found
 
 
@@ -202,8 +212,11 @@ def _add_features(tally, z, s):
     tally.add("signs of the latents", z.mean(axis=1))
     tally.add("sizes of the latents", np.square(z).mean(axis=1) - np.abs(z).mean(axis=1))
     if d > 1:
-        tally.add("signs of two features", z.sum(axis=1) ** 2 - count)
-        tally.add("presences of two features", (count - d * s) ** 2, d * s * (1 - s))
+        tally.add("signs of two features", z.sum(axis=1) ** 2 - count, 0.0, 2 * d * (d - 1) * s**2)
+        # A binomial number's, whose fourth central moment is v + 3 v² - 6 v²/d.
+        v = d * s * (1 - s)
+        scatter = v + 2 * v**2 - 6 * v**2 / d
+        tally.add("presences of two features", (count - d * s) ** 2, v, scatter)
 
 
 def _add_noise(experiment, moments, tally, batch):

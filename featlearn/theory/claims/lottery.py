@@ -7,11 +7,14 @@ import numpy as np
 
 from ...alignment import lottery_sets
 from ..predictions.lottery import expected_sets, leading_probability, memory
+from ..predictions.moments import uniform_attraction
 from .applicability import contrastive, features_not_promised, few_anchors
 from .claim import claim
 from .verdict import at_least, does_not_apply, within
 
 CLAIM = "lottery"
+# Part of 1 - P_pp that is left where similarities still are well below τ.
+LEAST_MASS = 0.9
 SIZES = ("potential winners a feature has at the start", "sure winners a feature has at the start")
 KEPT = (
     "cosine of α_i after stage I with its start",
@@ -101,8 +104,9 @@ def draw(observed):
     alignments = np.asarray(run["alignment"][rows], np.float64)
     sparse = np.square(alignments).sum(axis=2)
     dense = np.square(run["dense_norm"][rows], dtype=np.float64)
-    memories = memory(observed.experiment, np.asarray(run.steps[rows]), sparse, dense)
     start, end = alignments[0], alignments[-1]
+    steps, mass = np.asarray(run.steps[rows]), negative_mass(observed, rows)
+    memories = memory(observed.experiment, steps, sparse, dense, mass, start)
     cosine = np.sum(start * end, axis=1) / np.sqrt(sparse[0] * sparse[-1])
     neurons, features = np.nonzero(lottery_sets(start).sure)
     later, later_features = np.nonzero(lottery_sets(end).sure)
@@ -122,6 +126,12 @@ def draw(observed):
     )
 
 
+def negative_mass(observed, rows):
+    """Return the recorded mean of 1 - P_pp, relative to 1 - 1/N, at some rows."""
+    positive = np.asarray(observed.run["positive_probability"][rows], np.float64)
+    return (1 - positive) / uniform_attraction(observed.experiment)
+
+
 def _drawn(observed):
     def inapplicable(reason, names):
         return [does_not_apply(CLAIM, name, reason) for name in names]
@@ -130,6 +140,13 @@ def _drawn(observed):
         return inapplicable("the run has no recorded stage I that it left", (*KEPT, *WON))
     if not all(np.asarray(o.run["alignment"][0]).any(axis=1).all() for o in observed):
         return inapplicable("neurons start without any sparse part", (*KEPT, *WON))
+    left = min(float(negative_mass(o, [o.first_row_of(2) - 1])[0]) for o in observed)
+    if left < LEAST_MASS:
+        reason = (
+            f"1 - P_pp fell to {left:.2g} of its start in stage I: similarities are of order τ, and"
+            " repulsion is not that of small ones"
+        )
+        return inapplicable(reason, (*KEPT, *WON))
     draws = [draw(o) for o in observed]
     if None in draws:
         return inapplicable("a run has no sure pair", (*KEPT, *WON))
@@ -146,7 +163,7 @@ def _drawn(observed):
             kept,
             [d.cosine for d in draws],
             0.05 + 3 * shared,
-            "what sampling noise leaves of the start; 5 %, and three standard deviations,"
+            "what sampling noise and repulsion leave of the start; 5 %, and three standard deviations,"
             f" {100 * shared:.2g} % each, by the d² numbers of noise that all neurons share",
         ),
         within(

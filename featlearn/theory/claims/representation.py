@@ -13,14 +13,27 @@ from ..predictions.lottery import left_out
 from .applicability import contrastive, features_not_promised, noise_not_promised
 from .claim import claim
 from .criterion import Criterion, judged
-from .verdict import at_least, at_most
+from .verdict import at_least, at_most, does_not_apply
+
+# The first criteria of T1 are about every atom.
+ATOMS = 2
 
 
 @claim("T1", contrastive)
 def claim_t1(observed):
     """T1: with the augmentation, neurons become single features and cover all of them."""
-    criteria = t1_criteria(observed[0].experiment)
-    return judged("T1", observed, features_not_promised(observed), criteria)
+    exp = observed[0].experiment
+    unmet = features_not_promised(observed)
+    verdicts = judged("T1", observed, unmet, t1_criteria(exp))
+    lost = left_out(exp).expected
+    if unmet or lost <= 1:
+        return verdicts
+    reason = (
+        f"{lost:.2g} atoms are expected to lead no neuron after stage I, n_neurons ="
+        f" {exp.n_neurons} being few for n_features = {exp.n_features}"
+    )
+    atoms = [does_not_apply("T1", v.quantity, reason, v.predicted) for v in verdicts[:ATOMS]]
+    return atoms + verdicts[ATOMS:]
 
 
 def t1_criteria(experiment):

@@ -73,7 +73,7 @@ def expected_sets(n_neurons, n_features, sure=1.5, potential=1.5):
     return ExpectedSets(float(candidates), certain, math.exp(-certain))
 
 
-def memory(experiment, steps, sparse, dense):
+def memory(experiment, steps, sparse, dense, mass=None, start=None):
     """Return the expected cosine of α_i at the last step with α_i at the first, in stage I.
 
     Parameters
@@ -82,11 +82,17 @@ def memory(experiment, steps, sparse, dense):
     steps : ndarray of int, shape (T,)
     sparse, dense : ndarray of shape (T, m)
         ‖α_i‖² > 0 and ‖β_i‖² at these steps, predicted or measured.
+    mass : ndarray of shape (T,), optional
+        Mean of 1 - P_pp at these steps, relative to that of a network without similarities; 1 unless
+        given.
+    start : ndarray of shape (m, d), optional
+        The alignments at the first step, whose singular values repulsion then makes equal.
 
     Returns
     -------
     ndarray of shape (m,)
-        ϱ_i = exp(-½ Σ_t ν_i(t)), ν = (η²/B) (sampling noise of α)/‖α‖² for a step.
+        ϱ_i = F exp(-½ Σ_t ν_i(t) (1 + e^{-4 K(t)})/2), ν = (η²/B) (sampling noise of α)/‖α_i‖² for a
+        step, K(t) the repulsion from there on, and F = 1 without `start`.
 
     Notes
     -----
@@ -96,8 +102,46 @@ def memory(experiment, steps, sparse, dense):
     noise = sampling_noise(experiment, directions)[0]
     rate = noise[0] + noise[1] * np.divide(dense, sparse)
     rate *= experiment.learning_rate**2 / experiment.batch_size
+    if mass is not None:
+        rate *= np.square(mass)[:, None]
+    kept = np.exp(-2 * _repulsion_after(experiment, steps, sparse))
+    rate *= (1 + np.square(kept)[:, None]) / 2
     lost = np.diff(steps)[:, None] * (rate[1:] + rate[:-1]) / 2
-    return np.exp(-0.5 * lost.sum(axis=0))
+    evened = 1.0 if start is None else evened_out(start, kept[0])
+    return evened * np.exp(-0.5 * lost.sum(axis=0))
+
+
+def _repulsion_after(experiment, steps, sparse):
+    """Σ η g c₁ c₂ a from each step to the last, a = ‖α‖²/(τ d) of a left singular direction."""
+    views = view_moments(experiment)
+    strength = experiment.learning_rate * views.anchor.sparse * views.key.sparse
+    strength *= 1 if experiment.stop_gradient else 2
+    a = sparse.sum(axis=1) / (experiment.temperature * experiment.n_features)
+    each = strength * np.diff(steps) * (a[1:] + a[:-1]) / 2
+    return np.append(np.cumsum(each[::-1])[::-1], 0.0)
+
+
+def evened_out(alignments, kept):
+    """Return the cosine of α with what repulsion makes of it, all else left out.
+
+    A singular value σ becomes σ/√(1 + κσ²), κ the same for all, which multiplies differences of ln σ
+    from the root mean square of them by 1/(1 + κσ²).
+
+    Parameters
+    ----------
+    alignments : ndarray of shape (m, d)
+    kept : float in (0, 1]
+        That factor.
+
+    Returns
+    -------
+    float
+    """
+    values = np.linalg.svd(np.asarray(alignments, np.float64), compute_uv=False)
+    square = np.square(values)
+    mean = square.mean()
+    after = values / np.sqrt(1 + (1 / max(kept, 1e-12) - 1) * square / mean)
+    return float(values @ after / math.sqrt(square.sum() * (after @ after)))
 
 
 def leading_probability(alignments, memories):

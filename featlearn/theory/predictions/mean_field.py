@@ -156,7 +156,8 @@ def accumulated_noise(lead, variance):
 
     A stretch t moves the lead L = |α_1| - |α_2| by noise of variance v_t, and whatever lead there
     was before grows in proportion to L. Carried back to the start the variances add up to
-    Σ_t v_t (L_0/L_t)²; a start with a smaller lead is a toss-up.
+    Σ_t v_t (L_0/L_t)²; a start with a smaller lead is a toss-up. The race goes on where the
+    prediction ends: from there the sum is that of a geometric series, with the last stretch's growth.
 
     Parameters
     ----------
@@ -165,10 +166,17 @@ def accumulated_noise(lead, variance):
     Returns
     -------
     ndarray of shape (m,)
+        Infinite where the lead does not grow in the end.
     """
     floor = np.finfo(np.float64).tiny
-    carried = np.minimum(np.maximum(lead[0], floor) / np.maximum(lead, floor), 1.0)
-    return np.sqrt(np.sum(variance * carried**2, axis=0))
+    lead = np.maximum(lead, floor)
+    carried = np.square(np.minimum(lead[0] / lead, 1.0))
+    if len(lead) == 1:
+        return np.sqrt(variance[0])
+    ratio = np.square(np.minimum(lead[-2] / lead[-1], 1.0))
+    series = np.divide(1.0, 1 - ratio, out=np.full_like(ratio, np.inf), where=ratio < 1)
+    moved = variance[-2] * carried[-1] * series
+    return np.sqrt(np.sum(variance[:-1] * carried[:-1], axis=0) + moved)
 
 
 class _Leap(NamedTuple):

@@ -129,6 +129,35 @@ def plateau(experiment):
     return plateau_at(experiment, sparse, dense)
 
 
+def rate_outside(experiment, found):
+    """Return the rate of ln ‖β‖ in left directions without a signal, on the plateau.
+
+    A network of m > d neurons has m - d of them. Their keys repel nothing while they are small, but
+    each batch adds noise to them in proportion to what they hold: in the symbols of `plateau`,
+
+        (η/2B) g D² n₁ n₂ (d1-d) + g D x - λ.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    found : Plateau
+
+    Returns
+    -------
+    float
+        Per unit of η t. Where it is positive they fill with noise that no plateau counts.
+
+    Notes
+    -----
+    Derived in featlearn/theory/derivation.md, "Plateau of the linear phase".
+    """
+    views, arguments = view_noise(experiment), 1 if experiment.stop_gradient else 2
+    mass = negative_mass_of(experiment)(found.sparse, found.dense).mean
+    noise = experiment.learning_rate / (2 * experiment.batch_size) * arguments * mass**2
+    noise *= views.anchor * views.key * experiment.noise_directions
+    return noise + arguments * mass * views.shared - experiment.weight_decay
+
+
 def plateau_at(experiment, sparse, dense):
     """Return the `Plateau` of an experiment with the stationary values a and e."""
     views = view_noise(experiment)
@@ -176,3 +205,32 @@ def spectrum_half_width(experiment, repulsion, sparse):
     return 2 * math.sqrt(
         noise / (2 * experiment.batch_size * (views.density + views.key) * sparse**2)
     )
+
+
+def spread_of_mean(experiment, found, steps):
+    """Return the relative standard deviation of a mean squared singular value over some steps.
+
+    With the semicircle's half-width R, the mean of d values has the variance R²/(2 d²) at one time, and
+    is forgotten at the rate ρ = 2 η g c₁ c₂ a: over T steps, with x = ρ T, the variance of its mean is
+    2 (x - 1 + e^-x)/x² of that.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    found : Plateau
+    steps : float
+        T.
+
+    Returns
+    -------
+    float
+
+    Notes
+    -----
+    Derived in featlearn/theory/derivation.md, "Plateau of the linear phase".
+    """
+    views, arguments = view_noise(experiment), 1 if experiment.stop_gradient else 2
+    anchor, key = views.density + views.anchor, views.density + views.key
+    x = 2 * experiment.learning_rate * arguments * anchor * key * found.sparse * steps
+    averaged = 2 * (x - 1 + math.exp(-x)) / x**2 if x > 1e-3 else 1.0
+    return found.half_width * math.sqrt(averaged / 2) / experiment.n_features
