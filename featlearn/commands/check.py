@@ -31,6 +31,12 @@ claims:
   T5          the augmentation decouples dense features of the views, not sparse ones
   limit       at d1 = d^5 and more, in the large-batch limit, what is o(1) is small
   supervised  labels teach the same network without augmentation; and what they cannot
+  relatives   other losses of pairs learn the same features; the decoupled one diverges
+  no negatives  neurons that share densities do not collapse; unequal ones take the most frequent atom
+  finite data  from N samples used again: how much of the signal is left above their own noise
+  spikes      noise with a few strong directions survives a mask
+  rare atoms  where densities differ, the rare atoms are the ones that are lost
+  warm start  features that were learned are lost once the views are no longer augmented
   twins       what the augmentation changes, between runs that differ in nothing else
 """
 
