@@ -9,8 +9,6 @@ from pathlib import Path
 
 from ..loop import train_or_resume
 from ..presets import preset
-from ..theory.claims.groups import check_all
-from ..theory.claims.observed import Observed
 
 PHASES = ("phases", "linear")
 
@@ -51,5 +49,9 @@ def check_phases(directory, seed=0, names=PHASES, progress=None):
     list of Checked
         One for each run.
     """
+    # The theory takes a while to import, which those who only train need not wait for.
+    from ..theory.claims.groups import check_all
+    from ..theory.claims.observed import Observed
+
     runs = train_phases(directory, seed, names, progress)
     return check_all([Observed(run) for run in runs.values()])
