@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
 """What the theorems call o(1), in the large-batch limit, as d, d1 and the batch grow.
 
-Trains on the Gram matrix of the dense parts at d = 16, 32, 64, 128, three seeds each, to the start of stage
-III (half of the neurons at the bias cap): with RandomMask at d1 = d⁴ with two batch sizes, and without
+Trains on the Gram matrix of the dense parts at d = 16, 32, 64, 128, three seeds each, until half of the neurons
+are at the bias cap, where stage III starts: with RandomMask at d1 = d⁴ with two batch sizes, and without
 augmentation at d1 = d² and d⁴. m = 4 d; the batch grows as d^1.25.
 
 Off-support alignments follow √(a + c η s d/B): c and a are fitted, with errors from the residuals, and drawn
-as a collapse of all sizes. The sparse share without augmentation is set beside its prediction.
+as a collapse of all sizes, beside what the balance of stage III says of each. Dense and sparse shares and the
+atoms that no neuron takes are set beside their predictions, too.
 
-Writes limit-scaling.csv, .png and .pdf. Half an hour on two quiet cores, run by run resumed; d = 256 with
---long takes some five hours more.
+Writes limit-scaling.csv, .png and .pdf. Half an hour on two quiet cores; an interrupted call goes on where it was.
 
 examples:
   python scripts/limit_scaling.py
@@ -30,10 +30,12 @@ from featlearn.loop import train_or_resume
 from featlearn.plotting import limit_collapse, save
 from featlearn.sweeps.results import load_results, results_table
 from featlearn.theory.claims.observed import Observed
+from featlearn.theory.predictions.balance import sustained_noise
 from featlearn.theory.predictions.crossing import limiting_ratio
-from featlearn.theory.predictions.limits import dense_run, fit_walk
+from featlearn.theory.predictions.limits import dense_run, fit_walk, walk_of
+from featlearn.theory.predictions.lottery import left_out
 
-SIZES, LONG, QUICK = (16, 32, 64, 128), (256,), (8, 12)
+SIZES, LONG, QUICK = (16, 32, 64, 128), (256, 512), (8, 12)
 GROUP = 128
 
 
@@ -56,7 +58,8 @@ def scaled(d, seed, power, augmentation, batches=1.0):
         weight_decay=0.005 * variance,
         bias_factor=1.69 * variance * d / math.log(d),
         bias_cap=2.2 * math.sqrt(variance),
-        n_steps=math.ceil((30 + math.log(d ** (power - 1)) / 2) / 0.07),
+        # Enough for stage III to start.
+        n_steps=math.ceil((45 + math.log(d ** (power - 1)) / 2) / 0.07),
         record_every=20,
         augmentation=augmentation,
         seed=seed,
@@ -64,29 +67,36 @@ def scaled(d, seed, power, augmentation, batches=1.0):
 
 
 def one_row(experiment, place):
-    """Train one experiment to the start of stage III, or load it; return its row of the table."""
+    """Train one experiment until stage III starts, or load it; return its row of the table."""
     e = experiment
     power = round(math.log(e.n_inputs) / math.log(e.n_features))
     name = f"{e.augmentation}-d{e.n_features}-d1^{power}-B{e.batch_size}-seed{e.seed}"
-    run = train_or_resume(e, place / name)
+    run = train_or_resume(e, place / name, until="stage 3")
     summary, observed = summarize(run), Observed(run)
     pure = observed.cosine.max(axis=1) >= 0.9
     outside = np.where(observed.support[pure], 0, observed.cosine[pure])
-    ratio, share = limiting_ratio(e), dense_run(e)
+    ratio, share, noise = limiting_ratio(e), dense_run(e), sustained_noise(e, e.bias_cap)
     measured = {
         "power": power,
+        "last_step": summary.step,
+        "last_stage": summary.stage,
         "walk": e.learning_rate * e.resolved_density * e.n_features / e.batch_size,
         "off_support": math.sqrt(np.mean(outside**2) * e.n_features) if pure.any() else math.nan,
+        "off_support_predicted": math.sqrt(noise.off_support * e.n_features),
         "pure": summary.pure_fraction,
         "atoms_fraction": summary.atoms_learned / e.n_features,
+        "atoms_fraction_predicted": 1 - left_out(e).expected / e.n_features,
         "dense_share": 1 - summary.sparse_share,
-        "dense_share_predicted": 1.0 if math.isinf(ratio) else ratio / (1 + ratio),
+        "dense_share_stage_one": 1.0 if math.isinf(ratio) else ratio / (1 + ratio),
+        "dense_share_predicted": noise.dense / (1 + noise.dense),
         "sparse_share": summary.sparse_share,
         "sparse_share_predicted": share.share,
         "same_latents": summary.same_latents,
         "same_latents_active": summary.same_latents_active,
         "same_latents_weighted": summary.same_latents_weighted,
+        "same_noise": summary.same_noise,
         "same_noise_active": summary.same_noise_active,
+        "same_noise_weighted": summary.same_noise_weighted,
         "regression": summary.regression("features"),
     }
     return {"run": name, "status": "complete", "error": "", "experiment": e.to_dict(),
@@ -105,11 +115,17 @@ def experiments(sizes, seeds):
 
 def text(table):
     """Return the lines of the table of means, and the fit."""
-    shown = ("pure", "atoms_fraction", "dense_share", "dense_share_predicted", "sparse_share",
-             "sparse_share_predicted", "same_latents", "same_latents_active",
-             "same_latents_weighted", "same_noise_active", "regression", "off_support")  # fmt: skip
+    both = ("same_latents", "same_latents_active", "same_latents_weighted", "same_noise",
+            "same_noise_active", "same_noise_weighted", "regression")  # fmt: skip
+    of_kind = {
+        "random_mask": ("pure", "atoms_fraction", "atoms_fraction_predicted", "dense_share",
+                        "dense_share_predicted", "dense_share_stage_one", "off_support",
+                        "off_support_predicted"),
+        "none": ("pure", "sparse_share", "sparse_share_predicted"),
+    }  # fmt: skip
     lines = []
-    for kind in ("random_mask", "none"):
+    for kind, own in of_kind.items():
+        shown = ("last_stage", "last_step", *own, *both)
         for power in np.unique(table["power"][table["augmentation"] == kind]):
             some = table[(table["augmentation"] == kind) & (table["power"] == power)]
             sizes = np.unique(some["n_features"])
@@ -122,15 +138,12 @@ def text(table):
                     cells.append(f"{np.mean(x):.3g} ± {error:.1g}")
                 rows.append((f"  {name}", *cells))
             lines.append(text_table(rows, right=True))
-    a, c, error = fit_walk(*walk(table))
-    lines.append(f"off-support² d = {a:.3g} + ({c:.3g} ± {error:.2g}) η s d/B")
+    a, c, error = fit_walk(*walk_of(table))
+    masked = table[table["augmentation"] == "random_mask"]
+    derived = np.square(masked["off_support_predicted"]) / masked["walk"]
+    lines.append(f"off-support² d = {a:.3g} + ({c:.3g} ± {error:.2g}) η s d/B; by the balance"
+                 f" ({derived.min():.3g} to {derived.max():.3g}) η s d/B")  # fmt: skip
     return "\n".join(lines)
-
-
-def walk(table):
-    """Return η s d/B and the off-support alignment of the runs with RandomMask that have pure neurons."""
-    masked = table[(table["augmentation"] == "random_mask") & np.isfinite(table["off_support"])]
-    return masked["walk"], masked["off_support"]
 
 
 def main(argv=None):
@@ -140,7 +153,7 @@ def main(argv=None):
         description=first, epilog=rest, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="d = 8 and 12, to try it")
-    parser.add_argument("--long", action="store_true", help="d = 256 too")
+    parser.add_argument("--long", action="store_true", help="d = 256 and 512 too")
     parser.add_argument("--seeds", type=int, help="seeds of each size (3, quick: 1)")
     parser.add_argument("--out", type=Path, default=Path("figures"), help="where the files go")
     parser.add_argument("--runs", type=Path, help="where runs are kept (runs/limit-scaling)")
@@ -157,7 +170,10 @@ def main(argv=None):
     path.write_text(results_table(rows), encoding="utf-8")
     table = load_results(path)
     print(text(table))
-    for file in (path, *save(limit_collapse(table, fit_walk(*walk(table))), path.with_suffix(""))):
+    for file in (
+        path,
+        *save(limit_collapse(table, fit_walk(*walk_of(table))), path.with_suffix("")),
+    ):
         print(file)
     return 0
 

@@ -25,6 +25,8 @@ from featlearn.reports.reproduction import train_columns, twin_columns
 from featlearn.speed.table import read as read_speed
 from featlearn.sweeps.results import load_results
 from featlearn.theory.predictions.exponents import scaling_panels
+from featlearn.theory.predictions.limits import fit_walk, walk_of
+from featlearn.theory.predictions.plan import suggest_limit
 
 # Small enough to train while one waits; large enough that d1 ≫ d and every neuron has rivals.
 STUDY = Experiment(
@@ -62,6 +64,8 @@ LINEAR = Experiment(
     bias_growth=None,
     bias_cap=0.55,
 )
+# One of those whose neurons take every atom, as four of the seeds 0-4 do.
+LIMIT_SEED = 4
 SMALL = dict(n_features=8, n_inputs=128, n_neurons=32, batch_size=128, n_steps=300)
 
 
@@ -80,14 +84,34 @@ class Runs:
 
     @cached_property
     def twins(self):
-        """The pair that `featlearn reproduce` trains."""
+        """The finite pair that `featlearn reproduce` trains."""
         experiment = preset("default")
         if self._quick:
             experiment = experiment.replace(**SMALL, learning_rate=1.0, bias_growth=1.01)
+        return self._pair(experiment, self._place)
+
+    @cached_property
+    def limit(self):
+        """The pair in the large-batch limit that it trains after it, of another seed."""
+        experiment = preset("asymptotic").replace(seed=LIMIT_SEED)
+        if self._quick:
+            experiment = experiment.replace(n_features=8, n_inputs=4096, noise_inputs=None)
+            experiment = suggest_limit(experiment)[0].replace(n_steps=60)
+        return self._pair(experiment, self._place / "limit")
+
+    @property
+    def both(self):
+        """Both pairs, with labels that say which."""
+        pairs = {"finite d": self.twins, "the limit": self.limit}
+        return {
+            f"{kind}: {name}": run for kind, pair in pairs.items() for name, run in pair.items()
+        }
+
+    def _pair(self, experiment, place):
+        columns = twin_columns(experiment)
+        progress = SeveralProgress({c.label: c.experiment for c in columns}, self._quiet)
         with OwnWorkers(min(2, OwnWorkers.default())) as own:
-            columns = twin_columns(experiment)
-            progress = SeveralProgress({c.label: c.experiment for c in columns}, self._quiet)
-            return train_columns(columns, self._place, own.executors, progress)[0]
+            return train_columns(columns, place, own.executors, progress)[0]
 
     @cached_property
     def study(self):
@@ -114,8 +138,17 @@ FIGURES = {name: _from_twins(name) for name in GALLERY} | {
     "neuron-map": lambda runs: plotting.neuron_map(runs.study),
     # At the twins' temperature the mean field's range ends before stage II.
     "competition": lambda runs: GALLERY["competition"][0]({"RandomMask": runs.study}),
+    "regimes": lambda runs: plotting.regimes(runs.both),
+    "representation": lambda runs: plotting.representation(runs.both),
 }
 FILM = "neurons"
+
+
+def _collapse(path):
+    table = load_results(path)
+    return plotting.limit_collapse(table, fit_walk(*walk_of(table)))
+
+
 # name -> (script that writes name.csv into --out, function of that file that returns a Figure)
 TABLES = {
     "phase_diagram": (
@@ -127,6 +160,7 @@ TABLES = {
         lambda path: plotting.scaling_fits(scaling_panels(load_results(path))),
     ),
     "speed": ("benchmark.py", lambda path: plotting.speed(read_speed(path))),
+    "limit-scaling": ("limit_scaling.py", _collapse),
 }
 
 

@@ -12,10 +12,12 @@ from featlearn import Experiment
 from featlearn.alignment import lottery_sets
 from featlearn.theory.claims.lottery import claim_lottery
 from featlearn.theory.claims.observed import Observed
+from featlearn.theory.claims.representation import largest_count_bound
 from featlearn.theory.predictions.lottery import (
     common_scatter,
     evened_out,
     expected_sets,
+    leading_chances,
     leading_probability,
     left_out,
     memory,
@@ -163,14 +165,21 @@ def test_atoms_that_lead_none_against_draws(scatter, monkeypatch):
     monkeypatch.setattr(
         "featlearn.theory.predictions.lottery.common_scatter", lambda *_: scatter**2
     )
-    found = []
+    found, largest = [], []
     for _ in range(2000):
         alignments = rng.standard_normal((m, d)) * np.exp(scatter * rng.standard_normal(d))
-        found.append(d - len(np.unique(np.abs(alignments).argmax(axis=1))))
+        counts = np.bincount(np.abs(alignments).argmax(axis=1), minlength=d)
+        found.append(np.sum(counts == 0))
+        largest.append(counts.max())
     expected = left_out(SMALL.replace(n_neurons=m))
     error = np.std(found) / np.sqrt(2000)
     assert abs(np.mean(found) - expected.expected) < 4 * error + scatter / 2 * expected.expected
     assert expected.scatter == pytest.approx(scatter)
+    bound = largest_count_bound(m, d, leading_chances(SMALL.replace(n_neurons=m)))
+    equal = largest_count_bound(m, d)
+    assert bound >= np.quantile(largest, 0.999) - 1
+    assert np.mean(np.array(largest) > bound - 5) > 1e-3
+    assert bound == equal if not scatter else bound > equal
     assert expected.more_than(0) == pytest.approx(1 - np.exp(-expected.expected))
     assert expected.more_than(3) < expected.more_than(1) < expected.more_than(0)
     if not scatter:

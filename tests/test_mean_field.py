@@ -237,6 +237,21 @@ def test_winners_and_their_alignments(run):
     assert np.median(prediction.bias[last] / bias) == pytest.approx(1, abs=0.1)
 
 
+def test_some_neurons_stand_for_all(run, monkeypatch):
+    """Half of them, and one that was asked for, have the fate that they have among all."""
+    _, whole = mean_field.predict(run, n_rows=25)
+    monkeypatch.setattr(mean_field, "_MOST_NEURONS", 24)
+    rows, part = mean_field.predict(run, n_rows=25, include=7)
+    assert len(part.neurons) == 25 and 7 in part.neurons
+    k = min(len(part.steps), len(whole.steps)) - 1
+    np.testing.assert_allclose(part.similarity[:k], whole.similarity[:k], rtol=0.2)
+    ratio = np.abs(part.alignment[k]).max(axis=1)
+    ratio /= np.abs(whole.alignment[k][part.neurons]).max(axis=1)
+    assert np.median(ratio) == pytest.approx(1, abs=0.05) and 0.9 < ratio.min() < ratio.max() < 1.1
+    judged = compare_winners(run, rows, part, threshold=0.8)
+    assert len(judged.final) == 25 and judged.agreement >= 0.9
+
+
 def test_without_repulsion_alignments_come_out_high(run):
     start = starting_point(run)
     steps = run.steps[run.steps >= start.step][::20]

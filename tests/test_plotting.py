@@ -29,6 +29,28 @@ def test_a_figure_draws_twins(runs, name):
     assert_sound(figure)
 
 
+def test_both_regimes_stand_beside_each_other(runs):
+    four = {f"{kind}: {name}": run for kind in ("finite d", "limit") for name, run in runs.items()}
+    figure = plotting.regimes(four)
+    assert_sound(figure)
+    assert [ax.get_title().replace("\n", " ") for ax in figure.axes[:4]] == list(four)
+    assert_sound(plotting.representation(runs))
+
+
+def test_the_collapse_is_drawn_on_its_fit():
+    names = [("augmentation", "U12"), ("n_features", int), ("power", int), ("walk", float),
+             ("off_support", float), ("same_latents_active", float), ("same_noise_active", float),
+             ("regression", float)]  # fmt: skip
+    table = np.array(
+        [(kind, d, 4, 1e-3 * d, 0.02 * np.sqrt(d), 0.8, 0.1, 4 / d)
+         for kind in ("random_mask", "none") for d in (16, 32, 64)],
+        names,
+    )  # fmt: skip
+    figure = plotting.limit_collapse(table, (0.001, 6.0, 0.5))
+    assert_sound(figure)
+    assert len(figure.axes[0].lines) == 4 and len(figure.axes[1].lines) == 7
+
+
 @pytest.mark.parametrize("name", ["alignment-trajectories", "sparse-and-dense"])
 def test_a_figure_draws_one_run(runs, name):
     [(_, figure)] = plotting.draw_gallery(runs["RandomMask"], [name])

@@ -195,4 +195,5 @@ def test_later_parts_follow_the_finite_twins(base, tmp_path, monkeypatch, capsys
     for column, part in ((c, p) for p in parts for c in p.columns):
         assert read_status(part.directory / column.name)["status"] == "complete"
     assert len(columns) == 7 and not parts[-1].compared
-    assert (tmp_path / "figures" / "representation.png").stat().st_size > 10_000
+    for name in ("regimes", "representation"):
+        assert (tmp_path / "figures" / f"{name}.png").stat().st_size > 10_000

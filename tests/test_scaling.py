@@ -33,6 +33,9 @@ def test_a_power_is_found_with_the_scatter_of_its_seeds():
     assert "two standard errors" in unsure.remark
     one = fit_exponent(d[:3], d[:3] ** -0.7 * [1, 1.1, 1], seeds[:3])
     assert one.error > 0.01 and one.remark == ""
+    # Seeds that agree with each other, and not with a power.
+    bent = fit_exponent(d, d**-0.7 * np.tile([1, 1.1, 1], 3), seeds)
+    assert bent.error == pytest.approx(one.error)
 
 
 def test_what_has_no_power():

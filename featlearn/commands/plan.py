@@ -23,6 +23,7 @@ from ..recording.record import asked_quantities
 from ..recording.resources import disk_needed, memory_needed
 from ..training import init
 from ..values import json_text
+from ..views import augmentation_of
 from .common import add_experiment_arguments, experiment_from, message
 from .own import add_record_argument, record_from
 
@@ -125,15 +126,13 @@ def _rows(experiment, predicted, costs):
             ("  its sparse share", f"{level.sparse_share:.3g}" if level.sparse else "0"),
             ("  spread of its spectrum", f"± {100 * level.half_width:.2g} %"),
         ]
-    share, limit, lost = predicted.dense_run, predicted.threshold, predicted.left_out
+    share, limit = predicted.dense_run, predicted.threshold
     rows += [
         ("sparse share of the twin without", f"{share.share:.2g}, floor {share.floor:.2g}"),
         ("off-support √d that noise sustains", f"{predicted.off_support:.2g}"),
         ("bias cap ϱ/σ", f"{limit.ratio:.3g}: a dense neuron is active on"
                          f" {100 * limit.activity:.3g} %, needs {100 * limit.needed:.3g} %"),
         ("growth of ‖w‖ in stage II, e^", f"{predicted.selection_growth:.3g}"),
-        ("atoms that lead no neuron after I", f"{lost.expected:.2g} expected, any with probability"
-                                              f" {lost.more_than(0):.2g}"),
         ("samples in independent batches", f"{predicted.samples:.2g}"),
     ]  # fmt: skip
     if predicted.data_set is not None:
@@ -144,6 +143,7 @@ def _rows(experiment, predicted, costs):
             ),
             ("  sparse share of stage I's pull", f"{predicted.data_set.sparse_share:.2g}"),
         ]
+    rows += _end(experiment, predicted)
     if experiment.is_large_batch_limit:
         rows.append(("batches", "the large-batch limit"))
     if "seconds" in costs:
@@ -151,6 +151,25 @@ def _rows(experiment, predicted, costs):
     rows.append(("memory", _size(costs["memory_bytes"])))
     rows.append(("disk, at most", _size(costs["disk_bytes"])))
     return rows
+
+
+def _end(experiment, predicted):
+    """The lines about the end of the run."""
+    end, lost, rows = predicted.end, predicted.left_out, []
+    if not augmentation_of(experiment).identical_views:
+        chance = f"{lost.expected:.2g} expected, any with probability {lost.more_than(0):.2g}"
+        rows = [("atoms that lead no neuron after I", chance)]
+    if end is None:
+        return [*rows, ("end of the run", f"not predicted: {predicted.end_remark}")]
+    without = f"{end.atoms_left_out:.2g} of {experiment.n_features}"
+    return [
+        *rows,
+        ("end of the run: pure neurons", f"{end.pure_fraction:.2g}"),
+        ("  atoms without a neuron, expected", without),
+        ("  dense share ‖β‖²/‖w‖²", f"{end.dense_share:.2g}"),
+        ("  same z / same ξ, given z ≠ 0", f"{end.same_latents:.2g} / {end.same_noise:.2g}"),
+        ("  regression error on f", f"{end.regression:.2g}"),
+    ]
 
 
 def _suggestion(experiment, names, suggested, remarks):

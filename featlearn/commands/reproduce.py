@@ -61,7 +61,7 @@ def main(arguments):
 
 def _reproduce(parts, executors, quiet):
     # Matplotlib and the theory take a while to import, which the other commands need not wait for.
-    from ..plotting import draw_twins, representation, save
+    from ..plotting import draw_twins, regimes, representation, save
     from ..reports.comparison import measures
     from ..theory.claims.observed import Observed
 
@@ -93,9 +93,10 @@ def _reproduce(parts, executors, quiet):
         print(flush=True)
     if len(parts) > 1:
         print(measures(seen))
-        place = parts[0].directory / "figures" / "representation"
-        for path in save(representation(twins), place):
-            message(f"wrote {path}", quiet)
+        for figure in (regimes, representation):
+            place = parts[0].directory / "figures" / figure.__name__
+            for path in save(figure(twins), place):
+                message(f"wrote {path}", quiet)
     return int(failed)
 
 

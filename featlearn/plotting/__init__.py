@@ -14,7 +14,7 @@ from .decoupling import cross_view_correlations, decoupling
 from .forces import forces, record_forces
 from .gallery import GALLERY, draw_gallery, draw_twins, save_twin_figures
 from .growth import stage_one_growth
-from .headline import headline
+from .headline import headline, regimes
 from .limit import limit_collapse
 from .lottery import lottery
 from .phase import decoupling_diagram

@@ -134,10 +134,11 @@ def as_runs(runs):
 
 
 def label(run):
-    """Return the name of a run's augmentation as figures show it."""
+    """Return the name of a run's augmentation as figures show it, and whether it is of the limit."""
     if "augmentation" in run.own:
         return run.own["augmentation"]["name"].rpartition(".")[2]
-    return augmentation_of(run.experiment).label
+    limit = " (large-batch limit)" if run.experiment.is_large_batch_limit else ""
+    return augmentation_of(run.experiment).label + limit
 
 
 def label_runs(runs):

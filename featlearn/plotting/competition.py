@@ -74,10 +74,10 @@ def _draw(ax, run, neuron):
     ax.set(xlabel="step", yscale="log", ylim=(1e-3 * top, 1.5 * top))
     if not len(second) or not run.experiment.stop_gradient:
         return
-    _, prediction = predict(run, first)
-    valid = prediction.valid
+    _, prediction = predict(run, first, include=neuron)
+    valid, place = prediction.valid, np.searchsorted(prediction.neurons, neuron)
     for j in ordered:
         style = dict(
             color=colors.get(j, GREY), linewidth=1.0 if j in colors else 0.5, linestyle="--"
         )
-        ax.plot(prediction.steps[valid], np.abs(prediction.alignment[valid, neuron, j]), **style)
+        ax.plot(prediction.steps[valid], np.abs(prediction.alignment[valid, place, j]), **style)

@@ -1,5 +1,7 @@
 """The one picture that tells the paper's story: trajectories, norms and final cosines of twins."""
 
+import textwrap
+
 from .atoms import cosine_label, draw_cosines
 from .canvas import PAGE, as_runs, legend_over, new_figure, styled
 from .trajectories import alignment_handles, draw_alignments, draw_norms, norm_handles
@@ -34,4 +36,35 @@ def headline(runs):
                 ax.set_xlabel("")
     legend_over(axes[0, 0], alignment_handles(), points=13)
     legend_over(axes[0, 1], norm_handles(), points=13)
+    return figure
+
+
+@styled
+def regimes(runs):
+    """Alignments, sparse and dense norms, and final cosines; a column for each run.
+
+    Parameters
+    ----------
+    runs : Run, or dict of str to Run
+        Such as the finite twins and those of the limit: the scale of the norms is a run's own.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    runs = as_runs(runs)
+    figure, axes = new_figure(PAGE, 6.0, 3, len(runs))
+    for (above, middle, below), (name, run) in zip(axes.T, runs.items()):
+        above.set_title(textwrap.fill(name, 24), pad=12, fontsize=8)
+        draw_alignments(above, run)
+        draw_norms(middle, run)
+        image = draw_cosines(below, run)
+        above.set_xlabel("")
+        below.set_ylabel("")
+    for ax, label in zip(axes[:, 0], (cosine_label(), "norm", "neuron $i$, by its atom")):
+        ax.set_ylabel(label)
+    for ax in axes[0, 1:]:
+        ax.tick_params(labelleft=False)
+    figure.colorbar(image, ax=axes[2].tolist(), label=cosine_label(), pad=0.02, aspect=20)
+    legend_above(figure, alignment_handles() + norm_handles(), columns=3)
     return figure

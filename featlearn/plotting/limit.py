@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .canvas import BLUE, GREEN, ORANGE, PAGE, VERMILLION, new_figure, styled
+from .canvas import BLUE, GREEN, ORANGE, PAGE, VERMILLION, legend_above, new_figure, styled
 
 _SHOWN = {
     "same_latents_active": ("same z", BLUE),
@@ -45,7 +45,6 @@ def limit_collapse(table, fit):
     left.plot(x, np.sqrt(np.maximum(a + c * x**2, 0)), color="black", linewidth=1)
     left.set(xlabel=r"$\sqrt{\eta s d/B}$", ylabel=r"off-support cosine $\cdot\,\sqrt{d}$")
     left.set_title(rf"$c = {c:.2g} \pm {error:.1g}$")
-    left.legend()
     for kind, style in (("random_mask", "-"), ("none", "--")):
         of_kind = table[(table["augmentation"] == kind) & (table["power"] == table["power"].max())]
         sizes = np.unique(of_kind["n_features"])
@@ -55,5 +54,6 @@ def limit_collapse(table, fit):
             right.plot(sizes, means, style, marker=".", color=color, label=label)
     right.axhline(1, color=VERMILLION, linewidth=0.6)
     right.set(xscale="log", xlabel="number of features $d$", title="full: RandomMask, dashed: none")
-    right.legend()
+    handles = left.get_legend_handles_labels()[0] + right.get_legend_handles_labels()[0]
+    legend_above(figure, handles)
     return figure

@@ -61,7 +61,9 @@ def make_report(observed, verdicts, figures):
     """
     runs = {label: one.run for label, one in observed.items()}
     title = "Feature learning in contrastive learning: " + ", ".join(runs)
-    pictures = list(figures)
+    limit = [label for label, run in runs.items() if run.experiment.is_large_batch_limit]
+    note = f" In the large-batch limit: {', '.join(limit)}." if limit else ""
+    pictures = [(name, sentence + note, figure) for name, sentence, figure in figures]
     every = [verdict for _, several in verdicts for verdict in several]
     sections = [
         f"<h1>{escape(title)}</h1>",

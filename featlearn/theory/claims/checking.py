@@ -11,6 +11,7 @@ from .claim import Claim, Verdicts, judge
 from .decoupling import claim_t5
 from .definitions import claim_definitions
 from .draws import claim_draws
+from .end_state import claim_end_state
 from .feature_rates import claim_feature_rates
 from .finite_data import claim_finite_data
 from .limit import claim_limit
@@ -51,6 +52,7 @@ CLAIMS = (
     claim_t4,
     claim_t5,
     claim_limit,
+    claim_end_state,
     claim_supervised,
     claim_relatives,
     claim_no_negatives,

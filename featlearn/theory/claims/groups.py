@@ -194,7 +194,8 @@ def _title(group):
     told = [] if exp.objective == "infonce" else [exp.objective]
     if exp.n_samples is not None:
         made.append(f"{exp.n_samples} samples")
-    made = ", ".join([*told, exp.augmentation, *made])
+    limit = ["in the large-batch limit"] if exp.is_large_batch_limit else []
+    made = ", ".join([*told, exp.augmentation, *made, *limit])
     return f"{made}, d = {exp.n_features}, d1 = {exp.n_inputs}, {word} {seeds}"
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import special
 
 from ..predictions.floors import bayes_floor, linear_floor
-from ..predictions.lottery import left_out
+from ..predictions.lottery import leading_chances, left_out
 from .applicability import contrastive, features_not_promised, noise_not_promised
 from .claim import claim
 from .criterion import Criterion, judged
@@ -93,11 +93,11 @@ def t1_criteria(experiment):
             "most pure neurons of one atom",
             f"about {m / d:.3g}",
             at_most,
-            largest_count_bound(m, d),
+            largest_count_bound(m, d, leading_chances(experiment)),
             lambda o: o.largest_count,
             "that few neurons share an atom, o(m/d), cannot hold at the mean m/d of a network of"
             " pure neurons; that none has many more can: 99.9 % point of the largest of d counts when each"
-            " neuron picks its atom at random",
+            " neuron picks its atom at random, with the unequal chances that batches' noise leaves",
         ),
     ]
 
@@ -118,13 +118,21 @@ def atoms_to_learn(experiment):
     return experiment.n_features - n, remark
 
 
-def largest_count_bound(n_neurons, n_features):
+def largest_count_bound(n_neurons, n_features, chances=None):
     """Return the 99.9 % point of the largest of d counts, of m neurons that pick atoms at random.
 
-    A union bound over the d counts, each Binomial(m, 1/d).
+    A union bound over the d counts, each Binomial(m, p).
+
+    Parameters
+    ----------
+    n_neurons, n_features : int
+    chances : Chances, optional
+        The law of p; by default it is 1/d for every atom.
     """
     counts = np.arange(n_neurons + 1)
     beyond = special.bdtrc(counts, n_neurons, 1 / n_features)
+    if chances is not None:
+        beyond = chances.weights @ special.bdtrc(counts, n_neurons, chances.leads[:, None])
     return float(counts[np.argmax(beyond <= 1e-3 / n_features)])
 
 

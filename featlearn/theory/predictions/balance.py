@@ -112,10 +112,65 @@ def pure_balance(experiment, threshold, cosine=1.0):
     return found._replace(strength=cosine**2 * found.strength)
 
 
+class Sustained(NamedTuple):
+    """What the noise of batches keeps alive of a pure neuron, relative to its ‖α_ij‖² along its atom.
+
+    Attributes
+    ----------
+    dense : float
+        ‖β_i‖².
+    off_support : float
+        α_ik² of each other atom.
+    """
+
+    dense: float
+    off_support: float
+
+
+def sustained_noise(experiment, threshold):
+    """Return the `Sustained` of a network of pure neurons at its balance.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        With a weight decay.
+    threshold : float ≥ 0
+        ϱ = b/‖w‖.
+
+    Returns
+    -------
+    Sustained
+        Infinite where nothing makes noise decay.
+
+    Notes
+    -----
+    Derived in featlearn/theory/derivation.md, "Stage III balance": with a neuron's coefficient C on a
+    sample, a direction of variance v besides its atom gains η² v E[C²]/B a step and loses the part 2η (λ -
+    E[C e]), e the noise of u.
+    """
+    exp, views = experiment, view_noise(experiment)
+    batches = _draw_features(exp, threshold, 1.0)
+    strength = pure_balance(exp, threshold).strength
+    power = gain = 0.0
+    for batch in batches:
+        coefficient = _coefficients(batch, strength)[1] * (batch.response != 0)
+        power += np.mean(np.square(coefficient)) / len(batches)
+        gain += np.mean(coefficient * batch.noise) / len(batches)
+    loss = exp.weight_decay - float(gain)
+    if loss <= 0:
+        return Sustained(np.inf, np.inf)
+    unit = exp.learning_rate * float(power) / (2 * exp.batch_size * loss)
+    # C z_k is the same in both halves of a pair, and so half as many samples count.
+    pairs = 2 if exp.batches == "paired" else 1
+    along = (views.density + views.anchor) * pairs
+    return Sustained(unit * views.anchor * exp.noise_directions, unit * along)
+
+
 class _Features(NamedTuple):
     """One batch of a pure network: what one unit neuron per atom makes of it, (n, d) each."""
 
     response: np.ndarray
+    noise: np.ndarray
     anchors: np.ndarray
     keys: np.ndarray
     negatives: np.ndarray | None
@@ -146,18 +201,26 @@ def _draw_features(experiment, threshold, cosine):
         # What an active neuron gains along its atom, of which its cosine is a part.
         along = (anchors - anchor_noise) / cosine**2 + anchor_noise
         response = along * (np.abs(anchors) >= threshold)
-        batches.append(_Features(response, output(anchors), output(keys), negatives))
+        features = _Features(response, anchor_noise, output(anchors), output(keys), negatives)
+        batches.append(features)
     return batches
+
+
+def _coefficients(batch, strength):
+    """The contrast of a batch, and C = (1 - P_pp) y' - Σ_q P_pq y'_q of every unit neuron, (n, d)."""
+    others = batch.keys if batch.negatives is None else batch.negatives
+    separate = None if batch.negatives is None else strength * others
+    result = contrast(batch.anchors, strength * batch.keys, 1.0, separate)
+    return result, result.attraction[:, None] * batch.keys - result.repulsion @ others
 
 
 def _state(batches, strength):
     total = np.zeros(4)
     for batch in batches:
-        others = batch.keys if batch.negatives is None else batch.negatives
-        separate = None if batch.negatives is None else strength * others
-        result = contrast(batch.anchors, strength * batch.keys, 1.0, separate)
-        pull = np.mean(result.attraction[:, None] * batch.keys * batch.response)
-        push = np.mean(result.repulsion @ others * batch.response)
+        result, coefficient = _coefficients(batch, strength)
+        attracted = result.attraction[:, None] * batch.keys
+        pull = np.mean(attracted * batch.response)
+        push = np.mean((attracted - coefficient) * batch.response)
         similarity = strength * np.einsum("pj,pj->p", batch.anchors, batch.keys).mean()
         total += pull, push, similarity, result.positive_probability.mean()
     return Balance(strength, *(float(value) for value in total / len(batches)))

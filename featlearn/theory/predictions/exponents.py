@@ -14,7 +14,8 @@ class Exponent(NamedTuple):
     Attributes
     ----------
     value, error : float
-        Mean over the seeds, and its standard error; with one seed that of the straight line.
+        Mean over the seeds, and the larger of two standard errors: over the seeds, and of a straight
+        line through the means at each size, from what these leave of it.
     prefactor : float
     wanted : str
         "falls", where the theory says that the quantity vanishes, or "".
@@ -62,12 +63,13 @@ def fit_exponent(n_features, values, seeds, **more):
             raise InvalidInput("n_features", np.exp(x[one]).tolist(), "two sizes for every seed")
         lines.append(np.polyfit(x[one], np.log(y[one]), 1))
     slopes, heights = np.transpose(lines)
+    sizes = np.unique(x)
+    means = np.array([np.log(y[x == size]).mean() for size in sizes])
+    residual = means - np.polyval(np.polyfit(sizes, means, 1), sizes)
+    freedom = max(len(sizes) - 2, 1)
+    error = math.sqrt(residual @ residual / freedom / np.sum((sizes - sizes.mean()) ** 2))
     if len(lines) > 1:
-        error = float(slopes.std(ddof=1) / math.sqrt(len(lines)))
-    else:
-        residual = np.log(y) - slopes[0] * x - heights[0]
-        freedom = max(len(x) - 2, 1)
-        error = math.sqrt(residual @ residual / freedom / np.sum((x - x.mean()) ** 2))
+        error = max(error, float(slopes.std(ddof=1) / math.sqrt(len(lines))))
     return Exponent(float(slopes.mean()), error, math.exp(heights.mean()), **more)
 
 

@@ -124,6 +124,22 @@ def selection_growth(experiment):
     return saturation_growth(experiment) - reached
 
 
+def walk_of(table):
+    """Return η s d/B and the off-support alignment of a table's runs that have pure neurons.
+
+    Parameters
+    ----------
+    table : structured ndarray
+        A row a run, as scripts/limit_scaling.py writes it.
+
+    Returns
+    -------
+    walk, off_support : ndarray of shape (n,)
+    """
+    masked = table[(table["augmentation"] == "random_mask") & np.isfinite(table["off_support"])]
+    return masked["walk"], masked["off_support"]
+
+
 def fit_walk(walk, off_support):
     """Fit off-support² d = a + c η s d/B by least squares.
 

@@ -217,19 +217,41 @@ def common_scatter(experiment, steps):
     return steps * (q * experiment.learning_rate) ** 2 / experiment.batch_size * power
 
 
-def left_out(experiment):
-    """Return the `LeftOut` of an experiment whose stage I ends; of one that stays linear, its start's.
+class Chances(NamedTuple):
+    """How likely an atom is to lead a neuron after stage I, over the law of its common factor.
+
+    Attributes
+    ----------
+    scatter : float
+        Standard deviation of the δ_j.
+    leads, weights : ndarray of shape (n,)
+        Probabilities p(δ) at the nodes of a quadrature over δ, and its weights, which add up to 1.
+    """
+
+    scatter: float
+    leads: np.ndarray
+    weights: np.ndarray
+
+
+def leading_chances(experiment, steps=None):
+    """Return the `Chances` of an experiment's atoms.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    steps : float, optional
+        Length of stage I; by default as predicted, and 0 where it has no end.
 
     Notes
     -----
     With the scatter v of `common_scatter`, α_ij ∝ e^δ_j g_ij with δ_j ~ N(0, v), all independent, and
     atom j leads a neuron with probability p(δ_j) = ∫ f(r) H(r)^(d-1) dr: f the density of e^δ_j |g|
-    and H the law of e^δ |g|. It leads none of m with probability E (1 - p(δ))^m. That averages over the
-    other atoms' δ for each neuron, though all share them, which gives 3 to 8 % too few. What negatives
-    do, from similarities of the order of τ on, makes the δ_j smaller, and is not counted.
+    and H the law of e^δ |g|. What negatives do, from similarities of the order of τ on, makes the δ_j
+    smaller, and is not counted.
     """
-    d, m = experiment.n_features, experiment.n_neurons
-    steps = predict_stages(experiment).two
+    if steps is None:
+        steps = predict_stages(experiment).two
+    d = experiment.n_features
     variance = common_scatter(experiment, steps if math.isfinite(steps) else 0)
     # A factor beyond e^±60 has decided who leads.
     scatter = min(math.sqrt(variance), _WIDEST)
@@ -245,4 +267,22 @@ def left_out(experiment):
     leads = np.diff(below(edges), axis=1) @ (weights @ below(middle)) ** (d - 1)
     # The atoms' probabilities add up to 1; cells of finite width miss a little.
     leads /= d * (weights @ leads)
-    return LeftOut(math.sqrt(variance), float(d * (weights @ (1 - np.minimum(leads, 1)) ** m)))
+    return Chances(math.sqrt(variance), np.minimum(leads, 1), weights)
+
+
+def left_out(experiment, steps=None):
+    """Return the `LeftOut` of an experiment whose stage I ends; of one that stays linear, its start's.
+
+    Parameters
+    ----------
+    experiment, steps
+        As for `leading_chances`.
+
+    Notes
+    -----
+    An atom leads none of m neurons with probability E (1 - p(δ))^m. That averages over the other atoms' δ
+    for each neuron, though all share them, which gives 3 to 8 % too few.
+    """
+    chances = leading_chances(experiment, steps)
+    none = chances.weights @ (1 - chances.leads) ** experiment.n_neurons
+    return LeftOut(chances.scatter, float(experiment.n_features * none))

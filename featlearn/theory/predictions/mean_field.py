@@ -25,6 +25,8 @@ VALID_SIMILARITY = 0.1
 _LARGEST_CHANGE = 0.1
 # Activities halve within tens of steps while biases rise.
 _LONGEST_LEAP = 7
+# Neurons of a run that are followed by default; the cost is in proportion.
+_MOST_NEURONS = 192
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ class MeanField:
     lead_noise : ndarray of shape (m,)
         Standard deviation that sampling noise gives the lead, carried back to the start; see
         `accumulated_noise`.
+    neurons : ndarray of int, shape (m,)
+        Which neurons of a run these are.
     """
 
     experiment: Experiment
@@ -54,6 +58,7 @@ class MeanField:
     similarity: np.ndarray
     lead: np.ndarray
     lead_noise: np.ndarray
+    neurons: np.ndarray
 
     @property
     def valid(self):
@@ -67,7 +72,7 @@ class MeanField:
         return np.abs(self.alignment[-1]).argmax(axis=1)
 
 
-def predict(run, row=None, n_rows=200):
+def predict(run, row=None, n_rows=200, include=None):
     """Integrate from a recorded row for as long as the mean field holds.
 
     Parameters
@@ -77,18 +82,38 @@ def predict(run, row=None, n_rows=200):
         Where to start; by default where stage II does.
     n_rows : int
         How many of the recorded rows from there to the run's end to consider, evenly spread.
+    include : int, optional
+        A neuron to follow in any case.
 
     Returns
     -------
     rows : ndarray of int, shape (T,)
         Of the run, to be compared with the prediction's.
     MeanField
+        Of all neurons of a run with up to 192. Of a larger one, of as many that stand for the others,
+        too: similarities and repulsion, sums over all neurons, are then in proportion larger.
     """
-    start = starting_point(run, row)
+    start, exp = starting_point(run, row), run.experiment
     first = int(np.searchsorted(run.steps, start.step))
     rows = np.unique(np.linspace(first, len(run.steps) - 1, n_rows).round().astype(int))
-    prediction = integrate(run.experiment, start, run.steps[rows])
-    return rows[: len(prediction.steps)], prediction
+    m = exp.n_neurons
+    neurons = np.arange(0, m, -(-m // _MOST_NEURONS))
+    if include is not None:
+        neurons = np.union1d(neurons, [include])
+    part = len(neurons) / m
+    if part < 1:
+        # Of n neurons at temperature τ n/m each has the share of the repulsion that it has of m at τ.
+        exp = exp.replace(n_neurons=len(neurons), temperature=part * exp.temperature)
+        start = start._replace(
+            alignments=start.alignments[neurons],
+            dense_gram=start.dense_gram[np.ix_(neurons, neurons)],
+            biases=start.biases[neurons],
+        )
+    found = integrate(exp, start, run.steps[rows])
+    found = dataclasses.replace(
+        found, experiment=run.experiment, similarity=found.similarity / part, neurons=neurons
+    )
+    return rows[: len(found.steps)], found
 
 
 def integrate(experiment, start, steps, repulsion=True):
@@ -148,6 +173,7 @@ def integrate(experiment, start, steps, repulsion=True):
         at_steps("similarity"),
         at_steps("lead"),
         accumulated_noise(lead, variance),
+        np.arange(experiment.n_neurons),
     )
 
 

@@ -12,6 +12,7 @@ from ...recording.resources import check_memory
 from ...training import init, step
 from ...views import augmentation_of
 from .crossing import Crossing, crossing, limiting_ratio
+from .end_state import EndState, end_state, not_predicted
 from .fixed_data import FixedData, LabelledData, fixed_data, labelled_data
 from .limits import (
     NEEDED_GROWTH,
@@ -71,6 +72,10 @@ class Plan:
         Atoms that no neuron takes, with features to be learned.
     data_set : FixedData, LabelledData or None
         What the noise of a fixed data set does to stage I, with RandomMask or with labels.
+    end : EndState or None
+        Where the run ends.
+    end_remark : str
+        Why that is not predicted.
     """
 
     preconditions: tuple[Precondition, ...]
@@ -86,6 +91,8 @@ class Plan:
     selection_growth: float
     samples: float
     left_out: LeftOut
+    end: EndState | None
+    end_remark: str
     data_set: FixedData | LabelledData | None = None
 
     def to_dict(self):
@@ -119,6 +126,12 @@ def plan(experiment):
     except InvalidInput:
         level = None
     ratio, stages = limiting_ratio(experiment), predict_stages(experiment)
+    end, remark = end_state(experiment), not_predicted(experiment) or ""
+    if end is None:
+        remark = remark or "norms do not saturate by the last step"
+    elif math.isfinite(end.stage_three):
+        # The mean field of single features, instead of one that counts all neurons as one.
+        stages = stages._replace(three=end.stage_three)
     return Plan(
         preconditions=preconditions(experiment),
         warnings=tuple(unmet(experiment) + _too_short(experiment, stages) + _data(experiment)),
@@ -132,7 +145,9 @@ def plan(experiment):
         threshold=threshold(experiment),
         selection_growth=selection_growth(experiment),
         samples=samples_needed(experiment, TARGET_MARGIN),
-        left_out=left_out(experiment),
+        left_out=left_out(experiment, stages.two),
+        end=end,
+        end_remark=remark,
         data_set=_data_set(experiment),
     )
 

@@ -8,7 +8,7 @@ from ...alignment import cosines
 
 
 class Winners(NamedTuple):
-    """The outcome of stage II, predicted and simulated, for m neurons.
+    """The outcome of stage II, predicted and simulated, for the m neurons that were followed.
 
     Attributes
     ----------
@@ -70,11 +70,12 @@ def compare_winners(run, rows, prediction, threshold=0.9):
     -------
     Winners
     """
-    cosine = cosines(run["alignment"][-1], run["weight_norm"][-1])
+    of_run = prediction.neurons
+    cosine = cosines(run["alignment"][-1][of_run], run["weight_norm"][-1][of_run])
     final = cosine.argmax(axis=1)
     neurons = np.arange(len(final))
     valid = np.flatnonzero(prediction.valid)
-    simulated = np.abs(np.array([run["alignment"][rows[k]][neurons, final] for k in valid]))
+    simulated = np.abs(np.array([run["alignment"][rows[k]][of_run, final] for k in valid]))
     predicted = np.abs(prediction.alignment[valid][:, neurons, final])
     return Winners(
         prediction.winner,

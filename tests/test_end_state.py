@@ -1,0 +1,149 @@
+"""The end of a run from its settings alone, against runs."""
+
+import dataclasses
+import os
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import featlearn
+from featlearn.alignment import cosines
+from featlearn.commands import main
+from featlearn.theory.claims import end_state as claims
+from featlearn.theory.predictions import end_state as predictions
+from featlearn.theory.predictions.balance import pure_balance, sustained_noise
+from featlearn.theory.predictions.limits import dense_run
+from featlearn.theory.predictions.plan import suggest_limit
+
+FULL = os.environ.get("FEATLEARN_FULL") == "1"
+LIMIT = featlearn.preset("asymptotic")
+
+
+def limit_pair(d):
+    """The recipe of the limit at d features, with RandomMask and without augmentation."""
+    sizes = {"n_features": d, "n_inputs": d**5, "n_neurons": 8 * d, "noise_inputs": None}
+    masked = suggest_limit(LIMIT.replace(**sizes))[0].replace(record_every=4)
+    return masked, masked.replace(augmentation="none", n_steps=masked.n_steps + 150)
+
+
+@pytest.mark.statistical
+@pytest.mark.parametrize("batches", ["paired", "iid"])
+def test_noise_sustains_what_the_balance_says(batches):
+    """A network of pure neurons, put at its balance, within 15 % after three times its memory."""
+    d, per_atom = 16, 4
+    base = limit_pair(d)[0]
+    m = per_atom * d
+    exp = base.replace(
+        n_neurons=m, noise_inputs=d + m, n_steps=200, batches=batches, bias_growth=1.0,
+        bias_factor=base.bias_cap**2 * d / np.log(d), seed=3,
+    )  # fmt: skip
+    strength = pure_balance(exp, exp.bias_cap).strength * exp.temperature / per_atom
+    state = featlearn.init(exp)
+    weights = np.zeros_like(state.weights)
+    weights[np.arange(m), np.arange(m) % d] = np.sqrt(strength)
+    weights[:, d:] = 1e-3 * np.eye(m)
+    norms = np.linalg.norm(weights, axis=1)
+    state = dataclasses.replace(
+        state, weights=weights, weight_norms=norms, biases=exp.bias_cap * norms, stage=3
+    )
+    run = featlearn.train(start=state)
+    rows = np.asarray(run.steps) >= 120
+    alpha = np.square(run["alignment"][rows], dtype=float)
+    along = alpha.max(axis=2)
+    noise = sustained_noise(exp, exp.bias_cap)
+    dense = np.mean(np.square(run["dense_norm"][rows], dtype=float) / along)
+    other = np.mean((alpha.sum(axis=2) - along) / along) / (d - 1)
+    assert dense == pytest.approx(noise.dense, rel=0.15)
+    assert other == pytest.approx(noise.off_support, rel=0.25)
+
+
+@pytest.fixture(scope="module")
+def run():
+    return featlearn.train(limit_pair(16)[0])
+
+
+@pytest.mark.statistical
+def test_a_run_ends_as_predicted(run):
+    """Within 0.1 in each measure; at d = 16 here, at 32 and 64 and without augmentation in full."""
+    pairs = [(run.experiment, run)]
+    if FULL:
+        experiments = [e for d in (32, 64) for e in limit_pair(d)]
+        pairs += [(e, featlearn.train(e)) for e in experiments]
+    for experiment, one in pairs:
+        s, end = featlearn.summarize(one), predictions.end_state(experiment)
+        measured = [
+            s.pure_fraction,
+            1 - s.atoms_learned / experiment.n_features,
+            1 - s.sparse_share,
+            s.same_latents_active,
+            s.same_noise_active,
+            s.regression("features"),
+        ]
+        predicted = [end[0], end[1] / experiment.n_features, *end[2:6]]
+        np.testing.assert_allclose(predicted, measured, atol=0.1)
+
+
+@pytest.mark.statistical
+def test_neurons_select_as_in_a_run(run):
+    """The fraction of pure neurons when the norms saturate, and the step of stage III."""
+    cosine, saturated, ratio = predictions.selected_neurons(run.experiment, 256)
+    row = int(np.searchsorted(run.steps, saturated))
+    found = cosines(run["alignment"][row], run["weight_norm"][row]).max(axis=1)
+    assert np.mean(cosine >= 0.9) == pytest.approx(np.mean(found >= 0.9), abs=0.12)
+    assert np.median(cosine) == pytest.approx(np.median(found), abs=0.02)
+    assert ratio == pytest.approx(np.median(run["bias"][row] / run["weight_norm"][row]), rel=0.05)
+
+
+@pytest.mark.parametrize(
+    "changes, reason",
+    [
+        ({}, "in stage II"),
+        ({"objective": "spectral"}, "InfoNCE"),
+        ({"latents": "one_of_d"}, "data"),
+        ({"stage_one_growth": None}, "ends by growth"),
+        ({"weight_decay": 0.0}, "weight decay"),
+        ({"negatives": 64}, "in-batch"),
+        ({"augmentation": "independent_masks"}, "share dense noise"),
+        ({"batch_size": 32}, "sampling noise"),
+        ({"augmentation": "none", "initial_norm": 1e-5}, "overtakes"),
+        ({"augmentation": "none", "n_steps": 100}, "beyond the last step"),
+    ],
+)
+def test_why_an_end_is_not_predicted(changes, reason):
+    experiment = featlearn.preset("quick").replace(**changes)
+    assert reason in predictions.not_predicted(experiment)
+    assert predictions.end_state(experiment) is None
+
+
+def test_without_augmentation_the_end_is_that_of_dense_neurons():
+    experiment = featlearn.preset("no-augmentation")
+    end = predictions.end_state(experiment)
+    assert end.pure_fraction == 0 and end.atoms_left_out == experiment.n_features
+    assert end.dense_share == pytest.approx(1 - dense_run(experiment).share)
+    assert end.same_noise > 0.6 and end.same_latents < 0.1
+    # More of the input is noise: more of f is.
+    noisy = predictions.end_state(experiment.replace(noise_factor=3.0))
+    assert noisy.same_noise > end.same_noise and noisy.regression > end.regression
+
+
+def test_the_claim_compares_both(monkeypatch):
+    end = predictions.EndState(0.9, 0.5, 0.02, 0.95, 0.03, 0.12)
+    monkeypatch.setattr(claims, "end_state", lambda experiment: end)
+    summary = SimpleNamespace(
+        pure_fraction=0.97, atoms_learned=64, sparse_share=0.97, same_latents_active=0.94,
+        same_noise_active=0.03, regression=lambda head: 0.25,
+    )  # fmt: skip
+    seen = SimpleNamespace(experiment=LIMIT, summary=summary, complete=True, last_stage=3)
+    verdicts = claims.claim_end_state([seen])
+    assert [v.outcome for v in verdicts] == ["holds"] * 5 + ["fails"]
+    early = SimpleNamespace(**{**vars(seen), "last_stage": 2})
+    assert [v.outcome for v in claims.claim_end_state([early])] == ["does not apply"]
+
+
+def test_plan_shows_the_end(capsys):
+    assert main(["plan", "--preset", "asymptotic", "--no-timing"]) == 0
+    said = capsys.readouterr().out
+    assert "end of the run: pure neurons" in said and "same z / same ξ" in said
+    assert main(["plan", "--preset", "quick", "--no-timing"]) == 0
+    assert "not predicted: norms grow by e^" in capsys.readouterr().out
