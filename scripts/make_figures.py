@@ -102,7 +102,7 @@ class Runs:
     @property
     def both(self):
         """Both pairs, with labels that say which."""
-        pairs = {"finite d": self.twins, "the limit": self.limit}
+        pairs = {"finite d": self.twins, "large-batch limit": self.limit}
         return {
             f"{kind}: {name}": run for kind, pair in pairs.items() for name, run in pair.items()
         }

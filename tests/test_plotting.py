@@ -33,7 +33,8 @@ def test_both_regimes_stand_beside_each_other(runs):
     four = {f"{kind}: {name}": run for kind in ("finite d", "limit") for name, run in runs.items()}
     figure = plotting.regimes(four)
     assert_sound(figure)
-    assert [ax.get_title().replace("\n", " ") for ax in figure.axes[:4]] == list(four)
+    titles = [ax.get_title().replace("\n", ": ") for ax in figure.axes[:4]]
+    assert titles == list(four)
     assert_sound(plotting.representation(runs))
 
 

@@ -3,7 +3,7 @@
 import textwrap
 
 from .atoms import cosine_label, draw_cosines
-from .canvas import PAGE, as_runs, legend_over, new_figure, styled
+from .canvas import PAGE, as_runs, legend_above, legend_over, new_figure, styled
 from .trajectories import alignment_handles, draw_alignments, draw_norms, norm_handles
 
 
@@ -55,7 +55,8 @@ def regimes(runs):
     runs = as_runs(runs)
     figure, axes = new_figure(PAGE, 6.0, 3, len(runs))
     for (above, middle, below), (name, run) in zip(axes.T, runs.items()):
-        above.set_title(textwrap.fill(name, 24), pad=12, fontsize=8)
+        title = "\n".join(textwrap.fill(part, 24) for part in name.split(": "))
+        above.set_title(title, pad=12, fontsize=8)
         draw_alignments(above, run)
         draw_norms(middle, run)
         image = draw_cosines(below, run)
@@ -66,5 +67,8 @@ def regimes(runs):
     for ax in axes[0, 1:]:
         ax.tick_params(labelleft=False)
     figure.colorbar(image, ax=axes[2].tolist(), label=cosine_label(), pad=0.02, aspect=20)
-    legend_above(figure, alignment_handles() + norm_handles(), columns=3)
+    thin = alignment_handles()
+    for handle in thin[:2]:
+        handle.set_linewidth(0.8)
+    legend_above(figure, thin + norm_handles(), columns=3)
     return figure

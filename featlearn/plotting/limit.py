@@ -5,9 +5,9 @@ import numpy as np
 from .canvas import BLUE, GREEN, ORANGE, PAGE, VERMILLION, legend_above, new_figure, styled
 
 _SHOWN = {
-    "same_latents_active": ("same z", BLUE),
-    "same_noise_active": (r"same $\xi$", ORANGE),
-    "regression": ("regression error", GREEN),
+    "same_latents_active": ("same z", BLUE, "v"),
+    "same_noise_active": (r"same $\xi$", ORANGE, "P"),
+    "regression": ("regression error", GREEN, "X"),
 }
 
 
@@ -48,10 +48,10 @@ def limit_collapse(table, fit):
     for kind, style in (("random_mask", "-"), ("none", "--")):
         of_kind = table[(table["augmentation"] == kind) & (table["power"] == table["power"].max())]
         sizes = np.unique(of_kind["n_features"])
-        for name, (label, color) in _SHOWN.items():
+        for name, (label, color, marker) in _SHOWN.items():
             means = [np.mean(of_kind[name][of_kind["n_features"] == d]) for d in sizes]
             label = label if kind == "random_mask" else None
-            right.plot(sizes, means, style, marker=".", color=color, label=label)
+            right.plot(sizes, means, style, marker=marker, color=color, label=label)
     right.axhline(1, color=VERMILLION, linewidth=0.6)
     right.set(xscale="log", xlabel="number of features $d$", title="full: RandomMask, dashed: none")
     handles = left.get_legend_handles_labels()[0] + right.get_legend_handles_labels()[0]

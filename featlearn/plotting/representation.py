@@ -10,9 +10,9 @@ from ..recording.load import load_state
 from .canvas import PAGE, as_runs, legend_above, new_figure, styled
 
 _PANELS = {
-    "same z": r"cosine of $f$ at the same $z$, given $z \neq 0$",
-    "same noise": r"cosine of $f$ at the same $\xi$, given $z \neq 0$",
-    "regression": r"regression error on $f$ / variance",
+    "same z": "cosine of $f$ at the same $z$,\ngiven $z \\neq 0$",
+    "same noise": "cosine of $f$ at the same $\\xi$,\ngiven $z \\neq 0$",
+    "regression": "regression error on $f$\n/ variance",
 }
 
 
