@@ -55,7 +55,7 @@ def best_on_inputs(model, inputs, w_star):
     return signal * (inputs @ model.dictionary) @ w_star
 
 
-def probe(weights, biases, model, rng, n_train=4096, n_test=4096, n_draws=5):
+def probe(weights, biases, model, rng, n_train=4096, n_test=4096, n_draws=5, only=None):
     """Fit ridge heads on f(x), on x and on oracle features, and return their test errors.
 
     Parameters
@@ -68,6 +68,8 @@ def probe(weights, biases, model, rng, n_train=4096, n_test=4096, n_draws=5):
         Labelled samples to fit and to test on.
     n_draws : int
         Draws of w*, entries uniform in ±[1/2, 3/2] (|w*_j| = Θ(1)).
+    only : str, optional
+        The one head to fit, such as "features"; by default all.
 
     Returns
     -------
@@ -94,6 +96,8 @@ def probe(weights, biases, model, rng, n_train=4096, n_test=4096, n_draws=5):
         del heads["inputs"]
         best = best_on_inputs(model, test.inputs, w_star)
         predicted["best_on_inputs"] = best, best
+    if only is not None:
+        heads, predicted = {only: heads[only]}, {}
     for name, of in heads.items():
         x_train, x_test = (np.asarray(of(s.inputs), np.float64) for s in (train, test))
         scale = np.sqrt(np.mean(x_train**2)) or 1.0

@@ -57,6 +57,17 @@ def test_vanished_representations_are_no_error():
     assert np.isnan(shared.same_noise) and np.isnan(shared.same_latents) and shared.defined == 0
 
 
+def test_one_head_alone_has_the_errors_it_has_beside_others():
+    model = a_model(0.2)
+    arguments = np.random.default_rng(1).standard_normal((9, D1)), np.full(9, 0.1), model
+    whole, one = (
+        probe(*arguments, np.random.default_rng(0), 200, 100, only=only)
+        for only in (None, "features")
+    )
+    assert list(one.regression) == list(one.classification) == ["features"]
+    np.testing.assert_array_equal(one.regression["features"], whole.regression["features"])
+
+
 def test_too_few_samples_are_refused():
     model = a_model(0.5)
     for sizes in ((9, 100), (100, 9)):

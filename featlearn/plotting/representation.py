@@ -38,7 +38,7 @@ def representation_of(run):
         state = load_state(run.directory, step)
         seed, arguments = run.experiment.seed, (state.weights, state.biases, state.model)
         cosines = shared_cosines(*arguments, generator(seed, "probe", 0), 1024)
-        errors = probe(*arguments, generator(seed, "probe", 1), 2048, 1024)
+        errors = probe(*arguments, generator(seed, "probe", 1), 2048, 1024, only="features")
         regression = errors.regression["features"].mean()
         rows.append([cosines.latents.active, cosines.noise.active, regression])
     e = run.experiment

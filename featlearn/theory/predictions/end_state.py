@@ -189,7 +189,7 @@ def _measured(experiment, alignments, dense, ratio, rng):
     s, variance = experiment.resolved_density, experiment.resolved_noise_variance
     model = GramModel(np.eye(d + k, d), s, variance, law_of(experiment))
     cosines = shared_cosines(weights, biases, model, rng)
-    regression = probe(weights, biases, model, rng).regression["features"].mean()
+    regression = probe(weights, biases, model, rng, only="features").regression["features"].mean()
     return cosines.latents.active, cosines.noise.active, float(regression)
 
 
