@@ -15,7 +15,7 @@ from .saturation import saturation_growth
 from .stage_one import initial_split
 
 # In units of η s d/B: what a pure neuron's alignments with other atoms keep of the batches' noise.
-# Fitted (scripts/scaling.py); it grows with a run's length.
+# Fitted (scripts/limit_scaling.py); `balance.sustained_noise` derives it for pure neurons at rest.
 WALK = 6.5
 # Growth of the norms in stage II that a selection of single atoms needs.
 NEEDED_GROWTH = 6.0
