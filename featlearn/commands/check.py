@@ -30,6 +30,7 @@ claims:
   T4          linear learners cannot do that
   T5          the augmentation decouples dense features of the views, not sparse ones
   limit       at d1 = d^5 and more, in the large-batch limit, what is o(1) is small
+  end state   a run ends where its settings alone said, before it began
   supervised  labels teach the same network without augmentation; and what they cannot
   relatives   other losses of pairs learn the same features; the decoupled one diverges
   no negatives  neurons that share densities do not collapse; unequal ones take the most frequent atom
