@@ -221,3 +221,18 @@ def test_the_stated_variances_are_those_of_the_draws():
         # Of masks, which are not centred, the stated variance is a part only.
         assert variance < (1.0 if "mask" in name else 1.25) * measured
         assert "mask" in name or variance > 0.8 * measured
+
+
+def test_on_another_machine_rounding_is_allowed_and_no_more(run, monkeypatch):
+    monkeypatch.setattr(replay, "made_with", lambda directory: (None, False))
+    (verdict,) = replay.claim_replay([Observed(run)])
+    assert verdict.outcome == "holds" and verdict.high == replay.drift(EXPERIMENT) < 5e-5
+    assert "four times the rounding of 3 updates" in verdict.why
+    assert replay.drift(EXPERIMENT.replace(record_every=31)) is None
+    assert replay.drift(EXPERIMENT.replace(dtype="float64")) < 1e-12
+    (row, *_) = replay.updates_again(Observed(run), [40])
+    flipped = {**row, "active_fraction": row["active_fraction"] - 1 / EXPERIMENT.batch_size}
+    assert replay.row_difference(run, flipped, elsewhere=True) == 0
+    assert replay.row_difference(run, flipped) > 1e-3
+    moved = {**row, "alignment": row["alignment"] * (1 + 1e-4)}
+    assert replay.row_difference(run, moved, elsewhere=True) > replay.drift(EXPERIMENT)

@@ -8,6 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from featlearn import preset
+from featlearn.theory.claims import replay
+
 SCRIPTS = Path(__file__).resolve().parent.parent / "scripts"
 
 
@@ -106,3 +109,11 @@ def test_random_experiments_vary_in_all_that_they_may():
         assert len({getattr(e, name) for e in drawn}) > 1
     assert all(8 <= e.n_features <= 60 and 8 <= e.n_inputs / e.n_features <= 40 for e in drawn)
     assert any(e.stays_linear for e in drawn)
+
+
+def test_a_few_updates_part_by_rounding_only():
+    precision = script("precision")
+    lines = precision.update_lines(preset("tiny").replace(n_steps=20, batch_size=64), 3)
+    assert [line for line in lines if "threads" in line] and "against float64" in "".join(lines)
+    after = [float(line.split()[-1]) for line in lines if line.startswith("  ")]
+    assert 0 < max(after) < replay.drift(preset("tiny"))

@@ -2,7 +2,11 @@
 
 The same experiment and seed, versions, kind of processor and number of threads give the same bytes;
 so the updates are made in a process with the run's own number of threads. Elsewhere the last digits
-differ, and a few updates do not make more of them than rounding.
+differ. What rounding makes of a few updates is measured by ``scripts/precision.py --updates``: from every
+kept state of the presets the rows of float32 and of float64 are at most 5.3e-6 of a row's largest number
+apart after 10 updates and 1.2e-5 after 30 (‖β‖, a difference of squares, most of all), and no neuron is
+active on another sample. From there on neurons that compete make more of it, 7e-3 after 100. Another
+machine is allowed four times that, and one sample a neuron.
 """
 
 import hashlib
@@ -28,8 +32,8 @@ from .verdict import at_most, does_not_apply
 CLAIM = "replay"
 NAME = "updates made again, largest difference"
 UPDATES = 3
-# Relative difference allowed to the rounding of a few updates on another machine; chosen, not measured.
-_DRIFT = 1e-4
+# Relative difference, in roundings of a number, that so many updates may make on another machine.
+_DRIFT = {10: 180, 30: 400}
 
 
 @claim(CLAIM)
@@ -50,12 +54,20 @@ def claim_replay(observed):
         return [does_not_apply(CLAIM, NAME, "not asked for (--no-replay)")]
     if not all(starts_of(o) for o in observed):
         return [does_not_apply(CLAIM, NAME, "no state before a recorded row is kept")]
-    apart, told, same = [], [], True
+    exp = observed[0].experiment
+    same = all(o.run.directory is None or made_with(o.run.directory)[1] for o in observed)
+    bound = 0.0 if same else drift(exp)
+    if bound is None:
+        reason = (
+            f"made elsewhere, and {length(exp)} updates from a state to a recorded row make more of"
+            " rounding than can be told from a fault"
+        )
+        return [does_not_apply(CLAIM, NAME, reason)]
+    apart, told = [], []
     for o in observed:
         made, all_starts = chosen(o), starts_of(o)
         rows = _rows_again(o, made)
-        same &= o.run.directory is None or made_with(o.run.directory)[1]
-        apart.append(max((row_difference(o.run, row) for row in rows), default=0.0))
+        apart.append(max((row_difference(o.run, row, not same) for row in rows), default=0.0))
         steps = ", ".join(f"{at} to {at + length(o.experiment)}" for at in made)
         told.append(
             f"seed {o.experiment.seed}: steps {steps}, from {len(made)} of {len(all_starts)}"
@@ -64,9 +76,9 @@ def claim_replay(observed):
     why = (
         "same versions, processor and threads give the same bits"
         if same
-        else "made with other versions, or on another processor: rounding of a few updates"
+        else "made with other versions, or on another processor: four times the rounding of"
+        f" {length(exp)} updates"
     )
-    bound = 0.0 if same else _DRIFT
     return [at_most(CLAIM, NAME, bound, apart, why, reason="; ".join(told))]
 
 
@@ -101,6 +113,12 @@ def length(experiment):
     return max(UPDATES, experiment.record_every)
 
 
+def drift(experiment):
+    """Return the relative difference that rounding may make on another machine, None beyond telling."""
+    n, eps = length(experiment), float(np.finfo(experiment.dtype).eps)
+    return next((roundings * eps for most, roundings in _DRIFT.items() if n <= most), None)
+
+
 def updates_again(observed, starts):
     """Return the rows that updates from some states leave, in this process.
 
@@ -133,8 +151,11 @@ def updates_again(observed, starts):
     return rows
 
 
-def row_difference(run, row):
-    """Return the largest difference of a row from the recorded one, relative to its largest number."""
+def row_difference(run, row, elsewhere=False):
+    """Return the largest difference of a row from the recorded one, relative to its largest number.
+
+    Elsewhere a neuron may be active on one more sample or one less: the threshold may lie between.
+    """
     at, far = int(np.searchsorted(run.steps, int(row["step"]))), 0.0
     for name, value in row.items():
         recorded = np.asarray(run[name][at])
@@ -144,7 +165,11 @@ def row_difference(run, row):
         if not np.isfinite(recorded).all() or recorded.dtype.kind != "f" or name == "stage":
             return np.inf
         scale = max(np.abs(value).max(), np.finfo(np.float64).tiny)
-        far = max(far, float(np.abs(recorded - value).max() / scale))
+        apart = float(np.abs(recorded - value).max())
+        if elsewhere and name == "active_fraction":
+            # Up to the rounding of the fraction.
+            apart = max(apart - (1 + 1e-5) / run.experiment.batch_size, 0.0)
+        far = max(far, apart / scale)
     return far
 
 
