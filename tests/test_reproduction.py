@@ -191,6 +191,7 @@ def test_later_parts_follow_the_finite_twins(base, tmp_path, monkeypatch, capsys
     places = [said.index(part.title) for part in parts]
     assert places == sorted(places)
     assert "phases" not in said[said.index("All beside each other") :]
+    assert "against its contrastive twins" in said
     columns = [name for part in parts for name in part.columns]
     for column, part in ((c, p) for p in parts for c in p.columns):
         assert read_status(part.directory / column.name)["status"] == "complete"

@@ -65,7 +65,7 @@ def _reproduce(parts, executors, quiet):
     from ..reports.comparison import measures
     from ..theory.claims.observed import Observed
 
-    seen, twins, failed = {}, {}, False
+    seen, twins, before, failed = {}, {}, [], False
     futures = [_start(parts[0], executors)]
     for k, part in enumerate(parts):
         if part.title:
@@ -82,7 +82,8 @@ def _reproduce(parts, executors, quiet):
                 for later in parts[1:]
             ]
         observed = {label: Observed(run, summaries[label]) for label, run in runs.items()}
-        failed |= _show(observed, quiet, part.compared)
+        failed |= _show(observed, quiet, part.compared, before)
+        before += observed.values()
         if part.compared:
             seen |= {(part.title, label): summaries[label] for label in runs}
         if part.compared and len(runs) > 1:
@@ -104,13 +105,16 @@ def _start(part, executors):
     return start_columns(part.columns, part.directory, executors)
 
 
-def _show(observed, quiet, compared):
-    """Print what the claims measure, if compared, and verdicts; return whether one fails."""
+def _show(observed, quiet, compared, before):
+    """Print what the claims measure, if compared, and verdicts; return whether one fails.
+
+    The runs of earlier parts are what a later one is related to.
+    """
     from ..reports.comparison import comparison
     from ..theory.claims.groups import check_all, written_first
     from ..theory.claims.verdict import FAILS, count_outcomes, table
 
-    checked = check_all(observed.values(), announcing("checking", quiet))
+    checked = check_all(observed.values(), announcing("checking", quiet), beside=before)
     with written_first(checked):
         if compared:
             print(comparison(observed, checked))

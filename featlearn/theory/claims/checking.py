@@ -94,6 +94,17 @@ WITH_ANY_DATA = (
 )
 
 
+# Those that are left out of the table of a run of another kind.
+OF_A_KIND = (
+    claim_relatives,
+    claim_no_negatives,
+    claim_finite_data,
+    claim_spikes,
+    claim_rare_atoms,
+    claim_forgets,
+)
+
+
 def check(
     runs: Run | Observed | Sequence[Run | Observed],
     claims: Callable | Sequence[Callable] = (),
@@ -134,6 +145,8 @@ def check(
     claims = (claims,) if callable(claims) else claims
     found = Verdicts()
     for function in (*CLAIMS, *claims):
+        if function in OF_A_KIND and _of_another_kind(observed[0].run, function):
+            continue
         reason = _unknown(observed[0].run, function) if function in CLAIMS else ""
         reason = reason or _damaged(found)
         if reason and isinstance(getattr(function, "claim", None), Claim):
@@ -147,6 +160,13 @@ def _damaged(verdicts):
     """Why nothing more can be said of runs of which verdicts are known, or nothing."""
     faults = [v.quantity for v in verdicts if v.quantity in READABLE and v.outcome == FAILS]
     return f"the run is damaged: {', '.join(faults)}" if faults else ""
+
+
+def _of_another_kind(run, built_in):
+    """Whether a claim speaks of other objectives, data or starts than a run's."""
+    if built_in is claim_forgets and run.start is None:
+        return True
+    return any(need(run.experiment) for need in built_in.claim.needs)
 
 
 def _unknown(run, built_in):

@@ -36,8 +36,8 @@ class Checked(NamedTuple):
         }
 
 
-def check_all(observed, progress=None, claims=()):
-    """Check every experiment among some runs, then every pair of twins.
+def check_all(observed, progress=None, claims=(), beside=()):
+    """Check every experiment among some runs, then how they relate.
 
     Parameters
     ----------
@@ -46,38 +46,50 @@ def check_all(observed, progress=None, claims=()):
         Called with the title of what is checked next.
     claims : sequence of functions
         Claims of a user's own, marked by `featlearn.claim`.
+    beside : sequence of Observed
+        Runs that were checked before, which the others are related to.
 
     Returns
     -------
     list of Checked
     """
-    groups = {}
-    for one in observed:
-        groups.setdefault(kind(one.run), []).append(one)
+    groups, earlier = _groups(observed), _groups(beside)
     checked = []
-    for group in groups.values():
-        group.sort(key=lambda one: one.experiment.seed)
+    for group in groups:
         title = _title(group)
         if progress is not None:
             progress(title)
         checked.append(Checked(title, [one.run for one in group], check(group, claims)))
-    for augmented, plain in twins(list(groups.values())):
-        title = f"{_title(augmented)} against its twin without augmentation"
-        both = [one.run for one in augmented + plain]
-        checked.append(Checked(title, both, check_pair(augmented, plain)))
-    for contrastive, told in on_same_samples(list(groups.values())):
-        title = f"{_title(told)} against contrastive learning on the same samples"
-        both = [one.run for one in contrastive + told]
-        checked.append(Checked(title, both, claim_fewer_with_labels(contrastive, told)))
-    for several in by_samples(list(groups.values())):
-        title = f"{_title(several[0])} and more samples"
-        all_runs = [one.run for group in several for one in group]
-        checked.append(Checked(title, all_runs, claim_more_samples(several)))
-    for augmented, plain, told in third_twins(list(groups.values())):
-        title = f"{_title(told)} against its contrastive twins"
-        all_three = [one.run for one in augmented + plain + told]
-        checked.append(Checked(title, all_three, claim_third_twin(augmented, plain, told)))
+    for title, members, relate in _relations([*groups, *earlier]):
+        new = [group for group in members if any(group is one for one in groups)]
+        mine = [one.run for group in new for one in group]
+        if mine:
+            checked.append(Checked(title, mine, relate(*members)))
     return checked
+
+
+def _groups(observed):
+    """Runs of one experiment each, sorted by seed."""
+    found = {}
+    for one in observed:
+        found.setdefault(kind(one.run), []).append(one)
+    return [sorted(group, key=lambda one: one.experiment.seed) for group in found.values()]
+
+
+def _relations(groups):
+    """Yield (title, groups, function of these that returns verdicts) for all that belong together."""
+    for augmented, plain in twins(groups):
+        title = f"{_title(augmented)} against its twin without augmentation"
+        yield title, (augmented, plain), check_pair
+    for contrastive, told in on_same_samples(groups):
+        title = f"{_title(told)} against contrastive learning on the same samples"
+        yield title, (contrastive, told), claim_fewer_with_labels
+    for several in by_samples(groups):
+        title = f"{_title(several[0])} and more samples"
+        yield title, several, lambda *parts: claim_more_samples(parts)
+    for augmented, plain, told in third_twins(groups):
+        title = f"{_title(told)} against its contrastive twins"
+        yield title, (augmented, plain, told), claim_third_twin
 
 
 def third_twins(groups):
@@ -97,8 +109,7 @@ def third_twins(groups):
         for told in groups
         if told[0].experiment.objective == "supervised"
         for augmented, plain in twins(groups)
-        if [_as_told(one.experiment, told[0].experiment) for one in plain]
-        == [one.experiment for one in told]
+        if _told_beside(told, plain)
     ]
 
 
@@ -120,8 +131,7 @@ def on_same_samples(groups):
         if _finite(told, "supervised", "none")
         for contrastive in groups
         if _finite(contrastive, "infonce", "random_mask")
-        if [_as_told(one.experiment, told[0].experiment) for one in contrastive]
-        == [one.experiment for one in told]
+        if _told_beside(told, contrastive)
     ]
 
 
@@ -147,10 +157,14 @@ def _finite(group, objective, augmentation):
     )
 
 
-def _as_told(experiment, told):
-    """An experiment with what a supervised one has beside the sizes and the seed."""
+def _told_beside(told, contrastive):
+    """Whether supervised runs differ from contrastive ones in what they are told, views and steps only."""
+    other = contrastive[0].experiment
     fields = ("objective", "n_tasks", "task", "train_head", "label_leak", "n_steps", "augmentation")
-    return experiment.replace(**{name: getattr(told, name) for name in fields})
+    same = {name: getattr(other, name) for name in fields}
+    return [one.experiment.replace(**same) for one in told] == [
+        one.experiment for one in contrastive
+    ]
 
 
 def twins(groups):
