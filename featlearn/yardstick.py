@@ -14,6 +14,10 @@ import numpy as np
 from .errors import InvalidInput
 from .images import fast_ica
 
+# Where a recovery curve is tabled, and its columns: the fraction of atoms matched from a cosine on.
+THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.93, 0.96, 0.98)
+RECOVERY = tuple(f"recovered at {t}" for t in THRESHOLDS)
+
 
 def match_one_to_one(cosine):
     """Match rows and columns greedily, the largest value first.

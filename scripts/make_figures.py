@@ -20,6 +20,8 @@ from featlearn.compute.workers import OwnWorkers
 from featlearn.errors import FeatlearnError, InvalidInput
 from featlearn.loop import train_or_resume
 from featlearn.plotting.gallery import GALLERY
+from featlearn.plotting.twins import FIGURES as TWINS
+from featlearn.reports.measured import read_rows
 from featlearn.reports.progress import Progress, SeveralProgress
 from featlearn.reports.reproduction import train_columns, twin_columns
 from featlearn.speed.table import read as read_speed
@@ -149,25 +151,32 @@ def _collapse(path):
     return plotting.limit_collapse(table, fit_walk(*walk_of(table)))
 
 
-# name -> (script that writes name.csv into --out, function of that file that returns a Figure)
+def _from_rows(name):
+    return "twins.py", "twins.csv", lambda path: TWINS[name][1](read_rows(path))
+
+
+# name -> (script, table that it writes into --out, function of that file that returns a Figure)
 TABLES = {
     "phase_diagram": (
         "phase_diagram.py",
+        "phase_diagram.csv",
         lambda path: plotting.decoupling_diagram(load_results(path)),
     ),
     "scaling": (
         "scaling.py",
+        "scaling.csv",
         lambda path: plotting.scaling_fits(scaling_panels(load_results(path))),
     ),
-    "speed": ("benchmark.py", lambda path: plotting.speed(read_speed(path))),
-    "limit-scaling": ("limit_scaling.py", _collapse),
+    "speed": ("benchmark.py", "speed.csv", lambda path: plotting.speed(read_speed(path))),
+    "limit-scaling": ("limit_scaling.py", "limit-scaling.csv", _collapse),
+    **{name: _from_rows(name) for name in TWINS},
 }
 
 
 def from_table(name, out, quick):
     """Draw the figure of a table, which its script makes if it is not there yet."""
-    script, draw = TABLES[name]
-    path = out / f"{name}.csv"
+    script, table, draw = TABLES[name]
+    path = out / table
     if not path.exists():
         words = [sys.executable, Path(__file__).with_name(script), "--out", out]
         subprocess.run([*map(str, words), *(["--quick"] if quick else [])], check=True, stdout=2)

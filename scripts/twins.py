@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Why does contrastive learning need stronger augmentations than supervised learning? Tables and a figure.
+"""Why does contrastive learning need stronger augmentations than supervised learning? Tables and figures.
 
 Trains small networks and prints, section by section: the contrastive twins beside the same network told
-labels; what labels cannot do; the dial from decoupled to shared noise; what survives under other losses;
-learning without negatives; data sets of N samples; warm starts; and what plain sparse coding recovers from as many samples.
-Writes figures/dial.png and .pdf and figures/twins.csv.
+labels; what labels cannot do; the dial from decoupled to shared noise; what survives under other losses, and
+with the gradient through both arguments; learning without negatives; data sets of N samples; other data and
+warm starts; and what plain sparse coding recovers from as many samples. Writes figures/twins.csv and, from it,
+the figures dial, breaks and recovery.
 
 examples:
   python scripts/twins.py
@@ -13,22 +14,25 @@ examples:
 """
 
 import argparse
-import csv
+import itertools
 import sys
-from concurrent.futures import as_completed
 from pathlib import Path
 
-import numpy as np
-
-from featlearn import init, preset
-from featlearn.compute.streams import generator
+from featlearn import preset
 from featlearn.compute.workers import OwnWorkers
 from featlearn.display import text_table
-from featlearn.reports.measured import MEASURES, trained, warm_start
-from featlearn.yardstick import learn_components, learn_dictionary, match_one_to_one
+from featlearn.reports.measured import (
+    MEASURES,
+    read_rows,
+    trained,
+    warm_start,
+    write_rows,
+    yardstick,
+)
 
 TINY, QUICK = preset("tiny"), preset("quick")
 TOLD = dict(objective="supervised", augmentation="none")
+SAMPLES = (4096, 8192, 32768)
 CORRELATIONS = (0.0, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0)
 
 
@@ -40,17 +44,21 @@ def third_twin(quick):
         "contrastive, no augmentation": base.replace(augmentation="none"),
         "supervised classification": base.replace(**TOLD, n_steps=half),
         "supervised regression": base.replace(**TOLD, n_steps=half, task="regression"),
+        "supervised regression, η/3": base.replace(
+            **TOLD, n_steps=half, task="regression", learning_rate=base.learning_rate / 3
+        ),
     }
 
 
 def limits(quick):
     told = TINY.replace(**TOLD, n_steps=1500)
+    long = told.replace(n_steps=3000)
     return {
         "one task, b = 0": told.replace(
             n_tasks=1, task="regression", stage_one_growth=None, initial_norm=0.02
         ),
-        "2 tasks": told.replace(n_tasks=2),
-        "4 tasks": told.replace(n_tasks=4),
+        "2 tasks": long.replace(n_tasks=2),
+        "4 tasks": long.replace(n_tasks=4),
         "8 tasks": told,
         "8 tasks, fixed head": told.replace(train_head=False),
         "8 tasks, RandomMask": told.replace(augmentation="random_mask"),
@@ -70,31 +78,63 @@ def dial(quick):
 
 
 def relatives(quick):
-    names = {"InfoNCE": "tiny" if quick else "quick"}
-    names |= {} if quick else {n: n for n in ("spectral", "decoupled", "nt-xent")}
-    found = {}
-    for name, of in names.items():
-        for views in ("random_mask", "none"):
-            found[f"{name}, {views}"] = preset(of).replace(augmentation=views)
+    names = {"InfoNCE": "quick", **{n: n for n in ("spectral", "decoupled", "nt-xent")}}
     if quick:
-        for views in ("random_mask", "none"):
-            found[f"spectral, {views}"] = TINY.replace(objective="spectral", augmentation=views)
-    return found
+        return _both_views({"spectral": TINY.replace(objective="spectral"), "InfoNCE": TINY})
+    return _both_views({name: preset(of) for name, of in names.items()})
+
+
+def other_gradient(quick):
+    """Without the stop-gradient, or for NT-Xent with it, at the same first drift."""
+    on_sphere = dict(temperature=0.5, weight_decay=0.004, stage_one_steps=1000, learning_rate=0.06)
+    both = dict(stop_gradient=False, learning_rate=TINY.learning_rate / 2)
+    found = {"spectral": TINY.replace(objective="spectral", **both)}
+    if not quick:
+        found["InfoNCE"] = TINY.replace(**both)
+        found["decoupled"] = TINY.replace(objective="decoupled", **both)
+        found["NT-Xent"] = TINY.replace(objective="nt_xent", n_steps=4000, **on_sphere)
+    return _both_views(found)
 
 
 def no_negatives(quick):
     told = preset("no-negatives").replace(density_power=0.5)
     names = {"no negatives, prediction head": told}
     names["no negatives, no head"] = told.replace(prediction_head=False)
+    names["no negatives, no head, equal densities"] = told.replace(
+        prediction_head=False, density_power=0.0
+    )
     return {**names, "InfoNCE": QUICK.replace(density_power=0.5)}
 
 
 def finite_data(quick):
     found = {}
-    for n in (8192, 32768) if quick else (4096, 8192, 32768):
+    for n in SAMPLES[1:] if quick else SAMPLES:
         found[f"contrastive, RandomMask, {n} samples"] = TINY.replace(n_samples=n)
         found[f"supervised, {n} samples"] = TINY.replace(**TOLD, n_samples=n)
     return found
+
+
+def other_data(quick):
+    found = {
+        "as in the paper": TINY,
+        "one feature a sample": TINY.replace(latents="one_of_d"),
+        "two features a sample": TINY.replace(latents="k_sparse", n_active=2),
+        "z in {0, 1}": TINY.replace(latents="binary"),
+        "densities ∝ 1/j": TINY.replace(density_power=1.0),
+        "4 spikes of 4 σ²": TINY.replace(
+            noise_spikes=4, spike_variance=4 * TINY.resolved_noise_variance
+        ),
+    }
+    return _both_views(dict(list(found.items())[4:]) if quick else found)
+
+
+def _both_views(experiments):
+    kinds = {"RandomMask": "random_mask", "none": "none"}
+    return {
+        f"{name}, {label}": exp.replace(augmentation=views)
+        for name, exp in experiments.items()
+        for label, views in kinds.items()
+    }
 
 
 SECTIONS = {
@@ -102,55 +142,42 @@ SECTIONS = {
     "limits": limits,
     "dial": dial,
     "relatives": relatives,
+    "other gradient": other_gradient,
     "no negatives": no_negatives,
     "finite data": finite_data,
+    "other data": other_data,
 }
-
-
-def yardstick(seed, n):
-    """Atoms of one data set that plain sparse coding and ICA match one to one, {label: cosines}."""
-    model = init(TINY.replace(seed=seed)).model
-    rng = generator(seed, "theory", 9)
-    x = model.sample(rng, n).inputs
-    return {
-        name: match_one_to_one(np.abs(learn(x, model.n_features, rng).T @ model.dictionary))
-        for name, learn in (("dictionary learner", learn_dictionary), ("ICA", learn_components))
-    }
 
 
 def table(rows):
     """Return as text {label: list of measures, one for each seed} with the spread of the seeds."""
-    lines = [("", *MEASURES)]
+    told = [n for n in MEASURES if any(n in one for seeds in rows.values() for one in seeds)]
+    lines = [("", *told)]
     for label, seeds in rows.items():
-        lines.append((label, *(_cell(name, [one[name] for one in seeds]) for name in MEASURES)))
+        lines.append((label, *(_cell(n, [one.get(n) for one in seeds]) for n in told)))
     return text_table(lines, right=True)
 
 
 def _cell(name, values):
+    if None in values:
+        return ""
     low, high = min(values), max(values)
     if low != low or high != high:
         return "diverged"
-    if name in ("atoms", "stage"):
+    if name in ("atoms", "stage", "matched"):
         return f"{low:.0f}" if low == high else f"{low:.0f}-{high:.0f}"
     return f"{low:.2f}" if high - low < 0.005 else f"{low:.2f}-{high:.2f}"
 
 
-def save_dial(rows, experiments, out):
-    """Draw the dial from the rows of its section."""
+def draw(rows, out):
+    """Draw the figures that rows of the table are enough for, and yield their files."""
     from featlearn.plotting.canvas import save
-    from featlearn.plotting.dial import dial as draw
+    from featlearn.plotting.twins import FIGURES
 
-    contrastive, supervised = [], []
-    for label, seeds in rows.items():
-        exp = experiments[label]
-        for one in seeds:
-            row = {
-                "noise_correlation": exp.noise_correlation,
-                "sparse_share": one["share"],
-                "atoms_fraction": one["atoms"] / exp.n_features,
-            }
-            (supervised if exp.objective == "supervised" else contrastive).append(row)
-    return save(draw(contrastive, supervised), out / "dial")
+    sections = {row["section"] for row in rows}
+    for name, (needed, function) in FIGURES.items():
+        if needed <= sections:
+            yield from save(function(rows), out / name)
 
 
 def main(argv=None):
@@ -162,54 +189,73 @@ def main(argv=None):
     )
     every = [*SECTIONS, "warm start", "yardstick"]
     parser.add_argument("--quick", action="store_true", help="fewer and shorter runs, one seed")
-    parser.add_argument("--seeds", type=int, help="seeds of each (2, quick: 1)")
+    parser.add_argument("--seeds", type=int, default=1, help="seeds of each (1)")
     parser.add_argument("--steps", type=float, default=1.0, help="factor of all numbers of steps")
     parser.add_argument("--only", nargs="+", choices=every, default=every, help="these sections")
     parser.add_argument("--out", default="figures", metavar="DIR", help="where figures go")
     arguments = parser.parse_args(argv)
-    seeds = range(arguments.seeds or (1 if arguments.quick else 2))
+    seeds = range(arguments.seeds)
     out = Path(arguments.out)
     out.mkdir(parents=True, exist_ok=True)
-    steps = arguments.steps * (0.2 if arguments.quick else 1)
+    steps = arguments.steps * (0.3 if arguments.quick else 1)
     experiments = {
         section: {label: _shorter(exp, steps) for label, exp in make(arguments.quick).items()}
         for section, make in SECTIONS.items()
         if section in arguments.only
     }
+    asked = dict.fromkeys(
+        exp.replace(seed=seed)
+        for part in experiments.values()
+        for exp in part.values()
+        for seed in seeds
+    )
     with OwnWorkers(OwnWorkers.default()) as workers:
-        jobs = {}
-        flat = [
-            (section, label, exp.replace(seed=seed))
-            for section, part in experiments.items()
-            for label, exp in part.items()
-            for seed in seeds
-        ]
-        for k, (section, label, exp) in enumerate(flat):
-            executor = workers.executors[k % len(workers.executors)]
-            jobs[executor.submit(trained, exp)] = section, label
-        warm = None
+        executors = itertools.cycle(workers.executors)
+        warm, learned = {}, {}
         if "warm start" in arguments.only:
-            warm = workers.executors[0].submit(warm_start, _shorter(TINY, steps))
-        results = {s: {label: [] for label in part} for s, part in experiments.items()}
-        for done in as_completed(jobs):
-            section, label = jobs[done]
-            results[section][label].append(done.result())
-        for section, rows in results.items():
-            print(f"\n{section}\n{table(rows)}", flush=True)
-        if warm is not None:
-            rows = table({label: [one] for label, one in warm.result().items()})
-            print(f"\nwarm start\n{rows}", flush=True)
-    if "dial" in results:
-        for path in save_dial(results["dial"], experiments["dial"], out):
-            print(f"wrote {path}", file=sys.stderr)
-    if "yardstick" in arguments.only:
-        print("\nyardstick: atoms with a one-to-one match of cosine ≥ 0.9, and the weakest match")
-        for n in (4096, 16384) if arguments.quick else (4096, 8192, 16384, 32768):
-            for name, matched in yardstick(0, n).items():
-                learned = int(np.sum(matched >= 0.9))
-                print(f"{n:6d} samples, {name:18} {learned} of {len(matched)}, {matched[-1]:.2f}")
-    write_csv(results, out / "twins.csv")
+            warm = {
+                seed: next(executors).submit(warm_start, _shorter(TINY.replace(seed=seed), steps))
+                for seed in seeds
+            }
+        if "yardstick" in arguments.only:
+            learned = {
+                (n, seed): next(executors).submit(yardstick, TINY.replace(n_samples=n, seed=seed))
+                for n in SAMPLES
+                for seed in seeds
+            }
+        # Sections share some of their networks; long ones first.
+        for exp in sorted(asked, key=lambda e: -e.n_steps * e.batch_size * e.n_neurons):
+            asked[exp] = next(executors).submit(trained, exp)
+        rows = []
+        for section, part in experiments.items():
+            found = {
+                label: [asked[exp.replace(seed=seed)].result() for seed in seeds]
+                for label, exp in part.items()
+            }
+            print(f"\n{section}\n{table(found)}", flush=True)
+            rows += _rows(section, found)
+        if warm:
+            chains = [future.result() for future in warm.values()]
+            found = {label: [chain[label] for chain in chains] for label in chains[0]}
+            print(f"\nwarm start\n{table(found)}", flush=True)
+            rows += _rows("warm start", found)
+        if learned:
+            found = {}
+            for (n, _), future in learned.items():
+                for name, one in future.result().items():
+                    found.setdefault(f"{name}, {n} samples", []).append(one)
+            print(f"\nyardstick, matched one to one\n{table(found)}", flush=True)
+            rows += _rows("yardstick", found)
+    write_rows(rows, out / "twins.csv")
+    for path in draw(read_rows(out / "twins.csv"), out):
+        print(f"wrote {path}", file=sys.stderr)
     return 0
+
+
+def _rows(section, found):
+    return [
+        {"section": section, "run": label, **one} for label, seeds in found.items() for one in seeds
+    ]
 
 
 def _shorter(experiment, factor):
@@ -220,17 +266,6 @@ def _shorter(experiment, factor):
         n_steps=max(int(factor * experiment.n_steps), 2),
         stage_one_steps=None if first is None else max(int(factor * first), 1),
     )
-
-
-def write_csv(results, path):
-    """Write a row a run."""
-    with open(path, "w", encoding="utf-8", newline="") as file:
-        rows = csv.writer(file, lineterminator="\n")
-        rows.writerow(["section", "run", *MEASURES])
-        for section, part in results.items():
-            for label, seeds in part.items():
-                for one in seeds:
-                    rows.writerow([section, label, *(f"{one[name]:.4g}" for name in MEASURES)])
 
 
 if __name__ == "__main__":

@@ -39,7 +39,9 @@ def test_the_list_of_figures_is_complete(script):
 
 def test_a_table_that_is_there_is_drawn_and_a_missing_one_is_made(script, tmp_path, monkeypatch):
     drawn = []
-    monkeypatch.setitem(script.TABLES, "speed", ("speed.py", lambda path: drawn.append(path)))
+    monkeypatch.setitem(
+        script.TABLES, "speed", ("speed.py", "speed.csv", lambda path: drawn.append(path))
+    )
     monkeypatch.setattr(
         script.subprocess, "run", lambda words, **_: Path(words[3], "speed.csv").touch()
     )

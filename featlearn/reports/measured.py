@@ -1,17 +1,28 @@
 """A network trained and measured by a worker process, which finds these functions by name."""
 
+import csv
 import tempfile
 from pathlib import Path
 
-from ..errors import TrainingDiverged
+import numpy as np
+
+from ..compute.streams import generator
+from ..errors import InvalidInput, TrainingDiverged
 from ..loop import train
 from ..recording.load import load_state
-from ..summary import summarize
+from ..summary import PURE, summarize
+from ..theory.claims.finite_data import seen_minus_fresh
 from ..theory.claims.observed import Observed
 from ..theory.claims.supervised import effective_rank
 from ..training import init
+from ..yardstick import RECOVERY, THRESHOLDS, learn_components, learn_dictionary, match_one_to_one
 
-MEASURES = ("atoms", "weakest", "pure", "share", "same z", "same ξ", "regression", "rank", "stage")
+MEASURES = (
+    "atoms", "weakest", "pure", "share", "same z", "same ξ", "regression", "rank", "stage",
+    "seen ξ", "matched", "weakest match",
+)  # fmt: skip
+# What tells the rows of a table apart, beside section and run.
+SETTINGS = ("seed", "augmentation", "objective", "n_features", "n_samples", "noise_correlation")
 
 
 def trained(experiment):
@@ -19,13 +30,17 @@ def trained(experiment):
     try:
         run = train(experiment.replace(record_every=max(experiment.n_steps // 20, 1)))
     except TrainingDiverged:
-        return dict.fromkeys(MEASURES, float("nan"))
+        return dict.fromkeys(MEASURES[:9], float("nan")) | _settings(experiment)
     return measured(run)
 
 
 def measured(run):
-    """Return the measures of a run."""
-    s = summarize(run)
+    """Return the measures of a run, and its settings.
+
+    "seen ξ", of a run on a fixed data set, is how much larger the cosine at the same noise is for noise
+    that it was trained on.
+    """
+    s, observed = summarize(run), Observed(run)
     values = (
         s.atoms_learned,
         s.weakest_atom,
@@ -34,10 +49,13 @@ def measured(run):
         s.same_latents,
         s.same_noise,
         s.regression("features"),
-        effective_rank(Observed(run, s)),
+        effective_rank(observed),
         s.stage,
     )
-    return dict(zip(MEASURES, values))
+    found = dict(zip(MEASURES, values)) | _settings(run.experiment) | _recovery(observed.cosine)
+    if run.experiment.n_samples is not None:
+        found["seen ξ"] = seen_minus_fresh(observed)
+    return found
 
 
 def warm_start(experiment):
@@ -52,3 +70,52 @@ def warm_start(experiment):
                 found[" → ".join(chain[: k + 1])] = measured(run)
                 state = load_state(Path(place) / str(k))
     return found
+
+
+def yardstick(experiment):
+    """Return what plain sparse coding and ICA recover from an experiment's data set, by their names."""
+    model = init(experiment).model
+    rng = generator(experiment.seed, "theory", 9)
+    learners = {"dictionary learner": learn_dictionary, "ICA": learn_components}
+    found = {}
+    for name, learn in learners.items():
+        cosine = np.abs(learn(model.data.inputs, model.n_features, rng).T @ model.dictionary)
+        match = match_one_to_one(cosine)
+        measures = {"matched": int(np.sum(match >= PURE)), "weakest match": float(match[-1])}
+        found[name] = measures | _settings(experiment) | _recovery(cosine)
+    return found
+
+
+def _settings(experiment):
+    return {name: getattr(experiment, name) for name in SETTINGS}
+
+
+def _recovery(cosine):
+    match = match_one_to_one(cosine)
+    return {name: float(np.mean(match >= t)) for name, t in zip(RECOVERY, THRESHOLDS)}
+
+
+def write_rows(rows, path):
+    """Write a table of rows, each a dictionary with "section", "run", settings and measures."""
+    names = ["section", "run", *SETTINGS, *MEASURES, *RECOVERY]
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        table = csv.DictWriter(file, names, restval="", lineterminator="\n")
+        table.writeheader()
+        for row in rows:
+            table.writerow({k: f"{v:.5g}" if isinstance(v, float) else v for k, v in row.items()})
+
+
+def read_rows(path):
+    """Read what `write_rows` wrote: a list of dictionaries, numbers as numbers, without empty cells."""
+    with open(path, encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    if not rows or "section" not in rows[0]:
+        raise InvalidInput("rows", str(path), "a table of scripts/twins.py")
+    return [{k: _number(v) for k, v in row.items() if v} for row in rows]
+
+
+def _number(text):
+    try:
+        return float(text)
+    except ValueError:
+        return text
