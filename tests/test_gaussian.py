@@ -5,6 +5,7 @@ import pytest
 from scipy import stats
 
 import featlearn
+from featlearn.compute import gaussian
 from featlearn.compute.gaussian import fill_normal
 from featlearn.compute.streams import generator
 
@@ -45,3 +46,10 @@ def test_an_output_that_cannot_be_filled_in_place_is_refused():
     for out in (np.empty(4), np.empty((4, 4), np.float32)[:, :2]):
         with pytest.raises(featlearn.InvalidInput, match="contiguous"):
             fill_normal(generator(0, "theory"), out)
+
+
+def test_the_largest_draw_is_that_of_the_integer_zero(monkeypatch):
+    monkeypatch.setattr(gaussian, "_integers", lambda rng, n: np.zeros(n, np.uint32))
+    out = np.empty(2, np.float32)
+    fill_normal(np.random.default_rng(0), out)
+    np.testing.assert_allclose(out, [np.sqrt(-2 * np.log(0.5 / 2**32)), 0], rtol=1e-6)

@@ -220,3 +220,20 @@ def test_arguments_that_do_not_fit_are_refused_by_name(field, value):
     contrastive_gradient(**GOOD)
     with pytest.raises(InvalidInput, match=f"^{field}: "):
         contrastive_gradient(**{**GOOD, field: value})
+
+
+@pytest.mark.parametrize(
+    "groups, batch, negatives, allowed",
+    ((2, 4, None, True), (2, 5, None, False), (3, 5, None, False), (4, 4, None, False),
+     (2, 4, 3, False), (1, 5, 3, True)),
+)  # fmt: skip
+def test_groups_are_equal_of_two_at_least_and_in_batch(groups, batch, negatives, allowed):
+    rng = np.random.default_rng(0)
+    weights, views = rng.standard_normal((3, 6)), rng.standard_normal((2, batch, 6))
+    negatives = None if negatives is None else rng.standard_normal((negatives, 6))
+    given = weights, np.zeros(3), *views, 1.0, negatives
+    if allowed:
+        assert np.isfinite(contrastive_gradient(*given, negative_groups=groups).loss)
+    else:
+        with pytest.raises(InvalidInput, match="negative_groups"):
+            contrastive_gradient(*given, negative_groups=groups)
