@@ -48,8 +48,21 @@ def test_an_output_that_cannot_be_filled_in_place_is_refused():
             fill_normal(generator(0, "theory"), out)
 
 
-def test_the_largest_draw_is_that_of_the_integer_zero(monkeypatch):
-    monkeypatch.setattr(gaussian, "_integers", lambda rng, n: np.zeros(n, np.uint32))
-    out = np.empty(2, np.float32)
-    fill_normal(np.random.default_rng(0), out)
-    np.testing.assert_allclose(out, [np.sqrt(-2 * np.log(0.5 / 2**32)), 0], rtol=1e-6)
+def test_draws_are_those_of_the_formula(monkeypatch):
+    """On integers that are given, 0 among them, which leads to the largest draw."""
+    k, angles = np.array([0, 2**31, 2**32 - 1], np.uint32), np.array([0, 2**29, 2**31], np.uint32)
+    given = iter([k, angles])
+    monkeypatch.setattr(gaussian, "_integers", lambda rng, n: next(given).copy())
+    out = np.empty(6, np.float32)
+    fill_normal(np.random.default_rng(0), out, 2.0)
+    r = 2 * np.sqrt(-2 * np.log((k + 0.5) / 2.0**32))
+    phi = 2 * np.pi * angles.astype(np.uint32).view(np.int32) / 2.0**32
+    expected = np.concatenate([r * np.cos(phi), r * np.sin(phi)])
+    np.testing.assert_allclose(out, expected, rtol=1e-5, atol=1e-4)
+
+
+def test_two_integers_come_from_every_word():
+    rng, other = np.random.default_rng(3), np.random.default_rng(3)
+    assert len(gaussian._integers(rng, 5)) == 5
+    other.bit_generator.random_raw(3)
+    assert rng.bit_generator.random_raw() == other.bit_generator.random_raw()

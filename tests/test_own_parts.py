@@ -182,6 +182,7 @@ def test_arrays_of_another_shape_are_refused_by_name(short):
 
 def test_what_the_theory_excludes_is_refused(short):
     matrix = make_model(short).dictionary.copy()
+    one_long = matrix * np.where(np.arange(matrix.shape[1]) == 0, 1.5, 1.0)
     for make in (
         lambda: featlearn.SparseCodingModel(1.01 * matrix, 0.1, 0.1),
         lambda: featlearn.SparseCodingModel(matrix[:5], 0.1, 0.1),
@@ -190,6 +191,8 @@ def test_what_the_theory_excludes_is_refused(short):
         lambda: featlearn.RandomMask(2),
         lambda: featlearn.IndependentMasks(0),
         lambda: featlearn.CorrelatedNoise(-0.1),
+        lambda: featlearn.CorrelatedNoise(1.1),
+        lambda: featlearn.SparseCodingModel(one_long, 0.1, 0.1),
     ):
         with pytest.raises(featlearn.InvalidInput):
             make()
