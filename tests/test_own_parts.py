@@ -188,6 +188,7 @@ def test_what_the_theory_excludes_is_refused(short):
         lambda: featlearn.SparseCodingModel(matrix[:5], 0.1, 0.1),
         lambda: featlearn.SparseCodingModel(matrix, 1.5, 0.1),
         lambda: featlearn.SparseCodingModel(matrix, 0.1, -1),
+        lambda: featlearn.SparseCodingModel(matrix, 0.1, np.inf),
         lambda: featlearn.RandomMask(2),
         lambda: featlearn.IndependentMasks(0),
         lambda: featlearn.CorrelatedNoise(-0.1),
