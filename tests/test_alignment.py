@@ -51,6 +51,7 @@ def test_cosines_ignore_the_sign(made):
     third = 1 / math.sqrt(5)
     wanted = [[0.6, 0, 0, 0], [0, 1, 0, 0], [third] * 4, [0] * 4, [0] * 4]
     np.testing.assert_allclose(cosine, wanted, rtol=1e-12)
+    np.testing.assert_allclose(cosines(alpha / 100, norms / 100), wanted, rtol=1e-12)
     np.testing.assert_allclose(best_cosine_of_neurons(cosine), [0.6, 1, third, 0, 0])
     np.testing.assert_allclose(best_cosine_of_atoms(cosine), [0.6, 1, third, third])
     np.testing.assert_array_equal(neurons_per_atom(cosine), [0, 1, 0, 0])

@@ -164,3 +164,24 @@ def test_a_branch_that_was_killed_before_its_first_state_is_begun_again(short, t
         featlearn.train(start=start, directory=tmp_path / "branch"),
         featlearn.train(start=start),
     )
+
+
+def test_weights_and_biases_take_the_place_of_a_states_own(short):
+    state = featlearn.init(short)
+    weights, biases = -2 * state.weights, np.linspace(0, 0.1, short.n_neurons, dtype=np.float32)
+    changed = state.replace(weights=weights, biases=biases)
+    np.testing.assert_array_equal(changed.weights, weights)
+    np.testing.assert_array_equal(changed.biases, biases)
+    np.testing.assert_allclose(changed.weight_norms, 2 * state.weight_norms, rtol=1e-6)
+    biases[3] = -0.1
+    for wrong in ({"biases": biases}, {"weights": weights * np.inf}, {"weights": weights[1:]}):
+        with pytest.raises(featlearn.InvalidInput, match=next(iter(wrong))):
+            state.replace(**wrong)
+
+
+def test_a_head_is_kept_unless_it_is_another_ones(short):
+    exp = short.replace(objective="supervised", augmentation="none")
+    state = featlearn.step(featlearn.init(exp))
+    head = state.parameters["head"]
+    assert state.replace(temperature=2.0).parameters["head"] is head
+    assert state.replace(n_tasks=3).parameters["head"].shape == (3, short.n_neurons)

@@ -239,3 +239,15 @@ def test_a_damaged_array_of_ones_own_is_found_where_loading_does_not_need_it(sho
     assert "damaged" in verify(place)["parts.npz"]
     with pytest.raises(featlearn.RunDirectoryError, match="parts.npz"):
         featlearn.load_run(place, verify=True)
+
+
+class Twice:
+    """Both views are the sample; nothing more is said."""
+
+    def pair(self, rng, sample, model):
+        return featlearn.views.Views(sample.inputs, sample.inputs.copy())
+
+
+def test_an_augmentation_says_no_more_than_its_views(short):
+    batch = featlearn.draw_batch(featlearn.init(short, augmentation=Twice))
+    assert batch.sample.masks == () and batch.views.masks == ()
