@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from ..compute.threads import single_threaded_blas
+
 
 def fast_ica(white, rng, n_iterations=1000, tolerance=1e-6):
     """Rotate white rows into components that are as independent as a rotation can make them.
@@ -34,6 +36,12 @@ def fast_ica(white, rng, n_iterations=1000, tolerance=1e-6):
     -----
     Hyvärinen 1999, fast fixed-point algorithm, symmetric form.
     """
+    # Hundreds of short products: threads would wait for each other, and change the last digits.
+    with single_threaded_blas():
+        return _iterate(white, rng, n_iterations, tolerance)
+
+
+def _iterate(white, rng, n_iterations, tolerance):
     n, k = white.shape
     rotation = _nearest_rotation(rng.standard_normal((k, k)))
     for _ in range(n_iterations):
