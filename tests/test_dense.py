@@ -175,7 +175,7 @@ def ends(experiment, seeds, first):
         run = featlearn.train(experiment.replace(seed=seed))
         assert run["stage"][-1] == 3
         arguments = run.weights, run.biases, run.model
-        cosines = featlearn.shared_cosines(*arguments, np.random.default_rng(0), 512)
+        cosines = featlearn.shared_cosines(*arguments, np.random.default_rng(seed), 512)
         squares = np.square(run["alignment"][-1], dtype=float)
         norms = np.square(run["weight_norm"][-1], dtype=float)
         rows.append([
