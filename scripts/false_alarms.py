@@ -7,8 +7,8 @@ that finds its runs there goes on after them.
     python scripts/false_alarms.py tiny --runs 40 --out tiny.jsonl
     python scripts/false_alarms.py random --runs 60 --out random.jsonl
 
-A run in about thirty may fail by chance and by the tolerances' own roundness; more is a claim whose
-precondition or sampling error is wrong.
+At most three runs of a hundred may fail. 0 of 60 random experiments had a verdict that fails, and 0 of
+20 seeds of quick; of 40 seeds of tiny and 20 of phases one each did, before the reasons were found.
 """
 
 import argparse

@@ -5,6 +5,8 @@ An experiment's own two numbers, before anything runs, are in `preconditions`.
 
 import math
 
+import numpy as np
+
 from ...schedule import root_mean_square
 from ..predictions.crossing import crossing, limiting_ratio, noise_margin
 from ..predictions.moments import view_moments
@@ -103,6 +105,10 @@ def noise_not_promised(observed):
     exp = observed[0].experiment
     if not observed[0].augmentation.identical_views:
         return f"the views are augmented ({exp.augmentation})"
+    if exp.resolved_density == 0 or exp.resolved_noise_variance == 0:
+        return "the samples lack latents or noise, one of the two that compete"
+    if max(o.norms.max() for o in observed) ** 2 < np.finfo(exp.dtype).tiny:
+        return "products of two outputs are below the smallest number of their type"
     growth, needed = max(o.growth for o in observed), crossing(exp).growth
     if growth >= needed:
         return (

@@ -128,6 +128,9 @@ def planned(observed):
     if exp.stage_one_growth is None or None in rows[0] or exp.objective != "infonce":
         reason = "the run has no stage II, or another loss, which is not planned"
         return [does_not_apply(CLAIM, name, reason) for name in PLANNED]
+    if exp.resolved_density > 0.5:
+        reason = "more than half of the latents are present: the plan is for sparse ones"
+        return [does_not_apply(CLAIM, name, reason) for name in PLANNED]
     stages = predict_stages(exp)
     steps = [[int(o.run.steps[k]) for o, k in zip(observed, each) if k] for each in rows]
     lines = [linear_rows(o, least_drift=0.0) for o in observed]

@@ -80,6 +80,9 @@ def claim_t4(observed):
     exp, d = observed[0].experiment, observed[0].experiment.n_features
     if exp.resolved_density == 0:
         return [does_not_apply("T4", "all of it", "there is no feature to learn")]
+    if exp.resolved_noise_variance == 0:
+        reason = "without noise, features stand out of a finite sample by their own scatter"
+        return [does_not_apply("T4", "all of it", reason)]
     floor, _ = floors(exp)
     verdicts = [
         at_least(

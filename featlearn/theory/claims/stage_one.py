@@ -58,6 +58,9 @@ def claim_stage_one(observed):
         return [does_not_apply(CLAIM, name, unmet) for name in (*NAMES, CROSSING)]
     verdicts = []
     for name, part in zip(NAMES, ("sparse", "dense")):
+        if not all(getattr(p, f"predicted_{part}")[:n].all() for p in paths):
+            verdicts.append(does_not_apply(CLAIM, name, f"neurons have no {part} part"))
+            continue
         ratios = np.array(
             [getattr(p, part)[:n] / getattr(p, f"predicted_{part}")[:n] for p in paths]
         )

@@ -67,7 +67,8 @@ def _estimated_gram(run, step, alignments, dense_norms):
     rate = growth - experiment.weight_decay
     inherited = _dense_gram(init(experiment)) * (1 + experiment.learning_rate * rate) ** (2 * step)
     share = np.diag(inherited) / np.maximum(dense_norms**2, np.finfo(float).tiny)
-    inherited /= np.sqrt(np.outer(np.maximum(share, 1), np.maximum(share, 1)))
+    excess = np.sqrt(np.maximum(share, 1))
+    inherited /= np.outer(excess, excess)
     sampled = np.sqrt(np.maximum(dense_norms**2 - np.diag(inherited), 0))
     norms = np.linalg.norm(alignments, axis=1)
     directions = alignments / np.where(norms > 0, norms, 1.0)[:, None]
