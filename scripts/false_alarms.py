@@ -7,8 +7,8 @@ that finds its runs there goes on after them.
     python scripts/false_alarms.py tiny --runs 40 --out tiny.jsonl
     python scripts/false_alarms.py random --runs 60 --out random.jsonl
 
-At most three runs of a hundred may fail. 0 of 60 random experiments had a verdict that fails, and 0 of
-20 seeds of quick; of 40 seeds of tiny and 20 of phases one each did, before the reasons were found.
+At most three runs of a hundred may fail. Of 60 random experiments, 40 seeds of tiny and 20 of quick none
+had a verdict that fails.
 """
 
 import argparse

@@ -2,6 +2,7 @@
 
 Each sabotage changes a line of the code. It must be seen when the intact code reads a run of the broken
 one, and when the broken code reads its own. Each tampering changes a recorded run, checksums aside.
+All 58 and 34 are seen, both ways, on tiny and on quick.
 
     python scripts/sabotage.py
     python scripts/sabotage.py --preset quick --steps 800 --only schedule
