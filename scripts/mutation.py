@@ -36,7 +36,7 @@ FILES = (
 HELD_BY = {"state": "training", "batches": "training"}
 TESTS = (
     *(name for name in (Path(file).name for file in FILES) if name not in HELD_BY),
-    *("edge_cases", "latents", "own_parts", "branches", "paired", "objective_training"),
+    *("edge_cases", "latents", "own_parts", "branches", "paired", "objective_training", "dense"),
 )
 
 OPERATORS = {
