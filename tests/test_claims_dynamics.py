@@ -88,7 +88,9 @@ def test_a_long_linear_run_ends_on_the_plateau():
     assert outcomes(claim_plateau([Observed(run)])) == ["holds", "holds"]
     other = dataclasses.replace(run, experiment=LONG.replace(temperature=1.3))
     assert outcomes(claim_plateau([Observed(other)]))[0] == "fails"
-    early = claim_plateau([Observed(featlearn.train(LONG.replace(n_steps=60)))])
-    assert "stationary" in early[0].reason
+    for initial_norm, reason in ((0.1, "left directions without a signal"), (0.01, "stationary")):
+        short = LONG.replace(n_steps=60, initial_norm=initial_norm)
+        early = claim_plateau([Observed(featlearn.train(short))])
+        assert reason in early[0].reason
     plain = claim_plateau([Observed(featlearn.train(LONG.replace(n_steps=5, augmentation="none")))])
     assert "share dense noise" in plain[0].reason

@@ -35,7 +35,7 @@ def test_an_update_is_explained(name):
     change = explained.held_loss or explained.loss
     assert change.actual == pytest.approx(change.predicted, rel=0.3, abs=1e-6)
     text = render(explained, check_gradient(state))
-    assert OBJECTIVES[name].label in text or "how strongly it repels" in text
+    assert OBJECTIVES[name].label in text or "how strongly each repels" in text
     assert all(len(line) <= 80 for line in text.splitlines())
     update(explained)
 

@@ -378,3 +378,12 @@ def test_divergence_names_the_step_and_keeps_what_was_recorded(experiment, tmp_p
     assert len(run) >= 1 and caught.value.step >= run.steps[-1]
     assert all(np.isfinite(run[name]).all() for name in run.arrays)
     assert np.isfinite(run.weights).all()
+
+
+def test_files_that_a_killed_process_had_not_finished_go(experiment, tmp_path):
+    left = [tmp_path / "run/config.json.ab.new", tmp_path / "run/checkpoints/4.npz.cd.new"]
+    featlearn.train(experiment, tmp_path / "run", until=lambda state: state.step == 20)
+    for path in left:
+        path.write_bytes(b"PK")
+    featlearn.train(None, tmp_path / "run", resume=True)
+    assert not any(path.exists() for path in left)

@@ -76,7 +76,7 @@ def test_a_figure_of_many_runs_is_no_wider_than_a_page(swept):
         assert figure.get_size_inches()[0] <= 8, name
     (legend,) = drawn[BANDS].legends
     assert [text.get_text() for text in legend.texts] == [
-        "temperature=1 (3 seeds)", "temperature=2 (3 seeds)",
+        "temperature=1 (3 seeds)", "temperature=2 (3 seeds)", "band: 95 % confidence of the mean",
     ]  # fmt: skip
     line = drawn[BANDS].axes[0].lines[0].get_ydata()
     group = featlearn.group_runs(runs)["temperature=1"]

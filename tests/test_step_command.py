@@ -216,6 +216,8 @@ def test_an_explanation_comes_a_page_at_a_time_in_a_real_terminal():
         t.press("e", LAST)
         # Another key is not heard: x here.
         first, second, again = (t.press(keys, "q end --") for keys in (" ", "xb", "q"))
+        # The terminal may have echoed the key before the pager took it.
+        first = first.removeprefix("e")
         assert first.startswith("Update 0") and "1  The samples" in first
         assert "1  The samples" not in second and again.endswith(first)
         assert first.count("\n") == 29

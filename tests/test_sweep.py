@@ -286,3 +286,11 @@ def test_a_damaged_row_is_one_line(base, tmp_path, capsys, change):
     with pytest.raises(RunDirectoryError, match="is no row of a sweep") as caught:
         sweep([experiment], tmp_path, Inline())
     assert "\n" not in str(caught.value) and path.name in str(caught.value)
+
+
+def test_rows_that_a_killed_process_had_not_finished_go(base, tmp_path):
+    left = tmp_path / "rows" / "x.json.ab.new"
+    left.parent.mkdir()
+    left.write_text("{")
+    sweep([base.replace(n_steps=1)], tmp_path, Inline(), check=False)
+    assert not left.exists()

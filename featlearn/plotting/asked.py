@@ -43,7 +43,7 @@ def asked_quantities(runs):
         ax.set_xlabel("step")
     for ax in list(axes.flat)[len(panels) :]:
         ax.set_axis_off()
-    if any(math.prod(quantity.shape) > 1 for _, _, quantity in panels):
+    if any(np.size(run[quantity.name][0]) > 1 for _, run, quantity in panels):
         median = Line2D([], [], color=BLUE, label="median of an array, or the number itself")
         legend_above(figure, [median, band("80 % of its entries")])
     return figure

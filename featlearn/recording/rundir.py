@@ -181,6 +181,7 @@ class RunDirectory:
                 self.status("running", state)
                 change_experiment(self.path, self.experiment)
             make_directory(self.path / checkpoint.KEPT)
+            remove_unfinished(self.path / checkpoint.KEPT)
             self.recorder = DirectoryRecorder(
                 self.path, self.experiment, state.step, self.quantities, counted, self.first
             )

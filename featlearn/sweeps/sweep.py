@@ -23,7 +23,14 @@ from ..errors import FeatlearnError, InvalidInput, RunDirectoryError, TrainingDi
 from ..experiment import Experiment, as_written
 from ..loop import train, train_or_resume
 from ..presets import preset
-from ..recording.files import make_directory, read_json, reason, write_aside, write_json
+from ..recording.files import (
+    make_directory,
+    read_json,
+    reason,
+    remove_unfinished,
+    write_aside,
+    write_json,
+)
 from ..recording.lock import Lock
 from ..theory.claims.observed import Observed
 from ..values import read_table
@@ -172,7 +179,9 @@ def _open(place):
     try:
         place.mkdir(parents=True, exist_ok=True)
         make_directory(place / "rows")
-        return Lock(place)
+        lock = Lock(place)
+        remove_unfinished(place / "rows")
+        return lock
     except BlockingIOError as error:
         more = f" ({error})" if error.errno is None else ""
         raise RunDirectoryError(f"{place}: another sweep is writing here{more}") from None
