@@ -6,6 +6,7 @@ import signal
 import pytest
 
 from featlearn import Experiment, train
+from featlearn.compute import threads
 
 
 def pytest_configure():
@@ -17,6 +18,19 @@ def pytest_generate_tests(metafunc):
     """A test that asks for `seed` runs on seed 0, or on as many as FEATLEARN_TEST_SEEDS says."""
     if "seed" in metafunc.fixturenames:
         metafunc.parametrize("seed", range(int(os.environ.get("FEATLEARN_TEST_SEEDS", "1"))))
+
+
+@pytest.fixture(scope="module")
+def one_blas_thread():
+    """Let BLAS work with one thread, as networks this small are trained fastest.
+
+    Two threads wait for each other many times a step, for long where other programs keep processors busy.
+    """
+    if not threads.can_share_out(threads.WORTHWHILE):
+        yield
+        return
+    with threads.single_threaded_blas():
+        yield
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The supervised twin: its closed forms against all latents and against training."""
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -10,10 +11,21 @@ from featlearn.objectives.supervised import draw_tasks
 from featlearn.theory import check
 from featlearn.theory.claims.groups import check_all
 from featlearn.theory.claims.observed import Observed
+from featlearn.theory.claims.supervised import claim_supervised
 from featlearn.theory.predictions.label_noise import label_noise
 from featlearn.theory.predictions.supervised import sign_signal, supervised_linear_phase
 
 TWIN = preset("tiny").replace(objective="supervised", augmentation="none")
+# Long enough for labels to teach the atoms, and for the noise of the beginning to fade.
+TAUGHT = TWIN.replace(n_steps=540, learning_rate=0.4, weight_decay=0.006, bias_growth=1.01)
+
+pytestmark = pytest.mark.usefixtures("one_blas_thread")
+
+
+@pytest.fixture(scope="module")
+def taught(one_blas_thread):
+    """Runs that labels teach, by their task."""
+    return {task: train(TAUGHT.replace(task=task)) for task in ("classification", "regression")}
 
 
 def test_the_signal_in_a_sign_is_that_of_all_latents():
@@ -52,12 +64,13 @@ def test_the_linear_phase_is_of_supervised_runs_without_augmentation():
 
 
 @pytest.mark.parametrize("task", ("classification", "regression"))
-def test_labels_teach_the_atoms_without_augmentation(task):
-    run = train(TWIN.replace(n_steps=950, learning_rate=0.4, bias_growth=1.006, task=task))
-    verdicts = {v.quantity: v for v in check(run) if v.claim == "supervised"}
+def test_labels_teach_the_atoms_without_augmentation(taught, task):
+    run = taught[task]
+    found = check(run) if task == "classification" else claim_supervised([Observed(run)])
+    verdicts = {v.quantity: v for v in found if v.claim == "supervised"}
     noise = verdicts.pop("median dense share, measured over that of label noise")
     assert noise.outcome == "holds", noise
-    assert run["head"].shape == (951, 8, 32)
+    assert run["head"].shape == (541, 8, 32)
     np.testing.assert_array_equal(run["head"][-1], run.parameters["head"])
     if task == "classification":
         assert verdicts["atoms with a pure neuron"].outcome == "holds"
@@ -70,14 +83,14 @@ def test_labels_teach_the_atoms_without_augmentation(task):
 
 def test_half_as_many_tasks_teach_all_atoms():
     run = train(TWIN.replace(n_tasks=4, n_steps=1100, learning_rate=0.4, bias_growth=1.006))
-    found = [v for v in check(run, replay=0) if v.claim == "supervised"][3:]
+    found = claim_supervised([Observed(run)])[3:]
     assert [v.outcome for v in found] == ["holds"] * 3, found
-    few = train(TWIN.replace(n_tasks=2, n_steps=700, learning_rate=0.4, bias_growth=1.01))
-    assert "half as many" in check(few, replay=0)[-2].reason
+    few = dataclasses.replace(run, experiment=run.experiment.replace(n_tasks=2))
+    assert "half as many" in claim_supervised([Observed(few)])[-1].reason
 
 
-def test_label_noise_is_in_proportion_to_the_rate_and_comes_to_rest():
-    run = train(TWIN.replace(n_steps=300, learning_rate=0.4, bias_growth=1.006))
+def test_label_noise_is_in_proportion_to_the_rate_and_comes_to_rest(taught):
+    run = taught["classification"]
     arrays = run.weights, run.biases, run.parameters["head"]
 
     def noise(steps=10**6, **changes):
@@ -102,7 +115,7 @@ def test_one_task_learns_its_direction():
         initial_norm=0.02,
         stage_one_growth=None,
     )
-    verdicts = [v for v in check(train(exp)) if v.claim == "supervised"]
+    verdicts = claim_supervised([Observed(train(exp))])
     assert {v.quantity: v.outcome for v in verdicts[2:]} == dict.fromkeys(
         (
             "cosine of neurons with M w*, median",
@@ -121,7 +134,7 @@ def test_labels_that_leak_noise_bring_dense_features_back_whatever_the_augmentat
         learning_rate=0.4,
         bias_growth=1.006,
     )
-    verdict = [v for v in check(train(exp)) if v.claim == "supervised"][-1]
+    verdict = claim_supervised([Observed(train(exp))])[-1]
     assert verdict.outcome == "holds", verdict
 
 
