@@ -13,6 +13,8 @@ from featlearn.theory.claims.stage_three import claim_stage_three
 from featlearn.theory.predictions.balance import forces_of, measured_balance, pure_balance
 from featlearn.training import evaluate, init, step
 
+pytestmark = pytest.mark.usefixtures("one_blas_thread")
+
 SMALL = Experiment(
     n_features=8, n_inputs=256, n_neurons=24, batch_size=128, n_steps=600, learning_rate=0.25,
     weight_decay=0.015, temperature=4.0, density_factor=1.0, noise_factor=0.6,

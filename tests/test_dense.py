@@ -16,6 +16,8 @@ from featlearn.theory.predictions.moments import view_moments
 from featlearn.theory.predictions.stage_one import predict_stage_one
 from featlearn.training import descend
 
+pytestmark = pytest.mark.usefixtures("one_blas_thread")
+
 FULL = os.environ.get("FEATLEARN_FULL") == "1"
 
 SMALL = featlearn.Experiment(

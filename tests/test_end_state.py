@@ -16,6 +16,8 @@ from featlearn.theory.predictions.balance import pure_balance, sustained_noise
 from featlearn.theory.predictions.limits import dense_run
 from featlearn.theory.predictions.plan import suggest_limit
 
+pytestmark = pytest.mark.usefixtures("one_blas_thread")
+
 FULL = os.environ.get("FEATLEARN_FULL") == "1"
 LIMIT = featlearn.preset("asymptotic")
 

@@ -6,6 +6,8 @@ from featlearn import preset, train
 from featlearn.theory import check
 from featlearn.theory.claims.no_negatives import without_negatives
 
+pytestmark = pytest.mark.usefixtures("one_blas_thread")
+
 BASE = preset("tiny").replace(
     objective="no_negatives",
     learning_rate=0.2,

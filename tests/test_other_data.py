@@ -7,6 +7,8 @@ from featlearn import load_state, preset, train
 from featlearn.theory import check
 from featlearn.theory.claims.other_data import rank_correlation
 
+pytestmark = pytest.mark.usefixtures("one_blas_thread")
+
 FAST = preset("tiny").replace(learning_rate=0.36, bias_growth=1.006, n_steps=800, record_every=20)
 
 

@@ -7,6 +7,8 @@ from featlearn.theory import check
 from featlearn.theory.claims.observed import Observed
 from featlearn.theory.claims.relatives import divergence
 
+pytestmark = pytest.mark.usefixtures("one_blas_thread")
+
 BASE = preset("tiny").replace(augmentation="none", record_every=10, bias_growth=1.006)
 ON_SPHERE = dict(
     objective="nt_xent",

@@ -22,6 +22,8 @@ from featlearn.theory.claims.groups import Checked, check_all
 from featlearn.theory.claims.observed import Observed
 from featlearn.theory.claims.verdict import at_most
 
+pytestmark = pytest.mark.usefixtures("one_blas_thread")
+
 LABELS = ["RandomMask", "no augmentation"]
 
 

@@ -17,6 +17,8 @@ from featlearn.theory.predictions.exponents import (
 )
 from featlearn.theory.predictions.limits import fit_walk
 
+pytestmark = pytest.mark.usefixtures("one_blas_thread")
+
 SCRIPT = runpy.run_path(Path(__file__).parent.parent / "scripts" / "scaling.py")
 
 
