@@ -73,9 +73,8 @@ def _reproduce(parts, executors, quiet):
         progress = SeveralProgress({c.label: c.experiment for c in part.columns}, quiet)
         runs, summaries = finish_columns(futures[k], part.columns, part.directory, progress)
         drawn = []
-        if part.compared and len(runs) > 1:
-            drawn = draw_twins(runs, summaries, part.directory / "figures", executors)
         if k == 0:
+            drawn = draw_twins(runs, summaries, part.directory / "figures", executors)
             # One run after the other, the last on the worker that is free first.
             futures += [
                 _start(later, executors[:: -1 if len(later.columns) == 1 else 1])
