@@ -90,11 +90,17 @@ def test_a_run_ends_as_predicted(run):
 
 @pytest.mark.statistical
 def test_neurons_select_as_in_a_run(run):
-    """The fraction of pure neurons when the norms saturate, and the step of stage III."""
+    """The fraction of pure neurons when the norms saturate, and the step of stage III.
+
+    A fraction to 0.1, and two standard deviations of the few neurons of one run: over eight seeds it is
+    0.88 ± 0.05, predicted 0.92.
+    """
     cosine, saturated, ratio = predictions.selected_neurons(run.experiment, 256)
     row = int(np.searchsorted(run.steps, saturated))
     found = cosines(run["alignment"][row], run["weight_norm"][row]).max(axis=1)
-    assert np.mean(cosine >= 0.9) == pytest.approx(np.mean(found >= 0.9), abs=0.12)
+    pure = np.mean(cosine >= 0.9)
+    scatter = np.sqrt(pure * (1 - pure) / len(found))
+    assert pure == pytest.approx(np.mean(found >= 0.9), abs=0.1 + 2 * scatter)
     assert np.median(cosine) == pytest.approx(np.median(found), abs=0.02)
     assert ratio == pytest.approx(np.median(run["bias"][row] / run["weight_norm"][row]), rel=0.05)
 
