@@ -75,3 +75,9 @@ def test_a_module_imports_only_what_stands_above_it(module):
 def test_there_are_no_circles():
     graph = {module: imported(module) for module in MODULES}
     assert len(list(graphlib.TopologicalSorter(graph).static_order())) >= len(MODULES)
+
+
+def test_every_folder_is_a_package():
+    """One without __init__.py can be imported from a checkout, but is not installed."""
+    for module in MODULES:
+        assert (PACKAGE / module).parent.joinpath("__init__.py").exists(), module
