@@ -164,7 +164,7 @@ def scaling_fits(fits):
         ax.set(xscale="log", yscale="log", xlabel="number of features $d$", ylabel=name)
         slopes = local_slopes(d, fit["values"])
         if len(slopes) > 1:
-            title += "\nslopes " + ", ".join(f"${slope:.2f}$" for slope in slopes)
+            title += "\n" + ", ".join(f"${slope:.2f}$" for slope in slopes)
         ax.set_title(title)
         ticks = np.unique(d)
         ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
@@ -175,5 +175,8 @@ def scaling_fits(fits):
     ]
     if any_predicted:
         handles.append(Line2D([], [], color="black", linestyle="--", label="theory"))
-    legend_above(figure, handles)
+    if any("\n" in ax.get_title() for ax in axes.flat):
+        words = "below the fit, slopes from size to size"
+        handles.append(Line2D([], [], linestyle="", label=words))
+    legend_above(figure, handles, columns=len(handles))
     return figure
