@@ -138,12 +138,12 @@ def _narrowed(lengths, least, width):
     """Take columns off one at a time until the table fits, where it adds the fewest lines."""
     widths = lengths.max(axis=0)
     while _total(widths) > width:
-        room = np.flatnonzero(widths > least)
-        if not len(room):
+        wide = np.flatnonzero(widths > least)
+        if not len(wide):
             break
-        narrower = [widths - (np.arange(len(widths)) == k) for k in room]
+        narrower = [widths - (np.arange(len(widths)) == k) for k in wide]
         heights = [np.ceil(lengths / each).max(axis=1).sum() for each in narrower]
-        widths = min(zip(heights, -widths[room], room, narrower), key=lambda one: one[:3])[-1]
+        widths = min(zip(heights, -widths[wide], wide, narrower), key=lambda one: one[:3])[-1]
     return [int(each) for each in widths]
 
 

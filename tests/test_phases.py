@@ -3,15 +3,21 @@
 import pytest
 from sizes import FULL
 
-from featlearn import preset
-from featlearn.reports.phases import check_phases
-from featlearn.reports.reproduction import all_parts
+from featlearn import preset, train
+from featlearn.reports.reproduction import PHASES, all_parts
+from featlearn.theory.claims.groups import check_all
+from featlearn.theory.claims.observed import Observed
 from featlearn.theory.predictions.plan import plan
 from featlearn.theory.predictions.preconditions import preconditions
 
 
+def check_phases(directory, names=PHASES):
+    """Train presets in a directory and check their runs."""
+    return check_all([Observed(train(preset(name), directory / name)) for name in names])
+
+
 def test_a_linear_run_shows_the_plateau(tmp_path):
-    (checked,) = check_phases(tmp_path, names=("linear",))
+    (checked,) = check_phases(tmp_path, ("linear",))
     held = {v.claim for v in checked.verdicts if v.outcome == "holds"}
     assert {"plateau", "stage I", "trajectory", "replay"} <= held
     assert [v.quantity for v in checked.verdicts if v.outcome == "fails"] == []

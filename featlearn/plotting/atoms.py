@@ -8,7 +8,7 @@ from ..alignment import neurons_per_atom as count_neurons
 from .canvas import COLUMN, PAGE, as_runs, legend_above, new_figure, styled
 
 HATCHES = ("", "////", "....", "xxxx")
-# So many atoms have room for their numbers below the bars.
+# The numbers of so many atoms fit below the bars.
 MOST_NUMBERED = 40
 
 

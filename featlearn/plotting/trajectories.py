@@ -122,7 +122,7 @@ def sparse_and_dense(runs):
     share_axes.margins(x=0)
     share_axes.set_title("sparse share", pad=11)
     for ax in axes[0]:
-        # As many ticks whatever the room, so that the layout knows the last one's label.
+        # As many ticks at any width, so that the layout knows the last one's label.
         ax.locator_params(axis="x", nbins=5)
     for ax in axes[0, :-1]:
         legend_over(ax, norm_handles(), points=22)

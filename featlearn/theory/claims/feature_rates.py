@@ -99,10 +99,8 @@ def _slopes(observed):
     end = len(run) - 1 if second is None else second
     products = squares = variance = np.zeros(exp.n_features)
     kept, uniform = 1 - exp.learning_rate * exp.weight_decay, uniform_attraction(exp)
-    row = 0
-    for row in range(end + 1):
-        if row == end:
-            break
+    rows = 0
+    for row in range(end):
         now, later = (np.asarray(run["alignment"][k], np.float64) for k in (row, row + 1))
         attraction = 1 - float(np.mean(run["positive_probability"][row]))
         dense = np.asarray(run["dense_norm"][row], np.float64)
@@ -113,6 +111,6 @@ def _slopes(observed):
         product, square = ((later - kept * now) * mean).sum(axis=0), np.square(mean).sum(axis=0)
         products, squares = products + product, squares + square
         variance = variance + np.square(product - square)
-    if not squares.all():
-        row = 0
-    return Slopes(products, squares, np.sqrt(variance), row)
+        rows += 1
+    # A feature without a drift has no slope.
+    return Slopes(products, squares, np.sqrt(variance), rows if squares.all() else 0)

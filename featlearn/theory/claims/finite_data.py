@@ -153,7 +153,7 @@ def claim_more_samples(groups):
         a, b = (group[0].experiment.n_samples for group in (fewer, more))
         criterion = Criterion(
             f"sparse share, {b} - {a} samples", "above 0", at_least, 0.0,
-            lambda pair: pair[1].summary.sparse_share - pair[0].summary.sparse_share,
+            share_gained,
             "the noise that views share, or that labels meet by chance, falls as 1/N",
         )  # fmt: skip
         unmet = not_finished(fewer) or not_finished(more)
@@ -182,8 +182,13 @@ def claim_fewer_with_labels(contrastive, told):
         "above 0",
         at_least,
         0.0,
-        lambda pair: pair[1].summary.sparse_share - pair[0].summary.sparse_share,
+        share_gained,
         "a mask leaves the noise of the sample in both views; a label meets it by chance only",
     )
     unmet = not_finished(contrastive) or not_finished(told)
     return judged(CLAIM, list(zip(contrastive, told)), unmet, [criterion])
+
+
+def share_gained(pair):
+    """Return how much larger the sparse share of the second of two runs is than that of the first."""
+    return pair[1].summary.sparse_share - pair[0].summary.sparse_share

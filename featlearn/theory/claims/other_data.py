@@ -22,9 +22,19 @@ CLEAR = 1.5
 
 def spiked(experiment):
     """Return why the claim about spikes does not apply to an experiment, or None."""
+    return _unless_masked_and(experiment, "noise_spikes", "noise with spikes")
+
+
+def unequal(experiment):
+    """Return why the claim about unequal densities does not apply to an experiment, or None."""
+    return _unless_masked_and(experiment, "density_power", "unequal densities")
+
+
+def _unless_masked_and(experiment, field, words):
+    """Why a claim about RandomMask and data with one field unlike the paper's does not apply, or None."""
     reason = contrastive(experiment)
-    if reason or unusual_data(experiment) != [f"noise_spikes = {experiment.noise_spikes}"]:
-        return reason or "it speaks of noise with spikes, and of nothing else unusual"
+    if reason or unusual_data(experiment) != [f"{field} = {getattr(experiment, field)}"]:
+        return reason or f"it speaks of {words}, and of nothing else unusual"
     if experiment.augmentation != "random_mask":
         return f"it speaks of RandomMask, not of {experiment.augmentation}"
     return None
@@ -72,16 +82,6 @@ def spike_share(observed):
     along = np.square(W @ (spikes / np.linalg.norm(spikes, axis=0))).sum()
     dense = np.square(W).sum() - np.square(observed.alignments, dtype=np.float64).sum()
     return float(along / dense)
-
-
-def unequal(experiment):
-    """Return why the claim about unequal densities does not apply to an experiment, or None."""
-    reason = contrastive(experiment)
-    if reason or unusual_data(experiment) != [f"density_power = {experiment.density_power}"]:
-        return reason or "it speaks of unequal densities, and of nothing else unusual"
-    if experiment.augmentation != "random_mask":
-        return f"it speaks of RandomMask, not of {experiment.augmentation}"
-    return None
 
 
 @claim("rare atoms", unequal)

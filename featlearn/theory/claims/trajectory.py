@@ -98,9 +98,7 @@ def _built_in(run):
 
 
 def _is_infonce(run):
-    return (
-        "objective" not in run.own and getattr(run.experiment, "objective", "infonce") == "infonce"
-    )
+    return "objective" not in run.own and run.experiment.objective == "infonce"
 
 
 def out_of_step(run):
@@ -186,7 +184,6 @@ def off_schedule(run):
             capped = bias[k] >= exp.bias_cap * norms[k] * (1 - 1e-6)
             stage = 3 if capped.mean() >= 0.5 else 2
         near = np.abs(bias[k] - expected) <= rounding * np.abs(expected)
-        # At the very step where a boundary lies within rounding of a bound, either stage is right.
         bad += not (near.all() and stage == stages[k])
     return bad
 
@@ -196,7 +193,7 @@ def _scheduled(observed):
     run = observed[0].run
     if run.experiment.record_every > 1:
         return does_not_apply(CLAIM, name, "not every step is recorded")
-    if "schedule" in run.own or getattr(run.experiment, "stage_one_steps", None) is not None:
+    if "schedule" in run.own or run.experiment.stage_one_steps is not None:
         return does_not_apply(CLAIM, name, "the schedule is not the one by norms")
     if run.start is not None:
         return does_not_apply(CLAIM, name, "the norms at step 0 are not recorded")

@@ -85,7 +85,7 @@ def not_predicted(experiment):
     exp = experiment
     if exp.objective != "infonce" or not exp.stop_gradient:
         return "it is derived for InfoNCE with stop-gradient"
-    if unusual_data(exp) or exp.n_samples is not None:
+    if unusual_data(exp):
         return "it is derived for the paper's data"
     if exp.stays_linear or exp.stage_one_steps is not None:
         return "it is derived for a stage I that ends by growth"
@@ -103,8 +103,7 @@ def not_predicted(experiment):
         return None
     if view_moments(exp).cross.dense > 0:
         return "the views share dense noise"
-    margin = noise_margin(exp)
-    if margin >= 1:
+    if noise_margin(exp) >= 1:
         return "sampling noise outgrows the signal"
     growth = selection_growth(exp)
     if growth < LEAST_SELECTION:
