@@ -83,7 +83,7 @@ def _check_model(model, experiment):
 
 
 def describe(part):
-    """Return what a run records of a part: its name and a digest of class source and state."""
+    """Return what a run records of a part: its name, its label if any, a digest of source and state."""
     digest = hashlib.sha256()
     for each in type(part).__mro__:
         if each is object:
@@ -93,7 +93,14 @@ def describe(part):
             _feed_source(digest, each)
     _feed(digest, _attributes(part))
     kind = type(part)
-    return {"name": f"{kind.__module__}.{kind.__qualname__}", "digest": digest.hexdigest()}
+    found = {"name": f"{kind.__module__}.{kind.__qualname__}", "digest": digest.hexdigest()}
+    label = getattr(part, "label", None)
+    return found | ({"label": label} if label and isinstance(label, str) else {})
+
+
+def shown_name(described):
+    """Return how people are told of a part that `describe` describes: its label, or its class."""
+    return described.get("label") or described["name"].rpartition(".")[2]
 
 
 def digest_of(function):

@@ -149,12 +149,12 @@ class TrainingState:
             if name in FIXED:
                 raise InvalidInput(name, value, "no change in mid-run")
             for role in self.own:
-                if name in _DECIDED_BY.get(role, ()):
+                if name in DECIDED_BY.get(role, ()):
                     raise InvalidInput(name, value, f"no change: the run has its own {role}")
         own = {role: part for role, part in self.own.items() if role not in changes}
         experiment = self.experiment.replace(**changes)
         model = self.model
-        if "model" not in own and any(name in changes for name in _DECIDED_BY["model"]):
+        if "model" not in own and any(name in changes for name in DECIDED_BY["model"]):
             model = make_model(experiment, self.model.dictionary)
         parameters = self.parameters
         if "objective" not in own and any(name in changes for name in _HEADS):
@@ -197,7 +197,7 @@ FIXED = (
     "initial_norm",
 )
 # Fields that a part of the user's own takes the place of.
-_DECIDED_BY = {
+DECIDED_BY = {
     "model": (
         *("density", "density_factor", "noise_variance", "noise_factor", "latents", "n_active"),
         *("density_power", "noise_spikes", "spike_variance", "n_samples"),

@@ -143,16 +143,29 @@ def summarize(run: Run) -> Summary:
     >>> featlearn.summarize(run).atoms_learned
     0
     """
-    exp = run.experiment
-    norms = np.linalg.norm(run.weights, axis=1)
-    alignments = run.weights @ run.dictionary
-    cosine = cosines(alignments, norms)
-    model = run.require_model()
+    exp, model = run.experiment, run.require_model()
     shared: SharedCosines = shared_cosines(
         run.weights, run.biases, model, generator(exp.seed, "probe", 0)
     )
-    tail = min(max(len(run) // 10, 1), 100)
     return Summary(
+        **measures_of_weights(run),
+        same_noise=shared.same_noise,
+        same_latents=shared.same_latents,
+        same_noise_active=shared.noise.active,
+        same_latents_active=shared.latents.active,
+        same_noise_weighted=shared.noise.weighted,
+        same_latents_weighted=shared.latents.weighted,
+        probe=probe(run.weights, run.biases, model, generator(exp.seed, "probe", 1)),
+    )
+
+
+def measures_of_weights(run):
+    """Return the measures of a `Summary` that need no samples and so no model, by name."""
+    norms = np.linalg.norm(run.weights, axis=1)
+    alignments = run.weights @ run.dictionary
+    cosine = cosines(alignments, norms)
+    tail = min(max(len(run) // 10, 1), 100)
+    return dict(
         step=int(run.steps[-1]),
         stage=int(run["stage"][-1]),
         loss=float(np.mean(run["loss"][-tail:])),
@@ -163,13 +176,6 @@ def summarize(run: Run) -> Summary:
         weakest_atom=float(best_cosine_of_atoms(cosine).min()),
         best_cosine=float(cosine.max()),
         pure_fraction=float(np.mean(best_cosine_of_neurons(cosine) >= PURE)),
-        largest_atom_fraction=float(neurons_per_atom(cosine, PURE).max() / exp.n_neurons),
+        largest_atom_fraction=float(neurons_per_atom(cosine, PURE).max() / len(norms)),
         sparse_share=float(np.median(sparse_share(alignments, norms))),
-        same_noise=shared.same_noise,
-        same_latents=shared.same_latents,
-        same_noise_active=shared.noise.active,
-        same_latents_active=shared.latents.active,
-        same_noise_weighted=shared.noise.weighted,
-        same_latents_weighted=shared.latents.weighted,
-        probe=probe(run.weights, run.biases, model, generator(exp.seed, "probe", 1)),
     )

@@ -120,7 +120,7 @@ def test_a_run_on_images_is_recorded_and_goes_on_with_the_same_bits(model, exper
         featlearn.train(exp, tmp_path / "cut", resume=True, model=model, augmentation=images.Blur())
     loaded = featlearn.load_run(tmp_path / "cut", model=model)
     assert featlearn.summarize(loaded).sparse_share > 0
-    assert featlearn.plotting.label(loaded) == "Crop"
+    assert featlearn.plotting.label(loaded) == "crop ± 2 px"
     assert_sound(featlearn.plotting.sparse_and_dense(loaded))
 
 

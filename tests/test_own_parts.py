@@ -6,11 +6,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+from figure_checks import assert_sound
 
 import featlearn
-from featlearn import parts
+from featlearn import parts, plotting
+from featlearn.commands import main
 from featlearn.recording.load import verify
 from featlearn.state import make_model
+from featlearn.views import Augmentation, Views
 
 
 @dataclass(frozen=True)
@@ -251,3 +254,66 @@ class Twice:
 def test_an_augmentation_says_no_more_than_its_views(short):
     batch = featlearn.draw_batch(featlearn.init(short, augmentation=Twice))
     assert batch.sample.masks == () and batch.views.masks == ()
+
+
+@dataclass(frozen=True)
+class Shared(Augmentation):
+    """Views that share a part of their noise."""
+
+    part: float = 0.5
+
+    @property
+    def label(self):
+        return f"shared by {self.part:g}"
+
+    def pair(self, rng, sample, model, out=None):
+        noises = (model.draw_noise(rng, len(sample.noise)) for _ in range(2))
+        return Views(*(sample.signal + self.part * sample.noise + xi for xi in noises))
+
+
+def test_what_needs_a_model_is_left_out_of_reports_and_figures_without_it(
+    short, tmp_path, monkeypatch, capsys
+):
+    """As many as parts of one's own can be, and a run without any beside them."""
+    parts_of = {"model": own_model(short), "augmentation": Shared(), "schedule": Fixed()}
+    runs = {role: {role: part} for role, part in parts_of.items()} | {"all": parts_of, "none": {}}
+    for name, own in runs.items():
+        featlearn.train(short, tmp_path / name, **own)
+    for name in set(plotting.GALLERY) - {"losses", "probe-errors"}:
+        monkeypatch.delitem(plotting.GALLERY, name)
+    for several in (["model"], ["schedule"], list(runs)):
+        out = tmp_path / "report.html"
+        places = [str(tmp_path / name) for name in several]
+        assert main(["report", *places, "-o", str(out), "--quiet"]) == 0
+        text = out.read_text(encoding="utf-8")
+        assert "ln of the growth of the norms" in text
+        own_models = {"model", "all"} & set(several)
+        assert ("Errors of linear heads" in text) != bool(own_models)
+        for words in (["check", "--no-replay"], ["plot", "--format", "png"]):
+            assert main([*words, *places]) == 0
+    for name in ("model", "all"):
+        assert main(["explore", str(tmp_path / name), "-o", str(out)]) == 0
+        assert_sound(
+            plotting.representation(featlearn.load_run(tmp_path / name, parts_of["model"]))
+        )
+        with pytest.raises(featlearn.InvalidInput, match="load_run"):
+            plotting.representation(featlearn.load_run(tmp_path / name))
+
+
+def test_runs_are_told_apart_by_what_their_own_augmentation_is_called(short, tmp_path, capsys):
+    for part in (0.25, 0.5):
+        featlearn.train(short, tmp_path / f"{part}", augmentation=Shared(part))
+    runs = [featlearn.load_run(tmp_path / f"{part}") for part in (0.25, 0.5)]
+    assert list(featlearn.group_runs(runs)) == ["own=shared by 0.25", "own=shared by 0.5"]
+    assert [plotting.label(run) for run in runs] == ["shared by 0.25", "shared by 0.5"]
+    assert "shared by 0.5" in repr(runs[1]) and "random_mask" not in repr(runs[1])
+    config = json.loads((tmp_path / "0.5" / "config.json").read_text(encoding="utf-8"))
+    assert config["own"]["augmentation"]["label"] == "shared by 0.5"
+    places = [str(run.directory) for run in runs]
+    assert main(["check", *places, "--brief", "--quiet"]) == 0
+    said = capsys.readouterr().out
+    assert "shared by 0.25, d = 8" in said and "random_mask" not in said
+    assert main(["report", *places, "-o", str(tmp_path / "r.html"), "--quiet"]) == 0
+    text = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "<td>shared by 0.25</td><td>shared by 0.5</td>" in text and "random_mask" not in text
+    assert "<td>own augmentation</td>" in text

@@ -44,7 +44,9 @@ def main(arguments):
     # More panels than this are too small to read: the first runs stand for the rest.
     shown = shown_runs(loaded, MOST_IN_A_FIGURE)
     listed = label_runs(loaded) if len(loaded) <= MOST_LISTED else shown
-    probes = {label: observed[id(run)].summary.probe for label, run in shown.items()}
+    # A run loaded without the model of its own is not probed.
+    known = {label: run for label, run in shown.items() if run.model is not None}
+    probes = {label: observed[id(run)].summary.probe for label, run in known.items()}
     drawn = figures(loaded, probes=probes, most=MOST_IN_A_FIGURE)
     sentences = SENTENCES | {name: GALLERY[name][1] for name in GALLERY}
     pictures = ((name, sentences[name], figure) for name, figure in drawn)

@@ -136,7 +136,7 @@ def as_runs(runs):
 def label(run):
     """Return the name of a run's augmentation as figures show it, and whether it is of the limit."""
     if "augmentation" in run.own:
-        return run.own["augmentation"]["name"].rpartition(".")[2]
+        return run.views
     limit = " (large-batch limit)" if run.experiment.is_large_batch_limit else ""
     return augmentation_of(run.experiment).label + limit
 

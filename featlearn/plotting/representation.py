@@ -6,8 +6,9 @@ from ..compute.streams import generator
 from ..errors import InvalidInput
 from ..probing import probe, shared_cosines
 from ..recording.checkpoint import kept_steps
-from ..recording.load import load_state
-from .canvas import PAGE, as_runs, legend_above, new_figure, styled
+from ..recording.load import load_weights
+from ..views import NoAugmentation
+from .canvas import PAGE, as_runs, label, legend_above, new_figure, styled
 
 _PANELS = {
     "same z": "cosine of $f$ at the same $z$,\ngiven $z \\neq 0$",
@@ -35,8 +36,8 @@ def representation_of(run):
         raise InvalidInput("runs", run.directory, "runs recorded in a directory, with states kept")
     rows = []
     for step in sorted(steps):
-        state = load_state(run.directory, step)
-        seed, arguments = run.experiment.seed, (state.weights, state.biases, state.model)
+        weights, biases = load_weights(run.directory, step)
+        seed, arguments = run.experiment.seed, (weights, biases, run.require_model())
         cosines = shared_cosines(*arguments, generator(seed, "probe", 0), 1024)
         errors = probe(*arguments, generator(seed, "probe", 1), 2048, 1024, only="features")
         regression = errors.regression["features"].mean()
@@ -64,7 +65,7 @@ def representation(runs):
     figure, axes = new_figure(PAGE, 2.7, 1, 3)
     for k, (name, run) in enumerate(runs.items()):
         times, measures = representation_of(run)
-        style = "--" if run.experiment.augmentation == "none" else "-"
+        style = "--" if label(run) == NoAugmentation.label else "-"
         for ax, measure in zip(axes[0], _PANELS):
             ax.plot(
                 times, measures[measure], style, marker="o^sD"[k % 4], color=f"C{k}", label=name

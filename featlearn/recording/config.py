@@ -112,6 +112,7 @@ def read_own(directory):
     own = read_json(path).get("own", {})
     try:
         words = [part[word] for part in own.values() for word in ("name", "digest")]
+        words += [part.get("label", "") for part in own.values()]
     except (AttributeError, KeyError, TypeError):
         words = [None]
     if not all(isinstance(word, str) for word in words):

@@ -158,6 +158,15 @@ def load_state(directory: str | PathLike, step: int | None = None, **own: object
     return dataclasses.replace(state, recorded_in=directory)
 
 
+def load_weights(directory, step):
+    """Return the weights (m, d1) and biases (m,) of a state that was kept, whatever parts made it."""
+    experiment, own = read_config(directory), read_own(directory)
+    n_inputs = len(_trained_on(Path(directory), experiment, own, {})[0])
+    path = checkpoint.kept_path(directory, step)
+    arrays, _ = checkpoint.read_arrays(path, experiment, n_inputs, earlier_lengths(directory))
+    return arrays["weights"], arrays["biases"]
+
+
 def verify(directory):
     """Hold the files of a run against their checksums.
 

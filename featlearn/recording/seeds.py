@@ -151,7 +151,7 @@ def group_runs(directories: str | Path | Sequence[str | Path | Run]) -> dict[str
         label = ", ".join(f"{name}={_shown(_value(run, name))}" for name in names)
         groups.setdefault(label, []).append(run)
     if list(groups) == [""]:
-        groups = {runs[0].experiment.augmentation: groups[""]}
+        groups = {runs[0].views: groups[""]}
     return {label: SeedRuns(tuple(group)) for label, group in groups.items()}
 
 
@@ -183,7 +183,7 @@ def differing_fields(runs):
 
 def _value(run, name):
     if name == "own":
-        return ", ".join(part["name"] for part in run.own.values()) or None
+        return ", ".join(p.get("label") or p["name"] for p in run.own.values()) or None
     if name == "start":
         return run.start and run.start["step"]
     return getattr(run.experiment, name)

@@ -10,6 +10,7 @@ from ..data import SparseCodingModel
 from ..display import escape, html_table
 from ..errors import InvalidInput
 from ..experiment import Experiment
+from ..parts import shown_name
 from ..state import make_model
 from .files import make_directory
 from .quantities import QUANTITIES, built_in
@@ -82,9 +83,8 @@ class Run:
 
     def __repr__(self):
         exp = self.experiment
-        own = self.own.get("augmentation")
         words = [
-            own["name"] if own else exp.augmentation,
+            self.views,
             f"d={exp.n_features}",
             f"m={exp.n_neurons}",
             f"{len(self)} rows",
@@ -173,6 +173,12 @@ class Run:
         first, last = self.steps[0], self.experiment.n_steps
         due = (self.steps % every == 0) | (self.steps == first) | (self.steps == last)
         return self.steps[due][:rows]
+
+    @property
+    def views(self) -> str:
+        """What the augmentation that made its views is called, the user's own or the experiment's."""
+        own = self.own.get("augmentation")
+        return shown_name(own) if own else self.experiment.augmentation
 
     def require_model(self) -> object:
         """Return the model, or raise an InvalidInput that says how to give it."""

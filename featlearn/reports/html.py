@@ -13,7 +13,8 @@ from ..presets import preset
 from ..recording.config import versions
 from ..recording.files import read_json
 from ..recording.rundir import read_status
-from ..summary import MEASURES
+from ..state import DECIDED_BY
+from ..summary import MEASURES, measures_of_weights
 from ..theory.claims.verdict import FAILS, count_outcomes, number, verdict_html
 from ..theory.predictions.crossing import crossing, noise_margin
 from .markdown import anchor
@@ -163,30 +164,49 @@ def _progress(runs):
 def _experiment_table(runs):
     rows, classes = [], []
     for field in dataclasses.fields(Experiment):
-        values = [_plain(getattr(run.experiment, field.name)) for run in runs.values()]
+        values = [_value(run, field.name) for run in runs.values()]
         said = escape(field.metadata["doc"])
         rows.append([f"<code>{field.name}</code>", said, *map(escape, values)])
         classes.append("differs" if len(set(values)) > 1 else "")
     return html_table(["field", "meaning", *map(escape, runs)], rows, classes)
 
 
+def _value(run, name):
+    """A field's value; of one that a part of the user's own decides, that part."""
+    if name == "augmentation":
+        return run.views
+    decided = [f"own {role}" for role in run.own if name in DECIDED_BY.get(role, ())]
+    return ", ".join(decided) or _plain(getattr(run.experiment, name))
+
+
 def _prediction_table(observed):
-    experiments = [one.experiment for one in observed.values()]
+    def overtakes(experiment):
+        growth = crossing(experiment).growth
+        return number(growth) if math.isfinite(growth) else "never"
+
+    of_experiment = {
+        "density of the latents s": lambda e: number(e.resolved_density),
+        "variance of the dense noise σ²": lambda e: number(e.resolved_noise_variance),
+        "noise margin κ n²/s: sparse features can be learned below 1":
+            lambda e: number(noise_margin(e)),
+        "g*, ln of the growth at which the sparse part overtakes the dense one": overtakes,
+    }  # fmt: skip
+    # It predicts nothing of a run with parts of the user's own.
+    own = [", ".join(f"own {role}" for role in one.run.own) for one in observed.values()]
     rows = [
-        ["density of the latents s", *(number(e.resolved_density) for e in experiments)],
-        ["variance of the dense noise σ²",
-         *(number(e.resolved_noise_variance) for e in experiments)],
-        ["noise margin κ n²/s: sparse features can be learned below 1",
-         *(number(noise_margin(e)) for e in experiments)],
-        ["g*, ln of the growth at which the sparse part overtakes the dense one",
-         *(number(g) if math.isfinite(g := crossing(e).growth) else "never" for e in experiments)],
-        ["g, ln of the growth that was reached", *(number(one.growth) for one in observed.values())],
-    ]  # fmt: skip
+        [said, *(parts or of(one.experiment) for parts, one in zip(own, observed.values()))]
+        for said, of in of_experiment.items()
+    ]
+    grown = (number(one.growth) for one in observed.values())
+    rows.append(["g, ln of the growth that was reached", *grown])
     return html_table(["prediction", *map(escape, observed)], rows)
 
 
 def _measured_table(observed):
-    measured = [one.summary.to_dict() for one in observed.values()]
+    measured = [
+        one.summary.to_dict() if one.run.model is not None else measures_of_weights(one.run)
+        for one in observed.values()
+    ]
     rows = [
         [escape(said), *(number(values[name]) if name in values else "" for values in measured)]
         for name, said in MEASURES

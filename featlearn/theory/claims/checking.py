@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 from ...errors import InvalidInput
 from ...latents import unusual_data
+from ...parts import shown_name
 from ...recording.trajectory import Run
 from .boundaries import claim_boundaries
 from .claim import Claim, Verdicts, judge
@@ -239,7 +240,7 @@ def _observe(runs):
 
 def kind(run):
     """What runs that are checked together have in common: everything but seed and arrays."""
-    own = tuple((role, part["name"]) for role, part in sorted(run.own.items()))
+    own = tuple((role, part["name"], shown_name(part)) for role, part in sorted(run.own.items()))
     return run.experiment.replace(seed=0), own, run.start and run.start["step"]
 
 

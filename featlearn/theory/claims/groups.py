@@ -199,17 +199,17 @@ def _without_augmentation(group):
 
 
 def _title(group):
-    exp = group[0].experiment
+    exp, run = group[0].experiment, group[0].run
     seeds = ", ".join(str(one.experiment.seed) for one in group)
     word = "seed" if len(group) == 1 else "seeds"
-    made = [f"own {role}" for role in group[0].run.own]
-    if group[0].run.start is not None:
-        made.append(f"from step {group[0].run.start['step']}")
+    made = [f"own {role}" for role in run.own if role != "augmentation"]
+    if run.start is not None:
+        made.append(f"from step {run.start['step']}")
     told = [] if exp.objective == "infonce" else [exp.objective]
     if exp.n_samples is not None:
         made.append(f"{exp.n_samples} samples")
     limit = ["in the large-batch limit"] if exp.is_large_batch_limit else []
-    made = ", ".join([*told, exp.augmentation, *made, *limit])
+    made = ", ".join([*told, run.views, *made, *limit])
     return f"{made}, d = {exp.n_features}, d1 = {exp.n_inputs}, {word} {seeds}"
 
 
