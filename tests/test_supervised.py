@@ -11,9 +11,10 @@ from featlearn.objectives.supervised import draw_tasks
 from featlearn.theory import check
 from featlearn.theory.claims.groups import check_all
 from featlearn.theory.claims.observed import Observed
-from featlearn.theory.claims.supervised import claim_supervised
+from featlearn.theory.claims.supervised import claim_supervised, label_noise_share
 from featlearn.theory.predictions.label_noise import label_noise
 from featlearn.theory.predictions.supervised import sign_signal, supervised_linear_phase
+from featlearn.theory.predictions.taught import taught
 
 TWIN = preset("tiny").replace(objective="supervised", augmentation="none")
 # Long enough for labels to teach the atoms, and for the noise of the beginning to fade.
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("one_blas_thread")
 
 
 @pytest.fixture(scope="module")
-def taught(one_blas_thread):
+def taught_runs(one_blas_thread):
     """Runs that labels teach, by their task."""
     return {task: train(TAUGHT.replace(task=task)) for task in ("classification", "regression")}
 
@@ -64,8 +65,8 @@ def test_the_linear_phase_is_of_supervised_runs_without_augmentation():
 
 
 @pytest.mark.parametrize("task", ("classification", "regression"))
-def test_labels_teach_the_atoms_without_augmentation(taught, task):
-    run = taught[task]
+def test_labels_teach_the_atoms_without_augmentation(taught_runs, task):
+    run = taught_runs[task]
     found = check(run) if task == "classification" else claim_supervised([Observed(run)])
     verdicts = {v.quantity: v for v in found if v.claim == "supervised"}
     noise = verdicts.pop("median dense share, measured over that of label noise")
@@ -89,8 +90,8 @@ def test_half_as_many_tasks_teach_all_atoms():
     assert "half as many" in claim_supervised([Observed(few)])[-1].reason
 
 
-def test_label_noise_is_in_proportion_to_the_rate_and_comes_to_rest(taught):
-    run = taught["classification"]
+def test_label_noise_is_in_proportion_to_the_rate_and_comes_to_rest(taught_runs):
+    run = taught_runs["classification"]
     arrays = run.weights, run.biases, run.parameters["head"]
 
     def noise(steps=10**6, **changes):
@@ -104,6 +105,23 @@ def test_label_noise_is_in_proportion_to_the_rate_and_comes_to_rest(taught):
     assert noise(10**4) == pytest.approx(noise(), rel=1e-3)
     with pytest.raises(InvalidInput, match="augmentation"):
         noise(augmentation="random_mask")
+
+
+@pytest.mark.parametrize("task", ("classification", "regression"))
+def test_the_course_of_a_run_on_labels_is_known_before_it(taught_runs, task):
+    """Stage I ends where norms have grown 2.5-fold, a little beyond the doubling that the recursion is good to."""
+    run = taught_runs[task]
+    exp, found = run.experiment, taught(run.experiment)
+    row = int(np.argmax(run["bias"].max(axis=1) > 0))
+    share = 1 - np.square(run["alignment"][row]).sum() / np.square(run["weight_norm"][row]).sum()
+    assert found.stage_two == pytest.approx(run.steps[row], rel=0.1, abs=1)
+    assert found.dense_share == pytest.approx(share, abs=0.05)
+    measured = label_noise_share(Observed(run))
+    assert found.label_noise == pytest.approx(measured, rel=0.1)
+    assert taught(exp.replace(n_steps=5))[0] == np.inf
+    assert taught(exp.replace(n_steps=10**9)).label_noise != found.label_noise
+    for changes in (dict(augmentation="random_mask"), dict(label_leak=0.1), dict(n_tasks=10**8)):
+        assert taught(exp.replace(**changes)) is None
 
 
 def test_one_task_learns_its_direction():

@@ -111,15 +111,20 @@ def _images(arguments):
 
 def _rows(experiment, predicted, costs):
     """The lines of the table, (name, value)."""
-    last = experiment.n_steps
-    level = predicted.plateau
+    last, level = experiment.n_steps, predicted.plateau
     rows = [
-        ("stage II starts at step", _step(predicted.stages.two, last)),
-        ("stage III starts at step", _step(predicted.stages.three, last)),
-        ("noise margin κn²/s", f"{predicted.preconditions[0].value:.3g}"),
-        ("sparse part overtakes at step", _step(predicted.crossing.step, last)),
-        ("dense share that noise sustains", f"{predicted.noise_floor:.3g}"),
+        (f"stage {name} starts at step", _step(start, last))
+        for name, start in zip(("II", "III"), predicted.stages)
+        if not math.isnan(start)
     ]
+    if predicted.taught is not None:
+        rows += _taught(predicted.taught)
+    if predicted.preconditions:
+        rows += [
+            ("noise margin κn²/s", f"{predicted.preconditions[0].value:.3g}"),
+            ("sparse part overtakes at step", _step(predicted.crossing.step, last)),
+            ("dense share that noise sustains", f"{predicted.noise_floor:.3g}"),
+        ]
     if level is not None:
         rows += [
             ("plateau of ‖w‖ at b = 0", f"{level.weight_norm:.3g}"),
@@ -127,22 +132,27 @@ def _rows(experiment, predicted, costs):
             ("  spread of its spectrum", f"± {100 * level.half_width:.2g} %"),
         ]
     share, limit = predicted.dense_run, predicted.threshold
-    rows += [
-        ("sparse share of the twin without", f"{share.share:.2g}, floor {share.floor:.2g}"),
-        ("off-support √d that noise sustains", f"{predicted.off_support:.2g}"),
-        ("bias cap ϱ/σ", f"{limit.ratio:.3g}: a dense neuron is active on"
-                         f" {100 * limit.activity:.3g} %, needs {100 * limit.needed:.3g} %"),
-        ("growth of ‖w‖ in stage II, e^", f"{predicted.selection_growth:.3g}"),
-        ("samples in independent batches", f"{predicted.samples:.2g}"),
-    ]  # fmt: skip
-    if predicted.data_set is not None:
+    if share is not None:
         rows += [
-            (
-                "samples from which the signal stands out",
-                f"{predicted.data_set.samples_needed:.0f}",
-            ),
-            ("  sparse share of stage I's pull", f"{predicted.data_set.sparse_share:.2g}"),
+            ("sparse share of the twin without", f"{share.share:.2g}, floor {share.floor:.2g}"),
+            ("off-support √d that noise sustains", f"{predicted.off_support:.2g}"),
+            ("growth of ‖w‖ in stage II, e^", f"{predicted.selection_growth:.3g}"),
         ]
+    if limit is not None:
+        rows += [
+            ("bias cap ϱ/σ", f"{limit.ratio:.3g}: a dense neuron is active on"
+                             f" {100 * limit.activity:.3g} %, needs {100 * limit.needed:.3g} %"),
+            ("samples in independent batches", f"{predicted.samples:.2g}"),
+        ]  # fmt: skip
+    for title, found in (
+        ("samples from which the signal stands out", predicted.data_set),
+        ("N_sup, from which it does with labels", predicted.labelled),
+    ):
+        if found is not None:
+            rows += [
+                (title, f"{found.samples_needed:.0f}"),
+                ("  sparse share of stage I's pull", f"{found.sparse_share:.2g}"),
+            ]
     rows += _end(experiment, predicted)
     if experiment.is_large_batch_limit:
         rows.append(("batches", "the large-batch limit"))
@@ -153,10 +163,20 @@ def _rows(experiment, predicted, costs):
     return rows
 
 
+def _taught(predicted):
+    """The lines about what labels do."""
+    rows = []
+    if math.isfinite(predicted.stage_two):
+        rows = [("  dense share then", f"{predicted.dense_share:.2g}")]
+    if not math.isnan(predicted.label_noise):
+        rows.append(("dense share that label noise leaves", f"{predicted.label_noise:.2g}"))
+    return rows
+
+
 def _end(experiment, predicted):
     """The lines about the end of the run."""
     end, lost, rows = predicted.end, predicted.left_out, []
-    if not augmentation_of(experiment).identical_views:
+    if lost is not None and not augmentation_of(experiment).identical_views:
         chance = f"{lost.expected:.2g} expected, any with probability {lost.more_than(0):.2g}"
         rows = [("atoms that lead no neuron after I", chance)]
     if end is None:

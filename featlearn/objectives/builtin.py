@@ -23,7 +23,7 @@ class InfoNCE(PairwiseObjective):
 
     name, label = "infonce", "InfoNCE"
     formula = "-τ log [ e^{S₀} / (e^{S₀} + Σ e^{Sₙ}) ]"
-    contrast = staticmethod(contrast)
+    contrast, fades = staticmethod(contrast), True
     temperature: float = 1.0
     stop_gradient: bool = True
     negative_groups: int = 1
@@ -47,7 +47,7 @@ class Spectral(PairwiseObjective):
 
     name, label = "spectral", "spectral"
     formula = "τ ( -S₀ + mean of Sₙ²/2 )"
-    contrast = staticmethod(spectral)
+    contrast, has_softmax = staticmethod(spectral), False
     temperature: float = 1.0
     stop_gradient: bool = True
     negative_groups: int = 1

@@ -37,10 +37,15 @@ class Objective:
         Whether it is a loss of pairs, with what the gradient of one is.
     symmetric : bool
         Whether keys are anchors, too, so that the gradient passes through them in any case.
+    fades : bool
+        Whether attraction ends where an anchor tells its key from the negatives.
+    has_softmax : bool
+        Whether negatives repel by a softmax, and not in proportion to their similarities.
     """
 
     name = label = formula = ""
     sees_keys, sees_noise, is_pairwise, stop_gradient, symmetric = True, False, False, False, False
+    fades, has_softmax = False, True
 
     @classmethod
     def of(cls, experiment: object) -> Self:

@@ -22,6 +22,8 @@ from .stage_one import initial_split, sampling_noise
 
 # Change of a part, relative to it, up to which its rates of growth are taken as they were.
 STEADY = 1e-3
+# Squared weights over τ that nothing holds back any more; their powers are still numbers.
+FREE = 1e60
 # Spread from which a slope is measured.
 _FINITE = 0.01
 
@@ -87,6 +89,8 @@ def linear_phase(experiment, start=None):
     Notes
     -----
     For small similarities it is the recursion of `predict_stage_one`, and it ends on the `plateau`.
+    Weights that sampling noise makes grow beyond all numbers stay at 10⁶⁰ τ.
+
     From a run's own start it followed ‖α‖² and ‖β‖² through the whole of stage I within the scatter
     of a seed and 2 %: the presets, with and without stop-gradient, and with 20 to 400 negatives.
     Derived in featlearn/theory/derivation.md, "Stage boundaries" and "The positive's own similarity".
@@ -104,6 +108,9 @@ def linear_phase(experiment, start=None):
     rates, seen = _rates(exp, views), np.full_like(parts, math.nan)
     free = (1 if exp.stop_gradient else 2) * uniform_attraction(exp) * views.cross.sparse
     while True:
+        if parts.max() > FREE:
+            yield Weights(*map(float, parts @ counts * tau), spread)
+            continue
         # Written so that what was never seen counts as changed.
         if not (abs(parts - seen) <= STEADY * seen).all():
             seen, (pull, slope, power) = parts, rates(parts, spread)

@@ -8,6 +8,7 @@ along one of its complement, where only dense noise is.
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from ...objectives import OBJECTIVES
 from ...views import augmentation_of
 
 
@@ -145,5 +146,10 @@ def negative_count(experiment):
 
 
 def uniform_attraction(experiment):
-    """Return q = 1 - P_p0 = 1 - 1/(N+1) at initialisation, where the softmax is uniform."""
+    """Return q = 1 - P_p0 = 1 - 1/(N+1) at initialisation, where the softmax is uniform.
+
+    For an objective whose attraction does not fade it is 1, then and later.
+    """
+    if not OBJECTIVES[experiment.objective].fades:
+        return 1.0
     return 1 - 1 / (negative_count(experiment) + 1)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ...compute.workspace import Workspace
 from ...errors import InvalidInput
 from ...latents import unusual_data
+from ...objectives import OBJECTIVES
 from ...recording.resources import check_memory
 from ...training import init, step
 from ...views import augmentation_of
@@ -30,6 +31,7 @@ from .preconditions import Precondition, preconditions, unmet
 from .saturation import saturation_growth
 from .softmax_plateau import softmax_plateau
 from .stages import Stages, predict_stages
+from .taught import Taught, taught, too_many_tasks
 
 # The noise margin that a suggestion aims for: sampling noise then leaves the sparse part about three
 # quarters of the weights, and errors of the estimates do not matter.
@@ -42,14 +44,16 @@ MOST_BATCH = 4
 class Plan:
     """Predictions for one experiment; steps and growths are infinite where they are never reached.
 
+    What theory does not say of the experiment's objective is None, or nan.
+
     Attributes
     ----------
-    preconditions : tuple of Precondition
-        Of T1 and of T3.
-    warnings : tuple of str
-        What the experiment's own augmentation does not promise.
     stages : Stages
         Steps at which stages II and III start.
+    warnings : tuple of str
+        What the experiment's own augmentation does not promise.
+    preconditions : tuple of Precondition
+        Of T1 and of T3.
     crossing : Crossing
         Where the sparse part overtakes the dense one.
     growth : float
@@ -58,42 +62,48 @@ class Plan:
         Of the linear phase, for views that share no dense noise.
     noise_floor : float
         Part of ‖w‖² that sampling noise keeps in the dense directions during stage I.
-    dense_run : DenseRun
-        Sparse share of the twin without augmentation, and its floor.
-    off_support : float
-        √d times the off-support cosine of pure neurons that the batches' noise sustains.
-    threshold : Threshold
-        ϱ/σ, and whether dense neurons live at it.
-    selection_growth : float
-        ln of the growth of the norms from the start of stage II to saturation.
     samples : float
         That a run of independent batches needs at the noise margin `TARGET_MARGIN`.
     left_out : LeftOut
         Atoms that no neuron takes, with features to be learned.
+    threshold : Threshold
+        ϱ/σ, and whether dense neurons live at it.
+    dense_run : DenseRun
+        Sparse share of the twin without augmentation, and its floor.
+    off_support : float
+        √d times the off-support cosine of pure neurons that the batches' noise sustains.
+    selection_growth : float
+        ln of the growth of the norms from the start of stage II to saturation.
     data_set : FixedData, LabelledData or None
         What the noise of a fixed data set does to stage I, with RandomMask or with labels.
+    labelled : LabelledData or None
+        The same with labels, beside a `FixedData`.
+    taught : Taught or None
+        The course of a supervised run.
     end : EndState or None
         Where the run ends.
     end_remark : str
         Why that is not predicted.
     """
 
-    preconditions: tuple[Precondition, ...]
-    warnings: tuple[str, ...]
     stages: Stages
-    crossing: Crossing
-    growth: float
-    plateau: Plateau | None
-    noise_floor: float
-    dense_run: DenseRun
-    off_support: float
-    threshold: Threshold
-    selection_growth: float
-    samples: float
-    left_out: LeftOut
-    end: EndState | None
-    end_remark: str
+    warnings: tuple[str, ...]
+    preconditions: tuple[Precondition, ...] = ()
+    crossing: Crossing | None = None
+    growth: float | None = None
+    plateau: Plateau | None = None
+    noise_floor: float | None = None
+    samples: float | None = None
+    left_out: LeftOut | None = None
+    threshold: Threshold | None = None
+    dense_run: DenseRun | None = None
+    off_support: float | None = None
+    selection_growth: float | None = None
     data_set: FixedData | LabelledData | None = None
+    labelled: LabelledData | None = None
+    taught: Taught | None = None
+    end: EndState | None = None
+    end_remark: str = ""
 
     def to_dict(self):
         """Return plain values; infinite ones as None, which JSON can hold."""
@@ -120,52 +130,95 @@ def plan(experiment):
     Returns
     -------
     Plan
+        For InfoNCE all of it. Other losses of pairs share stage I; labels have a theory of their own; of
+        what is left only a given length of stage I is known.
     """
-    try:
-        level = softmax_plateau(experiment, finite_batch=False)
-    except InvalidInput:
-        level = None
-    ratio, stages = limiting_ratio(experiment), predict_stages(experiment)
+    kind, values = OBJECTIVES[experiment.objective], {}
+    if kind.is_pairwise:
+        values = _stage_one(experiment)
+        if kind.fades:
+            values |= _afterwards(experiment)
+        else:
+            values["stages"] = values["stages"]._replace(three=math.nan)
+    elif experiment.objective == "supervised":
+        values["taught"] = taught(experiment)
     end, remark = end_state(experiment), not_predicted(experiment) or ""
     if end is None:
         remark = remark or "norms do not saturate by the last step"
     elif math.isfinite(end.stage_three):
         # The mean field of single features, instead of one that counts all neurons as one.
-        stages = stages._replace(three=end.stage_three)
+        values["stages"] = values["stages"]._replace(three=end.stage_three)
+    if "stages" not in values:
+        two = experiment.stage_one_steps or math.nan
+        if values.get("taught"):
+            two = values["taught"].stage_two
+        values["stages"] = Stages(two, math.nan, ())
+    found = _data_set(experiment)
+    warnings = unmet(experiment) + _too_short(experiment, values["stages"])
     return Plan(
-        preconditions=preconditions(experiment),
-        warnings=tuple(unmet(experiment) + _too_short(experiment, stages) + _data(experiment)),
-        stages=stages,
-        crossing=crossing(experiment),
-        growth=saturation_growth(experiment),
-        plateau=level,
-        noise_floor=1.0 if math.isinf(ratio) else ratio / (1 + ratio),
-        dense_run=dense_run(experiment),
-        off_support=off_support_floor(experiment),
-        threshold=threshold(experiment),
-        selection_growth=selection_growth(experiment),
-        samples=samples_needed(experiment, TARGET_MARGIN),
-        left_out=left_out(experiment, stages.two),
+        warnings=tuple(warnings + _data(experiment, found)),
+        data_set=found,
+        labelled=_labels_instead(experiment) if isinstance(found, FixedData) else None,
         end=end,
         end_remark=remark,
-        data_set=_data_set(experiment),
+        **values,
     )
+
+
+def _stage_one(experiment):
+    """What follows from the drift W(qC - λ) of small similarities, which all losses of pairs share."""
+    try:
+        level = softmax_plateau(experiment, finite_batch=False)
+    except InvalidInput:
+        level = None
+    ratio, stages = limiting_ratio(experiment), predict_stages(experiment)
+    return {
+        "preconditions": preconditions(experiment),
+        "stages": stages,
+        "crossing": crossing(experiment),
+        "growth": saturation_growth(experiment),
+        "plateau": level,
+        "noise_floor": 1.0 if math.isinf(ratio) else ratio / (1 + ratio),
+        "samples": samples_needed(experiment, TARGET_MARGIN),
+        "left_out": left_out(experiment, stages.two),
+        "threshold": threshold(experiment),
+    }
+
+
+def _afterwards(experiment):
+    """What is derived, or was measured, for InfoNCE alone."""
+    return {
+        "dense_run": dense_run(experiment),
+        "off_support": off_support_floor(experiment),
+        "selection_growth": selection_growth(experiment),
+    }
 
 
 def _data_set(experiment):
     """What its own noise does to a fixed data set, or None where it is not predicted."""
-    exp = experiment
+    exp, kind = experiment, OBJECTIVES[experiment.objective]
     if exp.n_samples is None or exp.resolved_density == 0:
         return None
     if exp.objective == "supervised":
-        return None if exp.label_leak else labelled_data(exp)
-    return None if augmentation_of(exp).identical_views else fixed_data(exp)
+        return None if exp.label_leak else _labels_instead(exp)
+    if not kind.is_pairwise or augmentation_of(exp).identical_views:
+        return None
+    return fixed_data(exp)
+
+
+def _labels_instead(experiment):
+    """The `LabelledData` of an experiment, or of its supervised twin; None where that takes too long."""
+    twin = experiment.replace(
+        objective="supervised", negatives="in_batch", negative_groups=1, stop_gradient=True
+    )
+    return None if too_many_tasks(twin) else labelled_data(twin)
 
 
 def _too_short(experiment, stages):
     if experiment.stays_linear:
         return []
     for name, start in zip(("II", "III"), stages[:2]):
+        # Nothing is said of a stage that has no theory.
         if start > experiment.n_steps:
             when = (
                 f"starts at about {start:.0f}"
@@ -176,13 +229,13 @@ def _too_short(experiment, stages):
     return []
 
 
-def _data(experiment):
-    """What the data's difference from the paper's means for all of the above."""
+def _data(experiment, found):
+    """What the data's difference from the paper's means for all of the above, and a data set that drowns."""
     warnings = [
         f"{word}: predicted as for the paper's data, with the same density and noise"
         for word in unusual_data(experiment)
+        if found is None or not word.startswith("n_samples")
     ]
-    found = _data_set(experiment)
     if found is not None and experiment.n_samples <= found.samples_needed:
         needed = f"{found.samples_needed:.0f}"
         warnings.append(
@@ -224,6 +277,7 @@ def suggest_limit(experiment):
     InvalidInput
         Where d is too small for it, or the experiment's other fields do not go with it.
     """
+    _require_pairs(experiment)
     d, d1 = experiment.n_features, experiment.n_inputs
     batch = 64 * d - 64 * d % 512
     if batch == 0:
@@ -273,7 +327,13 @@ def suggest(experiment):
         The same where the noise margin is at most `TARGET_MARGIN`.
     remarks : list of str
         What holds, and which precondition cannot be met this way.
+
+    Raises
+    ------
+    InvalidInput
+        For an objective that is no loss of pairs: it has no such preconditions.
     """
+    _require_pairs(experiment)
     margin = preconditions(experiment)[0].value
     remarks, new = [], experiment
     if math.isinf(margin):
@@ -300,3 +360,9 @@ def suggest(experiment):
             " and on n_inputs/n_features"
         )
     return new, remarks
+
+
+def _require_pairs(experiment):
+    if not OBJECTIVES[experiment.objective].is_pairwise:
+        wanted = "a loss of pairs: others have no noise margin to suggest settings by"
+        raise InvalidInput("objective", experiment.objective, wanted)

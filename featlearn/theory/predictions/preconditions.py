@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from ...objectives import OBJECTIVES
 from ...views import augmentation_of
 from .crossing import crossing, noise_margin
 from .moments import view_moments
@@ -43,8 +44,12 @@ def preconditions(experiment):
     Returns
     -------
     tuple of Precondition
-        Both; see `unmet` for what matters to the experiment itself.
+        Both; see `unmet` for what matters to the experiment itself. None for an objective that is no loss of
+        pairs: its stage I is another.
     """
+    kind = OBJECTIVES[experiment.objective]
+    if not kind.is_pairwise:
+        return ()
     plain = experiment.replace(augmentation="none")
     masked = experiment
     if augmentation_of(experiment).identical_views:
@@ -53,6 +58,9 @@ def preconditions(experiment):
     growth, needed = saturation_growth(plain), crossing(plain).growth
     drowned = "sampling noise outgrows the signal and no sparse feature is learned"
     overtakes = "the sparse part overtakes the dense one"
+    remedy = "for T3 raise n_inputs or noise_factor, or lower temperature"
+    if not kind.fades and kind.has_softmax:
+        remedy = f"the attraction of the {kind.label} loss does not fade, and nothing makes them"
     return (
         Precondition(
             "T1",
@@ -72,8 +80,7 @@ def preconditions(experiment):
             f" (g* = {needed:.3g})"
             if growth < needed
             else f"without augmentation {overtakes} (g* = {needed:.3g}) before norms saturate"
-            f" (g = {growth:.3g}):"
-            " for T3 raise n_inputs or noise_factor, or lower temperature",
+            f" (g = {growth:.3g}): {remedy}",
         ),
     )
 
@@ -83,6 +90,8 @@ def unmet(experiment):
 
     T1 is promised to views that share no dense noise, T3 without augmentation.
     """
+    if not OBJECTIVES[experiment.objective].is_pairwise:
+        return []
     features, noise = preconditions(experiment)
     if augmentation_of(experiment).identical_views:
         return [] if noise.met else [f"T3 is not promised: {noise.text}"]

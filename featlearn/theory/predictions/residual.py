@@ -20,6 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import betaln, xlog1py, xlogy
 
+from ...objectives import OBJECTIVES
 from .moments import negative_count, view_moments
 
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(40)
@@ -138,7 +139,8 @@ def negative_mass_of(experiment):
         1 - P = 1/(1 + e^S/(N Z)),      S = n a + (what the views share of noise),
         ln Z = n ln(1 - s + s cosh a) + (what noise adds).
 
-    A third argument is the dense part of the m - d directions without a signal.
+    A third argument is the dense part of the m - d directions without a signal. An attraction that does not
+    fade is 1 whatever they are.
 
     Parameters
     ----------
@@ -148,6 +150,8 @@ def negative_mass_of(experiment):
     -----
     Derived in featlearn/theory/derivation.md, "Stage boundaries".
     """
+    if not OBJECTIVES[experiment.objective].fades:
+        return lambda sparse, dense, unfilled=0.0: NegativeMass.constant(1.0)
     views = view_moments(experiment)
     s, n_neurons = views.density, experiment.n_neurons
     filled = min(experiment.n_features, n_neurons)

@@ -8,19 +8,23 @@ the similarity of an anchor with its key:
     1 - P_p0 = λ/G,      S = ln(N P_p0/(1 - P_p0)),      m ‖w‖² H/τ = S,
 
 with N the number of negatives, H = E[h(u)h(u')] and G = E[h(u') u 1{|u| ≥ b}] for a neuron of unit
-norm, u and u' its preactivations on two views of one input.
+norm, u and u' its preactivations on two views of one input. The spectral loss has no P_p0, and a neuron
+meets its own response to other inputs: G - ‖w‖² E[h²] E[h u]/τ = λ. The decoupled loss lets norms grow on.
 """
 
 import math
 
 import numpy as np
+from scipy.special import ndtr
 
+from ...objectives import OBJECTIVES
 from .crossing import stage_one_growth
 from .moments import negative_count, uniform_attraction, view_moments
 from .softmax_plateau import softmax_plateau
 
 # Where two views share less of the dense noise than this correlation, noise cannot win stage I.
 SHARED = 0.02
+SQRT_2_PI = math.sqrt(2 * math.pi)
 
 
 def saturation_growth(experiment):
@@ -93,19 +97,42 @@ def dense_saturation_norm(experiment, bias_ratio):
     Returns
     -------
     float
-        0 where decay beats the gain at any similarity.
+        0 where decay beats the gain at any similarity; infinite where nothing ends the growth.
     """
-    exp = experiment
-    similarity, gain = dense_pair(view_moments(exp), bias_ratio)
+    exp, views = experiment, view_moments(experiment)
+    kind = OBJECTIVES[exp.objective]
+    similarity, gain = dense_pair(views, bias_ratio)
     if not exp.stop_gradient:
         gain *= 2
-    if exp.weight_decay == 0:
+    if not kind.has_softmax:
+        return _repelled_norm(exp, gain, bias_ratio)
+    if exp.weight_decay == 0 or (not kind.fades and gain > exp.weight_decay):
         return math.inf
     negative_mass = exp.weight_decay / gain if gain > 0 else math.inf
     if negative_mass >= uniform_attraction(exp):
         return 0.0
     wanted = math.log(negative_count(exp) * (1 - negative_mass) / negative_mass)
     return math.sqrt(max(wanted, 0.0) * exp.temperature / (exp.n_neurons * similarity))
+
+
+def _repelled_norm(experiment, gain, bias_ratio):
+    """Return the ‖w‖ at which a repulsion in proportion to similarities leaves a gain equal to decay.
+
+    ‖w‖² = τ (G - λ)/(Σ E[h²] E[h u]), over the arguments that the gradient passes through: the h² of one
+    view, and the h u of the other.
+    """
+    views = view_moments(experiment)
+    pairs = [(views.anchor.dense, views.key.dense)]
+    pairs += [] if experiment.stop_gradient else [pairs[0][::-1]]
+    repulsion = 0.0
+    for own, other in pairs:
+        t = [bias_ratio / math.sqrt(variance) for variance in (own, other)]
+        beyond = ndtr(np.negative(t))
+        # E[h u 1{|u| ≥ b}] and E[h²] of Gaussian preactivations.
+        square = (1 + t[1] ** 2) * beyond[1] - t[1] * math.exp(-(t[1] ** 2) / 2) / SQRT_2_PI
+        repulsion += 4 * own * beyond[0] * other * square
+    surplus = max(gain - experiment.weight_decay, 0.0)
+    return math.sqrt(experiment.temperature * surplus / repulsion) if surplus else 0.0
 
 
 def dense_pair(views, bias_ratio):

@@ -18,6 +18,7 @@ from scipy.optimize import root
 from ...compute.streams import generator
 from ...gram_views import view_law
 from ...loss import contrast
+from ...objectives import OBJECTIVES
 from ...state import make_model
 from .moments import view_moments
 from .plateau import plateau, plateau_at
@@ -48,10 +49,10 @@ def softmax_plateau(experiment, finite_batch=True):
     Notes
     -----
     Derived in featlearn/theory/derivation.md, "Plateau of the linear phase". Every left singular
-    direction is taken to hold the same a and e.
+    direction is taken to hold the same a and e. Without a softmax the leading order is all there is.
     """
     leading = plateau(experiment)
-    if leading.sparse == 0:
+    if leading.sparse == 0 or not OBJECTIVES[experiment.objective].has_softmax:
         return leading
     batches = _draw_coordinates(experiment) if finite_batch else None
     limit = _limit_moments(experiment)

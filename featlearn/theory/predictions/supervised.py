@@ -10,6 +10,7 @@ featlearn/theory/derivation.md, "The supervised twin").
 """
 
 import math
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -117,6 +118,30 @@ def supervised_linear_phase(experiment, steps):
     training at d = 8 and 32 until the norms had doubled.
     Derived in featlearn/theory/derivation.md, "The supervised twin".
     """
+    return LinearPhase(*np.transpose(list(islice(_walk(experiment), steps + 1))))
+
+
+def first_stage(experiment):
+    """Return the step at which stage I of a supervised run ends, and the dense share of ‖W‖² then.
+
+    As `supervised_linear_phase` has it; (inf, nan) where the norms do not grow that far by the last step.
+    """
+    exp, walk = experiment, _walk(experiment)
+    start = sum(next(walk)[:2])
+    enough = math.inf if exp.stage_one_growth is None else exp.stage_one_growth**2 * start
+    with np.errstate(over="ignore", invalid="ignore"):
+        for step, (sparse, dense, _) in zip(range(1, exp.n_steps + 1), walk):
+            total = sparse + dense
+            if not math.isfinite(total):
+                break
+            given = exp.stage_one_steps
+            if total >= enough if given is None else step == given:
+                return step, float(dense / total)
+    return math.inf, math.nan
+
+
+def _walk(experiment):
+    """Yield Σ‖α_i‖², Σ‖β_i‖² and ‖A‖² before every step, for ever."""
     exp = experiment
     require_noiseless_labels(exp)
     state, objective = init(exp), make_objective(exp)
@@ -140,11 +165,8 @@ def supervised_linear_phase(experiment, steps):
     noise = np.zeros((m, m))
     A = state.parameters["head"].astype(np.float64)
     keep, eta = 1 - exp.learning_rate * exp.weight_decay, exp.learning_rate
-    found = []
-    for step in range(steps + 1):
-        found.append(((alpha**2).sum() + np.trace(noise), np.trace(beta), (A**2).sum()))
-        if step == steps:
-            break
+    while True:
+        yield (alpha**2).sum() + np.trace(noise), np.trace(beta), (A**2).sum()
         outputs = A @ alpha
         left = signal - slope * power * outputs
         residual = (
@@ -160,4 +182,3 @@ def supervised_linear_phase(experiment, steps):
         alpha = keep * alpha + eta * A.T @ left
         if exp.train_head:
             A = keep * A + eta * of_head
-    return LinearPhase(*np.transpose(found))
