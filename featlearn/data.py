@@ -192,6 +192,17 @@ class SparseCodingModel:
             f" density={self.density:.4g}, noise_variance={self.noise_variance:.4g})"
         )
 
+    def check_experiment(self, experiment: object) -> None:
+        """Refuse data that an experiment asks for beside this model, and that it does not have."""
+        found = {
+            "latents": ("bernoulli", self.law.name),
+            "noise_spikes": (0, 0 if self.spikes is None else self.spikes.shape[1]),
+            "n_samples": (None, self.data and len(self.data.latents)),
+        }
+        for name, (usual, value) in found.items():
+            if getattr(experiment, name) not in (usual, value):
+                raise InvalidInput(name, getattr(experiment, name), f"{value}, that of the model")
+
     @property
     def n_inputs(self) -> int:
         return self.dictionary.shape[0]

@@ -19,7 +19,7 @@ from .latents import LAWS, check_data
 from .objectives import OBJECTIVES
 from .objectives.supervised import TASKS
 from .paired import check_batches
-from .rules import checked, choice, flag, in_batch_or_integer, integer, number
+from .rules import checked, choice, flag, in_batch_or_integer, integer, number, require_fields
 from .values import did_you_mean, read_table
 from .views import AUGMENTATIONS
 
@@ -154,13 +154,7 @@ class Experiment:
     record_every: int = checked(1, integer(1), "record every k-th step")
 
     def __post_init__(self):
-        for f in dataclasses.fields(self):
-            value = getattr(self, f.name)
-            checked = f.metadata["check"](value)
-            if checked is None:
-                wanted = f.metadata["wanted"]
-                raise InvalidInput(f.name, value, wanted(value) if callable(wanted) else wanted)
-            object.__setattr__(self, f.name, None if value is None else checked)
+        require_fields(self)
         self._check_together()
 
     def _check_together(self):

@@ -59,6 +59,11 @@ def given_parts(experiment, **parts):
         if role == "model":
             _check_model(part, experiment)
         made[role] = part
+    # Parts may say what they fit; None is the experiment's own model.
+    if hasattr(made.get("model"), "check_experiment"):
+        made["model"].check_experiment(experiment)
+    if hasattr(made.get("augmentation"), "check_model"):
+        made["augmentation"].check_model(made.get("model"))
     return made
 
 

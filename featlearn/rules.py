@@ -1,14 +1,15 @@
-"""Rules for the fields of an experiment: what each may be, and how that is said.
+"""Rules for fields and arguments: what each may be, and how that is said.
 
 A rule is a function that returns the value to keep, or None for one that is refused, and the words
 for what is wanted.
 """
 
 import math
-from dataclasses import field
+from dataclasses import field, fields
 
 import numpy as np
 
+from .errors import InvalidInput
 from .values import did_you_mean
 
 
@@ -78,3 +79,21 @@ def checked(default, rule, doc, later=False):
     check, wanted = rule
     metadata = {"check": check, "wanted": wanted, "doc": doc, "later": later}
     return field(default=default, metadata=metadata)
+
+
+def require(name, value, rule):
+    """Return a value as a rule keeps it, or raise an InvalidInput that says what is wanted."""
+    check, wanted = rule
+    kept = check(value)
+    if kept is None:
+        raise InvalidInput(name, value, wanted(value) if callable(wanted) else wanted)
+    return None if value is None else kept
+
+
+def require_fields(checked_one):
+    """Hold the fields of a frozen dataclass that `checked` describes against their rules."""
+    for f in fields(checked_one):
+        if "check" in f.metadata:
+            rule = f.metadata["check"], f.metadata["wanted"]
+            kept = require(f.name, getattr(checked_one, f.name), rule)
+            object.__setattr__(checked_one, f.name, kept)

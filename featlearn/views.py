@@ -17,6 +17,7 @@ import numpy as np
 from .data import Sample, SparseCodingModel
 from .display import one_line
 from .errors import InvalidInput
+from .rules import checked, number, require_fields
 
 
 class Views(NamedTuple):
@@ -112,6 +113,9 @@ class Augmentation:
         """Return the one of this class that has an experiment's values."""
         return cls(**{f.name: getattr(experiment, f.name) for f in fields(cls)})
 
+    def __post_init__(self):
+        require_fields(self)
+
     def pair(
         self,
         rng: np.random.Generator,
@@ -148,11 +152,7 @@ class RandomMask(Augmentation):
     formula = "x⁺ = D x / k,  x⁺⁺ = (I-D) x / (1-k)"
     remark = "no input is in both views: they share no noise, but every atom."
     n_masks, complementary_masks = 1, True
-    keep_probability: float = 0.5
-
-    def __post_init__(self):
-        if not 0 < self.keep_probability < 1:
-            raise InvalidInput("keep_probability", self.keep_probability, "a number > 0 and < 1")
+    keep_probability: float = checked(0.5, number(0, 1, open_low=True, open_high=True), "k")
 
     def pair(self, rng, sample, model, out=None):
         """Return the `Views` of a `Sample`; see `Augmentation.pair`."""
@@ -196,11 +196,7 @@ class IndependentMasks(Augmentation):
     remark = "where both masks keep an input, both views carry its noise."
     color, line_style = "#CC79A7", ":"
     n_masks = 2
-    keep_probability: float = 0.5
-
-    def __post_init__(self):
-        if not 0 < self.keep_probability <= 1:
-            raise InvalidInput("keep_probability", self.keep_probability, "a number > 0 and ≤ 1")
+    keep_probability: float = checked(0.5, number(0, 1, open_low=True), "k")
 
     def pair(self, rng, sample, model, out=None):
         """Return the `Views` of a `Sample`; see `Augmentation.pair`."""
@@ -239,11 +235,7 @@ class CorrelatedNoise(Augmentation):
     remark = "both views hold the whole signal, and share a part ρ of the noise."
     color, line_style = "#009E73", "--"
     n_normals = 3
-    noise_correlation: float = 0.0
-
-    def __post_init__(self):
-        if not 0 <= self.noise_correlation <= 1:
-            raise InvalidInput("noise_correlation", self.noise_correlation, "a number ≥ 0 and ≤ 1")
+    noise_correlation: float = checked(0.0, number(0, 1), "ρ")
 
     def pair(self, rng, sample, model, out=None):
         """Return the `Views` of a `Sample`; see `Augmentation.pair`."""

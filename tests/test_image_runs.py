@@ -18,10 +18,12 @@ from featlearn.commands import main
 from featlearn.images import sources
 from featlearn.plotting import canvas
 from featlearn.plotting import images as plotting
+from featlearn.reports import image_tables as tables
 from featlearn.reports import images as report
 from featlearn.theory.claims.images import digit_verdicts, image_verdicts
 from featlearn.theory.predictions.cross_moment import crossover, predict_growth
 
+SMOOTH = np.cumsum(np.cumsum(np.random.default_rng(0).standard_normal((80, 100)), axis=0), axis=1)
 HOPPER = cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)
 
 
@@ -203,10 +205,9 @@ def test_claims_about_the_crossover_and_about_digits_can_fail():
 
 def test_files_are_read_by_what_their_shape_can_only_be(tmp_path):
     rng = np.random.default_rng(0)
-    smooth = np.cumsum(np.cumsum(rng.standard_normal((80, 100)), axis=0), axis=1)
     patches = rng.standard_normal((3000, 10, 10))
-    saved = {"image": smooth, "rows": patches.reshape(3000, 100), "patches": patches,
-             "stack": np.stack([smooth, -smooth])}  # fmt: skip
+    saved = {"image": SMOOTH, "rows": patches.reshape(3000, 100), "patches": patches,
+             "stack": np.stack([SMOOTH, -SMOOTH])}  # fmt: skip
     for name, array in saved.items():
         np.save(tmp_path / f"{name}.npy", array)
     shapes = {name: sources.read([tmp_path / f"{name}.npy"], n=2000) for name in saved}
@@ -214,7 +215,7 @@ def test_files_are_read_by_what_their_shape_can_only_be(tmp_path):
     assert shapes["stack"][0].shape == (2000, 16, 16)
     assert shapes["rows"][0].shape == (2000, 100) and shapes["rows"][1] == 0
     assert shapes["patches"][0].shape == (2000, 10, 10)
-    matplotlib.image.imsave(tmp_path / "a.png", smooth)
+    matplotlib.image.imsave(tmp_path / "a.png", SMOOTH)
     assert sources.read([tmp_path / "a.png", HOPPER], n=50)[0].shape == (50, 16, 16)
     assert sources.read([tmp_path / "rows.npy"], "image", n=50)[0].shape == (50, 16, 16)
 
@@ -228,22 +229,87 @@ def test_files_are_read_by_what_their_shape_can_only_be(tmp_path):
         (np.random.default_rng(0).random((5, 30, 3)), ["--layout", "rows"], "(n, d1) for rows"),
         (np.random.default_rng(0).standard_normal((4000, 100)), [], "flat spectrum"),
         (np.full((4000, 100), np.nan), [], "4000 rows with nan"),
-        (np.random.default_rng(0).random((600, 50)), [], "at least n_dense + n_sparse = 74"),
+        (np.random.default_rng(0).random((600, 50)), [], "more than n_dense + n_sparse = 74"),
+        (np.random.default_rng(0).random((1600, 74)), [], "more than n_dense + n_sparse = 74"),
+        (np.random.default_rng(0).random((600, 20)), ["--dense", "9", "--sparse", "11"], "= 20"),
+        (np.random.default_rng(0).random((3000, 50)), ["--dense", "9", "--sparse", "11"], "flat"),
+        (np.zeros((0, 144)), ["--layout", "image"], "numbers in it"),
+        (np.zeros((0, 144)), ["--layout", "rows"], "numbers in it"),
+        (np.zeros((0, 12, 12)), [], "numbers in it"),
+        (SMOOTH + 0j, [], "complex128"),
+        (SMOOTH.astype("M8[s]"), [], "datetime64"),
+        (np.full((4000, 100), 1j), [], "complex128"),
         (np.random.default_rng(0).random((1000, 100)), [], "at least 1480, 20 for each"),
         (np.array(["a", "b"]), [], "--layout rows"),
         (None, [], "a readable file"),
+        (b"", [], "an array of numbers"),
+        (b"PK\x03\x04 no archive", [], "an array of numbers"),
+        (b"\x93NUMPY\x01\x00 no header", [], "an array of numbers"),
+        (SMOOTH, ["--sparse", "1"], "sparse: got 1, wants a whole number ≥ 2"),
+        (SMOOTH, ["--dense", "0"], "dense: got 0, wants a whole number ≥ 1"),
+        (SMOOTH, ["--seed", "-3"], "seed: got -3, wants a whole number ≥ 0"),
     ),
 )
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("command", (["images", "--from"], ["plan", "--images"]))
 def test_images_that_cannot_be_used_are_refused_with_the_reason(
-    array, words, said, tmp_path, capsys
+    array, words, said, command, tmp_path, monkeypatch, capsys
 ):
-    path = tmp_path / "mine.npy"
-    if array is not None:
-        np.save(path, array)
-    assert main(["images", "--from", str(path), *words, "--out", str(tmp_path / "out")]) == 2
-    error = " ".join(capsys.readouterr().err.splitlines()[-1:])
-    assert error.startswith("featlearn: ") and said in error
-    assert not (tmp_path / "out").exists()
+    monkeypatch.chdir(tmp_path)
+    if isinstance(array, bytes):
+        Path("mine.npy").write_bytes(array)
+    elif array is not None:
+        np.save("mine.npy", array)
+    assert main([*command, "mine.npy", *words]) == 2
+    (error,) = capsys.readouterr().err.splitlines()
+    assert error.startswith("featlearn: ") and said in error and "..." not in error
+    # It says which file, or which argument.
+    argument = f"{words[0].lstrip('-')}: got" if words else ""
+    assert "mine.npy: got" in error or "got 'mine.npy'" in error or argument in error
+    assert not Path("images").exists()
+
+
+def test_of_several_images_the_one_that_cannot_be_used_is_named(tmp_path):
+    for name, image in (("fine", SMOOTH), ("tiny", SMOOTH[:10, :10]), ("flat", 0 * SMOOTH)):
+        matplotlib.image.imsave(tmp_path / f"{name}.png", image, vmin=-50, vmax=50)
+    np.save(tmp_path / "stack.npy", np.stack([SMOOTH, 0 * SMOOTH]))
+    for names, said in (
+        (("fine.png", "tiny.png"), "tiny.png: got '10 × 10 pixels', wants at least 16 × 16"),
+        (("fine.png", "flat.png"), "flat.png: got '0.43"),
+        (("stack.npy",), "stack.npy[1]: got '0 everywhere'"),
+    ):
+        with pytest.raises(InvalidInput) as caught:
+            sources.read([tmp_path / name for name in names])
+        assert said in str(caught.value)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("size", (1e-300, 1e-40, 1, 1e40, 1e300))
+def test_rows_are_read_in_any_unit(size, tmp_path):
+    rows = np.random.default_rng(0).standard_normal((400, 30))
+    np.save(tmp_path / "rows.npy", size * rows)
+    found, margin = sources.read([tmp_path / "rows.npy"])
+    assert found.dtype == np.float32 and margin == 0
+    np.testing.assert_allclose(found, images.normalise(rows), rtol=1e-4, atol=1e-6)
+
+
+def test_a_last_axis_of_one_is_none_and_a_stack_has_one_scale(tmp_path):
+    for name, array in (
+        ("image", SMOOTH), ("stack", np.stack([SMOOTH] * 3)),
+        ("rows", np.random.default_rng(0).random((400, 30))),
+    ):  # fmt: skip
+        np.save(tmp_path / f"{name}.npy", array)
+        np.save(tmp_path / f"{name}1.npy", array[..., None])
+        for ending in ("", "1"):
+            place = tmp_path / f"{name}{ending}.npy"
+            found = sources.read([place], n=100, kept=3)[0]
+            assert found.shape == ((100, 30) if name == "rows" else (100, 16, 16))
+    # Two frames of a camera of 10 bits, the second a quarter as bright.
+    bright = (1023 * (SMOOTH - SMOOTH.min()) / np.ptp(SMOOTH)).astype(np.uint16)
+    np.save(tmp_path / "frames.npy", np.stack([bright, bright // 4]))
+    frames = [images.grey(f, 1023) for f in (bright, bright // 4)]
+    found, _ = sources.read([tmp_path / "frames.npy"], n=200)
+    np.testing.assert_array_equal(found, sources.windows_of(frames, n=200))
 
 
 def test_other_files_and_layouts_are_refused(tmp_path):
@@ -306,7 +372,8 @@ def test_without_the_extra_it_says_so(tmp_path, monkeypatch, capsys):
     assert list(sources.photographs()) == ["grace_hopper.jpg"]
     monkeypatch.setattr(command, "_images", lambda *_: 0)
     assert main(["images", "--quick", "--out", str(tmp_path)]) == 0
-    assert 'no digits; pip install "featlearn[images]"' in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "pip install scikit-learn" in said and "and no digits" in said
 
 
 def test_plan_says_what_images_will_do(monkeypatch, capsys):
@@ -316,6 +383,79 @@ def test_plan_says_what_images_will_do(monkeypatch, capsys):
     assert "hybrid, ρ = 0.25" in said and "crop ± 2 px" in said and "1/λ₁" in said
     assert main(["plan", "--images", HOPPER, "--set", "n_inputs=150"]) == 2
     assert "n_inputs = 144 and n_features = 54" in capsys.readouterr().err
+
+
+def test_every_option_of_plan_does_something_beside_images_or_is_refused(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(sources, "N_WINDOWS", 3000)
+    monkeypatch.setattr(report, "photograph_runs", lambda model: [report.planned(NoAugmentation())])
+
+    def found(*words):
+        assert main(["plan", "--images", HOPPER, "--json", *words]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    plain = found()
+    assert plain["runs"][0]["name"] == "none" and plain["runs"][0]["dense"] == pytest.approx(1)
+    for words in (
+        ["--seed", "1"],
+        ["--dense", "10"],
+        ["--sparse", "30"],
+        ["--set", "batch_size=2"],
+    ):
+        assert found(*words) != plain
+    # The seed is one, wherever it is given: of patches, ICA and training.
+    assert found("--set", "seed=1") == found("--seed", "1")
+    np.save(
+        tmp_path / "a.npy",
+        np.random.default_rng(0).random((300, 300)) * SMOOTH[:75, :1].repeat(4, 0),
+    )
+    words = ["plan", "--images", str(tmp_path / "a.npy")]
+    assert main([*words, "--layout", "rows"]) == 2
+    assert "at least 1480, 20 for each" in capsys.readouterr().err
+    for option in ("--suggest", "--limit", "--record=attraction"):
+        assert main([*words, option]) == 2
+        assert f"{option.partition('=')[0]}: got" in capsys.readouterr().err
+    for option in ("--layout=rows", "--dense=3", "--sparse=3"):
+        assert main(["plan", option]) == 2
+        said = capsys.readouterr().err
+        assert f"{option.partition('=')[0]}: got" in said and "--images beside it" in said
+
+
+def test_a_directory_of_other_images_is_named_and_left_alone(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sources, "N_WINDOWS", 3000)
+    stop = RuntimeError("as far as this test goes")
+    monkeypatch.setattr(report, "submit", raising(stop))
+    monkeypatch.setattr(tables, "prediction_table", lambda *_: "")
+    for name, image in (("a", SMOOTH), ("b", SMOOTH.T)):
+        Path(name).mkdir()
+        np.save(f"{name}/x.npy", image)
+
+    def images_of(*words):
+        try:
+            return main(["images", "--from", *words]), capsys.readouterr().err.splitlines()[-1]
+        except RuntimeError as error:
+            return error, ""
+
+    assert images_of("a/x.npy")[0] is stop
+    written = Path("images/x-0/source.json").read_bytes()
+    np.save("a/y.npy", SMOOTH)
+    # The same images go on, from wherever.
+    assert images_of("a/y.npy", "--out", "images/x-0")[0] is stop
+    for words in (["b/x.npy"], ["a/x.npy", "--dense", "15"]):
+        code, said = images_of(*words)
+        assert code == 2 and "images/x-0: holds runs of other images" in said
+        assert "a/x.npy" in said and "--out DIR" in said
+        assert images_of(*words, "--out", f"{words[-1][:1]}-out")[0] is stop
+    assert Path("images/x-0/source.json").read_bytes() == written
+
+
+def raising(error):
+    def raises(*_):
+        raise error
+
+    return raises
 
 
 def test_the_figures_are_sound(model):

@@ -8,7 +8,7 @@ import pytest
 from matplotlib import cbook
 
 import featlearn
-from featlearn import InvalidInput, NoAugmentation, images
+from featlearn import InvalidInput, NoAugmentation, images, views
 from featlearn.images.patches import centre
 
 SIDE, MARGIN = 8, 2
@@ -98,18 +98,19 @@ def white(shape):
     (
         (white((300, 40)), "at least 560, 20 for each of the 28"),
         (white((600, 20)), "at least n_dense + n_sparse = 28"),
-        (white((2000, 64)), "flat spectrum"),
+        (white((2000, 64)), "not 1.2 times: nothing here is dense"),
         (np.where(np.arange(64) == 3, np.nan, white((600, 64))), "600 rows with nan"),
         (np.ones((600, 64)), "rows that differ"),
         (white((600, 4)) @ white((4, 64)), "4 directions with any variance"),
         (np.full((600, 64), "a"), "numbers of shape"),
         (white(600), "numbers of shape"),
+        (white((600, 8, 7)), "square images"),
     ),
 )
 def test_rows_without_such_a_structure_are_refused(rows, said):
     with pytest.raises(InvalidInput, match="rows: got") as caught:
         images.ImageModel.from_rows(rows, 8, 20)
-    assert said in str(caught.value)
+    assert said in str(caught.value) and "..." not in str(caught.value)
 
 
 EVERY = [
@@ -209,9 +210,115 @@ def test_an_augmentation_that_needs_pixels_says_so(model, windows):
     parts_only = dataclasses.replace(model, windows=None)
     with pytest.raises(InvalidInput, match="pixels"):
         images.decoupling(parts_only, images.PixelMask())
-    for wrong in (images.Hybrid, images.RandomLight):
-        with pytest.raises(InvalidInput, match="from 0 to 1"):
-            wrong(1.5)
+    oblong = dataclasses.replace(model, windows=windows[:, :, 1:], margin=0)
+    with pytest.raises(InvalidInput, match="square images"):
+        images.decoupling(oblong, images.Cutout())
+
+
+ALL = {**views.AUGMENTATIONS, **images.AUGMENTATIONS}.values()
+BAD = (
+    float("nan"),
+    float("inf"),
+    -1,
+    -0.5,
+    10**400,
+    "a",
+    None,
+    True,
+    [0.5],
+    1j,
+    np.array([0.5, 0.5]),
+)
+
+
+@pytest.mark.parametrize("kind", ALL, ids=lambda kind: kind.name)
+def test_every_field_of_every_augmentation_refuses_what_it_cannot_be(kind):
+    for field in dataclasses.fields(kind):
+        whole = isinstance(field.default, int)
+        beyond = () if kind in (images.Blur, images.PixelNoise) else (1.5,)
+        for bad in (*BAD, *beyond):
+            with pytest.raises(InvalidInput, match=f"^{field.name}: got .*, wants"):
+                kind(**{field.name: bad})
+        for good in (np.int64(1), np.int32(1)) if whole else (np.float32(0.5), np.float64(0.5)):
+            value = getattr(kind(**{field.name: good}), field.name)
+            assert value == good and type(value) is (int if whole else float)
+
+
+@pytest.mark.parametrize(
+    "name, bad",
+    [
+        *((name, bad) for name in ("n_dense", "n_sparse", "margin", "seed") for bad in (*BAD, 2.5)),
+        ("n_dense", 0), ("n_sparse", 1), ("seed", 2**63), ("margin", 6),
+        *(("whiten", bad) for bad in ("no", 1, None)),
+    ],
+)  # fmt: skip
+def test_every_argument_of_a_model_refuses_what_it_cannot_be(windows, name, bad):
+    with pytest.raises(InvalidInput, match=f"^{name}: got .*, wants"):
+        images.ImageModel.from_rows(windows[:600], **{"n_dense": 8, "n_sparse": 20, name: bad})
+    if name == "seed":
+        with pytest.raises(InvalidInput, match=f"^{name}: got .*, wants"):
+            images.decoupling(None, NoAugmentation(), seed=bad)
+
+
+def test_a_model_may_be_made_with_numbers_of_numpy(windows):
+    model = images.ImageModel.from_rows(windows, np.int64(8), np.int32(20), margin=np.int8(2))
+    assert model.dictionary.shape == (64, 20)
+
+
+def test_parts_that_do_not_fit_are_refused_before_any_training(model, tmp_path):
+    exp = featlearn.Experiment(n_features=20, n_inputs=64, n_neurons=8, n_steps=1, batch_size=16)
+    of_codes = featlearn.init(exp).model
+    asked = ({"latents": "one_of_d"}, {"n_samples": 99}, {"noise_spikes": 2, "spike_variance": 1.0})
+    for changes, own, said in (
+        *(({}, {"augmentation": a}, "model: got \"the experiment's own\"")
+          for a in EVERY if hasattr(a, "patches") or isinstance(a, images.RandomLight)),
+        ({}, {"model": of_codes, "augmentation": images.Crop()}, "model: got 'SparseCodingModel'"),
+        ({}, {"model": model, "augmentation": images.Crop(3)}, "radius: got 3, wants at most"),
+        ({"objective": "supervised"}, {"model": model}, "objective: got 'supervised'"),
+        *((c, {"model": model}, f"{next(iter(c))} = ") for c in asked),
+        *((c, {"model": of_codes}, f"{next(iter(c))}: got") for c in asked),
+    ):  # fmt: skip
+        for place in (None, tmp_path / "run"):
+            with pytest.raises(InvalidInput) as caught:
+                featlearn.train(exp.replace(**changes), place, **own)
+            assert said in str(caught.value)
+    assert not (tmp_path / "run").exists()
+    for function in (images.decoupling, images.cross_moment):
+        with pytest.raises(
+            InvalidInput, match="model: got 'SparseCodingModel', wants one of images"
+        ):
+            function(of_codes, NoAugmentation())
+    # The paper's augmentations know no coupling: their moment is measured.
+    C = images.cross_moment(model, featlearn.RandomMask(), 500)
+    assert C.shape == (64, 64) and np.isfinite(C).all()
+
+
+@pytest.mark.parametrize("dtype, bits", (("u1", 8), ("i2", 8), ("i4", 10), ("u2", 10), ("u2", 16),
+                                         ("i8", 8), ("u8", 12)))  # fmt: skip
+def test_whole_numbers_have_the_bits_that_an_image_has(dtype, bits):
+    photograph = matplotlib.image.imread(cbook.get_sample_data("grace_hopper.jpg"))
+    for image in (photograph, photograph[..., 1], photograph[..., :1]):
+        shifted = (image.astype(np.int64) << bits >> 8).astype(dtype)
+        np.testing.assert_allclose(images.grey(shifted), images.grey(image), atol=0.005)
+
+
+def test_images_of_other_numbers_are_refused():
+    real = np.random.default_rng(0).random((20, 30))
+    for wrong in (real + 0j, real.astype("M8[s]"), real.astype("m8[s]"), real.astype(str),
+                  real.astype(object), real[:0], real[0], np.stack([real] * 5, axis=2)):  # fmt: skip
+        with pytest.raises(InvalidInput, match="real numbers of shape"):
+            images.grey(wrong)
+
+
+@pytest.mark.filterwarnings("error")
+def test_rows_of_any_size_make_a_model_or_are_refused(windows):
+    rows = centre(windows, MARGIN)[:1000].astype(np.float64)
+    for size in (1e-12, 1e12):
+        model = images.ImageModel.from_rows(size * rows, 8, 20)
+        assert np.isfinite(model.filter).all() and np.isfinite(model.coefficients).all()
+    for size in (1e-300, 1e-40, 1e40, 1e300):
+        with pytest.raises(InvalidInput, match="1e-15 to 1e.15 in size"):
+            images.ImageModel.from_rows(size * rows, 8, 20)
 
 
 def test_images_go_through_the_ordinary_step(model):

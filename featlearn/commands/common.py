@@ -47,6 +47,16 @@ def experiment_from(arguments, start=None):
     return experiment.replace(**changes)
 
 
+def seed_from(arguments):
+    """Return the seed that the arguments of `add_experiment_arguments` name, unchecked; 0 without."""
+    if arguments.seed is not None:
+        return arguments.seed
+    set_here = dict(parse_setting(text) for text in arguments.set).get("seed")
+    if set_here is not None:
+        return set_here
+    return Experiment.load(arguments.config).seed if arguments.config else 0
+
+
 def parse_setting(text):
     """Return (name, value) of "name=value"; numbers, true and false are read as such."""
     name, equals, word = text.partition("=")

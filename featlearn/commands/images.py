@@ -11,7 +11,7 @@ examples:
   featlearn images --from holiday.jpg --seed 1
   featlearn images --from patches.npy --layout rows
 
-With scikit-learn (pip install "featlearn[images]") it takes two photographs and labelled digits that
+With scikit-learn (pip install scikit-learn) it takes two photographs and labelled digits that
 scikit-learn brings; without, a photograph that matplotlib brings.
 """
 
@@ -20,8 +20,10 @@ from concurrent.futures import BrokenExecutor
 from pathlib import Path
 
 from ..compute.workers import OwnWorkers
-from ..errors import FeatlearnError, InvalidInput
-from ..recording.files import write_json
+from ..errors import FeatlearnError, RunDirectoryError
+from ..parts import describe
+from ..recording.files import read_json, write_json
+from ..rules import require
 from .common import message, whole_number
 
 
@@ -31,14 +33,7 @@ def add_arguments(parser):
         "--from", dest="files", nargs="+", metavar="FILE",
         help="your own: a .npy file of shape (n, d1), (n, H, W) or (H, W), or image files",
     )  # fmt: skip
-    parser.add_argument(
-        "--layout", choices=("rows", "image", "stack"),
-        help="what the array of a .npy file is, where its shape could be either",
-    )  # fmt: skip
-    parser.add_argument("--dense", type=whole_number, default=20, metavar="K",
-                        help="leading principal components that are the dense part (20)")  # fmt: skip
-    parser.add_argument("--sparse", type=whole_number, default=54, metavar="K",
-                        help="components that follow, the sparse part (54)")  # fmt: skip
+    add_splitting_arguments(parser)
     parser.add_argument("--seed", type=whole_number, default=0, help="of patches, ICA and training")
     parser.add_argument("--out", metavar="DIR", help="where runs and figures go (images/NAME-SEED)")
     parser.add_argument(
@@ -47,19 +42,41 @@ def add_arguments(parser):
     parser.add_argument("--quiet", action="store_true", help="no messages")
 
 
+def add_splitting_arguments(parser):
+    """Add --layout, --dense and --sparse: how images are read and split."""
+    parser.add_argument(
+        "--layout", choices=("rows", "image", "stack"),
+        help="what the array of a .npy file is, where its shape could be either",
+    )  # fmt: skip
+    parser.add_argument("--dense", type=whole_number, metavar="K",
+                        help="leading principal components that are the dense part (20)")  # fmt: skip
+    parser.add_argument("--sparse", type=whole_number, metavar="K",
+                        help="components that follow, the sparse part (54)")  # fmt: skip
+
+
+def model_from(arguments, files, seed):
+    """Return the `ImageModel` that the arguments of `add_splitting_arguments` describe."""
+    from ..images.model import N_DENSE, N_SPARSE, SEED
+    from ..images.sources import image_model
+
+    asked = {"n_dense": ("dense", N_DENSE), "n_sparse": ("sparse", N_SPARSE)}
+    counts = {
+        name: require(f"--{word}", getattr(arguments, word), rule)
+        for name, (word, rule) in asked.items()
+        if getattr(arguments, word) is not None
+    }
+    return image_model(files, arguments.layout, seed=require("--seed", seed, SEED), **counts)
+
+
 def main(arguments):
     """Run it."""
     # Reading and splitting images needs parts of scipy that the other commands do without.
-    from ..images.sources import EXTRA, has_extra, image_model
+    from ..images.sources import EXTRA, has_extra
 
-    if not 0 <= arguments.seed < 2**63:
-        raise InvalidInput("--seed", arguments.seed, "a whole number from 0 to 2⁶³ - 1")
-    model = image_model(
-        arguments.files, arguments.layout, arguments.dense, arguments.sparse, arguments.seed
-    )
+    model = model_from(arguments, arguments.files, arguments.seed)
     if not arguments.files and not has_extra():
-        message("scikit-learn is not installed: one photograph instead of two, and no digits;"
-                f" {EXTRA}", arguments.quiet)  # fmt: skip
+        message(f"scikit-learn is not installed ({EXTRA}): one photograph instead of two, and no"
+                " digits", arguments.quiet)  # fmt: skip
     margins = "photographs" if not arguments.files and has_extra() else "own"
     shown = Path(arguments.files[0]).stem if arguments.files else margins
     name = f"{shown}-{arguments.seed}{'-quick' * arguments.quick}"
@@ -89,6 +106,7 @@ def _images(model, margins, out, executors, arguments):
     pace, seed = report.QUICK if arguments.quick else report.Pace(), arguments.seed
     experiment = report.photograph_experiment(model, seed, pace)
     plans = report.photograph_runs(model, arguments.quick)
+    take_directory(out, arguments.files or [margins], model, experiment)
     # Before any training: what each augmentation leaves to be learned.
     print(tables.prediction_table(model, plans, experiment), flush=True)
     jobs = report.photograph_jobs(plans, model, seed, pace, out / "photographs")
@@ -118,6 +136,32 @@ def _images(model, margins, out, executors, arguments):
     for path in _draw(model, learned, curves, out):
         message(f"wrote {path}", arguments.quiet)
     return int(any(v.outcome == FAILS for v in verdicts))
+
+
+def take_directory(out, names, model, experiment):
+    """Note in a directory what its runs are of; refuse one that is taken by others.
+
+    Parameters
+    ----------
+    out : path
+    names : sequence of str
+        Where the images come from.
+    model : ImageModel
+    experiment : Experiment
+    """
+    path = Path(out) / "source.json"
+    mine = {"images": describe(model)["digest"], "experiment": experiment.identity()}
+    if path.exists():
+        found = read_json(path)
+        if {name: found.get(name) for name in mine} != mine:
+            earlier = found.get("from")
+            raise RunDirectoryError(
+                f"{out}: holds runs of other images, or with other settings, made from {earlier};"
+                " name a directory for these: --out DIR"
+            )
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, {"from": ", ".join(map(str, names)), **mine})
 
 
 def _draw(model, learned, curves, out):

@@ -24,7 +24,8 @@ from ..recording.resources import disk_needed, memory_needed
 from ..training import init
 from ..values import json_text
 from ..views import augmentation_of
-from .common import add_experiment_arguments, experiment_from, message
+from .common import add_experiment_arguments, experiment_from, message, seed_from
+from .images import add_splitting_arguments, model_from
 from .own import add_record_argument, record_from
 
 SUGGESTED = ("batch_size", "learning_rate", "n_steps")
@@ -40,6 +41,7 @@ def add_arguments(parser):
         "--images", nargs="*", metavar="FILE",
         help="of the runs of 'featlearn images': what each augmentation decouples, and stage I",
     )  # fmt: skip
+    add_splitting_arguments(parser)
     add_record_argument(parser)
     parser.add_argument(
         "--limit", action="store_true", help="suggest settings in the large-batch limit"
@@ -53,6 +55,9 @@ def main(arguments):
     """Run it."""
     if arguments.images is not None:
         return _images(arguments)
+    for name in ("layout", "dense", "sparse"):
+        if getattr(arguments, name) is not None:
+            raise InvalidInput(f"--{name}", getattr(arguments, name), "--images beside it")
     # The theory takes a while to import, which the other commands need not wait for.
     from ..theory.predictions.plan import plan, seconds_per_step, suggest, suggest_limit
 
@@ -94,18 +99,21 @@ def main(arguments):
 
 def _images(arguments):
     """Print what is known of runs on images before any training."""
-    from ..images.sources import image_model
-    from ..reports.image_tables import prediction_table
+    from ..reports.image_tables import prediction_table, predictions
     from ..reports.images import photograph_experiment, photograph_runs
 
-    model = image_model(arguments.images, seed=arguments.seed or 0)
+    for name in ("suggest", "limit", "record"):
+        if value := getattr(arguments, name):
+            raise InvalidInput(f"--{name}", value, "no --images beside it")
+    model = model_from(arguments, arguments.images, seed_from(arguments))
     experiment = experiment_from(arguments, photograph_experiment(model))
     sizes = experiment.n_inputs, experiment.n_features
     if sizes != model.dictionary.shape:
         d1, d = model.dictionary.shape
         raise InvalidInput("--images", f"an experiment of sizes {sizes}",
                            f"n_inputs = {d1} and n_features = {d}, those of the images")  # fmt: skip
-    print(prediction_table(model, photograph_runs(model), experiment))
+    show = (lambda *of: json_text(predictions(*of))) if arguments.json else prediction_table
+    print(show(model, photograph_runs(model), experiment))
     return 0
 
 

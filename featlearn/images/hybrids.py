@@ -11,13 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import InvalidInput
+from ..rules import checked, number
 from ..views import Augmentation, Views
-
-
-def _number(name, value, low, high):
-    if not (isinstance(value, (int, float)) and low <= value <= high):
-        raise InvalidInput(name, value, f"a number from {low:g} to {high:g}")
+from .model import require_images
 
 
 def output(out, sample):
@@ -38,14 +34,11 @@ class Hybrid(Augmentation):
         ρ.
     """
 
-    correlation: float = 0.0
+    correlation: float = checked(0.0, number(0, 1), "ρ")
     name, n_normals = "hybrid", 3
     formula = "x± = M z + √ρ ξ + √(1-ρ) ξ±"
     remark = "both views hold all edges, and share a part ρ of the low frequencies."
     color, line_style = "#009E73", "--"
-
-    def __post_init__(self):
-        _number("correlation", self.correlation, 0, 1)
 
     @property
     def label(self):
@@ -81,14 +74,11 @@ class RandomLight(Augmentation):
         µ, the mean; the views' dense parts have correlation µ².
     """
 
-    gain: float = 0.0
+    gain: float = checked(0.0, number(0, 1), "µ")
     name = "random_light"
     formula = "x± = M z + D (g± ⊙ Dᵀξ), g± ~ N(µ, 1-µ²)"
     remark = "both views hold all edges; the low frequencies share µ² of their variance."
     color, line_style = "#56B4E9", "--"
-
-    def __post_init__(self):
-        _number("gain", self.gain, 0, 1)
 
     @property
     def label(self):
@@ -99,6 +89,10 @@ class RandomLight(Augmentation):
     def dense_coupling(self):
         """c of E[x⁺⁺x⁺ᵀ] = Σ_s + c Σ_d."""
         return self.gain**2
+
+    def check_model(self, model):
+        """Refuse a model whose dense part has no components."""
+        require_images(model)
 
     def pair(self, rng, sample, model, out=None):
         """Return the `Views` of a `Sample` of an `ImageModel`."""

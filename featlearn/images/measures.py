@@ -6,7 +6,8 @@ import numpy as np
 
 from ..compute.streams import generator
 from ..data import Sample
-from ..errors import InvalidInput
+from ..rules import integer, require
+from .model import SEED, require_images
 
 # Images that correlations, and moments without a closed form, are measured on.
 N_IMAGES = 8000
@@ -39,8 +40,10 @@ def views_of(model, augmentation, n, seed=0):
     -------
     Views
     """
-    if n < 2:
-        raise InvalidInput("n", n, "at least 2 images")
+    n, seed = require("n", n, integer(2)), require("seed", seed, SEED)
+    require_images(model)
+    if hasattr(augmentation, "check_model"):
+        augmentation.check_model(model)
     rng = generator(seed, "images", 1)
     numbers = model.draw_latents(rng, n)
     noise = model.draw_noise(rng, n, None, numbers)
@@ -80,7 +83,9 @@ def cross_moment(model, augmentation, n=N_IMAGES, seed=0):
     Σ_s + c Σ_d where the augmentation knows its c (derived: featlearn/theory/derivation.md, "Moments
     of anisotropic noise"), otherwise the mean over n images.
     """
-    coupling = 1.0 if augmentation.identical_views else augmentation.dense_coupling
+    require_images(model)
+    identical = getattr(augmentation, "identical_views", False)
+    coupling = 1.0 if identical else getattr(augmentation, "dense_coupling", None)
     if coupling is None:
         views = views_of(model, augmentation, n, seed)
         product = np.asarray(views.keys.T @ views.anchors, np.float64) / n
@@ -91,6 +96,7 @@ def cross_moment(model, augmentation, n=N_IMAGES, seed=0):
 
 def dense_share(weights, model):
     """Return ‖Dᵀw_i‖²/‖w_i‖², ndarray of shape (m,): how much of a neuron looks at the dense part."""
+    require_images(model)
     total = np.einsum("ij,ij->i", weights, weights, dtype=np.float64)
     dense = weights @ model.components
     dense = np.einsum("ij,ij->i", dense, dense, dtype=np.float64)

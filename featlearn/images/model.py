@@ -14,6 +14,8 @@ import numpy as np
 from ..compute.streams import generator
 from ..data import Sample
 from ..errors import InvalidInput
+from ..latents import unusual_data
+from ..rules import flag, integer, require
 from .fastica import fast_ica
 from .patches import centre
 
@@ -22,6 +24,10 @@ ROWS_PER_DIRECTION = 20
 # How far the strongest dense direction stands out, at least, in variance over the sparse ones. Rows of
 # white noise have 1 and a little more, photographs 20 to 50.
 LEAST_CONTRAST = 3.0
+# Numbers whose squares and inverses single precision holds.
+SIZES = 1e-15, 1e15
+# Rules for K, k and the seed; a single component has none to be independent of.
+N_DENSE, N_SPARSE, SEED = integer(1), integer(2), integer(0, 2**63 - 1)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -95,20 +101,21 @@ class ImageModel:
             For too few rows, rows that are not finite or all the same, too few directions, or a
             spectrum without a dense part.
         """
+        n_dense = require("n_dense", n_dense, N_DENSE)
+        n_sparse = require("n_sparse", n_sparse, N_SPARSE)
+        whiten, seed = require("whiten", whiten, flag()), require("seed", seed, SEED)
+        margin = require("margin", margin, integer(0))
         windows = _checked(rows, margin)
         patches = centre(windows, margin)
         n, d1 = patches.shape
-        for name, count in (("n_dense", n_dense), ("n_sparse", n_sparse)):
-            if count < 1:
-                raise InvalidInput(name, count, "a whole number ≥ 1")
         kept = n_dense + n_sparse
         if d1 < kept:
             raise InvalidInput(
-                "rows", f"{d1} numbers each", f"at least n_dense + n_sparse = {kept}"
+                "rows", f"{d1} numbers in each", f"at least n_dense + n_sparse = {kept}"
             )
         if n < ROWS_PER_DIRECTION * kept:
             raise InvalidInput(
-                "rows", f"{n} of them", f"at least {ROWS_PER_DIRECTION * kept}, {ROWS_PER_DIRECTION} for"
+                "rows", f"{n} rows", f"at least {ROWS_PER_DIRECTION * kept}, {ROWS_PER_DIRECTION} for"
                 f" each of the {kept} directions: independent components need that many"
             )  # fmt: skip
         mean = patches.mean(axis=0, dtype=np.float64)
@@ -149,6 +156,15 @@ class ImageModel:
     @property
     def n_features(self):
         return self.dictionary.shape[1]
+
+    def check_experiment(self, experiment):
+        """Refuse an experiment that asks for data or labels which images do not have."""
+        if asked := unusual_data(experiment):
+            wanted = "none of it beside a model of images, which are the data"
+            raise InvalidInput("experiment", ", ".join(asked), wanted)
+        if experiment.objective == "supervised":
+            wanted = "an objective without labels: images have no latents in {-1, 0, 1} to tell"
+            raise InvalidInput("objective", "supervised", wanted)
 
     @property
     def density(self):
@@ -215,12 +231,26 @@ def _checked(rows, margin):
     if rows.dtype.kind not in "fiub" or rows.ndim not in (2, 3) or 0 in rows.shape:
         raise InvalidInput("rows", f"an array of shape {rows.shape} and type {rows.dtype}",
                            "numbers of shape (n, d1) or (n, S, S)")  # fmt: skip
+    if rows.ndim == 3 and rows.shape[1] != rows.shape[2]:
+        raise InvalidInput("rows", f"shape {rows.shape}", "square images, or rows of shape (n, d1)")
     if margin and (rows.ndim != 3 or min(rows.shape[1:]) <= 2 * margin):
         raise InvalidInput("margin", margin, "0, or images (n, S, S) with S > 2 margin")
     if not np.isfinite(rows).all():
         bad = int((~np.isfinite(rows)).reshape(len(rows), -1).any(axis=1).sum())
         raise InvalidInput("rows", f"{bad} rows with nan or infinite numbers", "finite numbers")
-    return rows if rows.dtype.kind == "f" else rows.astype(np.float32)
+    rows = rows if rows.dtype.kind == "f" else rows.astype(np.float32)
+    largest = float(np.abs(rows).max())
+    if largest and not SIZES[0] <= largest <= SIZES[1]:
+        low, high = (f"{size:g}" for size in SIZES)
+        raise InvalidInput("rows", f"numbers of up to {largest:.2g}", f"{low} to {high} in size")
+    return rows
+
+
+def require_images(model):
+    """Refuse a model that is none of images; None stands for an experiment's own."""
+    if not hasattr(model, "components"):
+        found = "the experiment's own" if model is None else type(model).__name__
+        raise InvalidInput("model", found, "one of images, as ImageModel.from_rows makes it")
 
 
 def principal_components(centred):
@@ -246,6 +276,6 @@ def _require_structure(variances, n_dense, kept):
     contrast = variances[0] / variances[n_dense:kept].mean()
     if contrast < LEAST_CONTRAST:
         raise InvalidInput(
-            "rows", f"a flat spectrum: the strongest direction has {contrast:.2g} times the variance"
-            " of the sparse ones", f"at least {LEAST_CONTRAST:g} times: nothing here is dense"
+            "rows", "a flat spectrum", f"a strongest direction with at least {LEAST_CONTRAST:g} times"
+            f" the variance of the sparse ones, not {contrast:.2g} times: nothing here is dense"
         )  # fmt: skip

@@ -14,28 +14,46 @@ BLACK = 0.05
 CONTRAST_FLOOR = 0.25
 
 
-def grey(image):
+def full_scale(array):
+    """Return what the numbers of an image, or of several, are divided by: 1 for floats, 255 for bytes.
+
+    Types of more bits hold images of 8, 10 or 12: whole numbers of theirs have the bits that their
+    largest one needs.
+    """
+    if array.dtype.kind not in "iu" or array.size == 0:
+        return 1.0
+    bits = 8 if array.dtype == np.uint8 else max(int(array.max()).bit_length(), 1)
+    return float(2**bits - 1)
+
+
+def grey(image, scale=None):
     """Return an image as a float64 ndarray of shape (H, W), intensities in [0, 1].
 
     Parameters
     ----------
-    image : ndarray of shape (H, W), (H, W, 3) or (H, W, 4)
-        Whole numbers are divided by the largest of their type; floats outside [0, 1] are brought there.
+    image : ndarray of shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4)
+    scale : float, optional
+        What its numbers are divided by; its `full_scale` without. Those outside [0, 1] then are brought
+        there.
 
     Raises
     ------
     InvalidInput
-        For other shapes, values that are not finite, or an image of one value.
+        For other shapes or types, values that are not finite, or an image of one value.
     """
     image = np.asarray(image)
-    if image.ndim == 3 and image.shape[2] in (3, 4):
-        scale = np.iinfo(image.dtype).max if image.dtype.kind in "iu" else 1
-        image = image[..., :3] @ LUMINANCE / scale
-    elif image.dtype.kind in "iu":
-        image = image / np.iinfo(image.dtype).max
-    if image.ndim != 2:
-        raise InvalidInput("image", f"an array of shape {image.shape}", "(H, W), or (H, W, 3)")
-    image = np.asarray(image, np.float64)
+    colours = image.shape[2] if image.ndim == 3 else 1
+    if (
+        image.dtype.kind not in "fiub"
+        or image.size == 0
+        or (image.ndim != 2 and not (image.ndim == 3 and colours in (1, 3, 4)))
+    ):
+        found = f"an array of shape {image.shape} and type {image.dtype}"
+        raise InvalidInput("image", found, "real numbers of shape (H, W), or (H, W, 3)")
+    scale = full_scale(image) if scale is None else scale
+    if image.ndim == 3:
+        image = image[..., :3] @ LUMINANCE if colours > 1 else image[..., 0]
+    image = np.asarray(image / scale, np.float64)
     if not np.isfinite(image).all():
         raise InvalidInput("image", "values that are not finite", "finite intensities")
     low, high = image.min(), image.max()

@@ -10,8 +10,10 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from ..errors import InvalidInput
+from ..rules import checked, integer, number
 from ..views import Augmentation, Views
 from .hybrids import output
+from .model import require_images
 from .patches import centre
 
 
@@ -30,19 +32,19 @@ class OnPatches(Augmentation):
     dense_coupling = None
     needs_squares = False
 
-    def pair(self, rng, sample, model, out=None):
-        """Return the `Views` of a `Sample` of an `ImageModel` that has its images.
-
-        Raises
-        ------
-        InvalidInput
-            Where the model has none, or not ones of this kind.
-        """
-        if model.windows is None:
+    def check_model(self, model):
+        """Refuse a model without its images, or with images of another kind than this needs."""
+        require_images(model)
+        windows = model.windows
+        if windows is None:
             raise InvalidInput("augmentation", self.name, "a model with its images' pixels")
-        windows = model.windows[sample.latents]
-        if self.needs_squares and windows.ndim != 3:
+        square = windows.ndim == 3 and windows.shape[1] == windows.shape[2]
+        if self.needs_squares and not square:
             raise InvalidInput("augmentation", self.name, "square images: rows of shape (n, S, S)")
+
+    def pair(self, rng, sample, model, out=None):
+        """Return the `Views` of a `Sample` of an `ImageModel` that has its images."""
+        windows = model.windows[sample.latents]
         views = output(out, sample)
         for view, patches in zip(views, self.patches(rng, windows, model.margin)):
             view[...] = model.filtered(patches)
@@ -77,7 +79,7 @@ class Crop(OnPatches):
         r, at most the model's margin.
     """
 
-    radius: int = 2
+    radius: int = checked(2, integer(0), "r")
     name = "crop"
     formula = "p± = p shifted by up to r pixels"
     remark = "low frequencies hardly move, edges do."
@@ -88,10 +90,14 @@ class Crop(OnPatches):
         """What figures call it."""
         return f"crop ± {self.radius} px"
 
+    def check_model(self, model):
+        """Refuse a model whose images have a smaller margin."""
+        super().check_model(model)
+        if self.radius > model.margin:
+            raise InvalidInput("radius", self.radius, f"at most the images' margin, {model.margin}")
+
     def patches(self, rng, windows, margin):
         """Return two views of patches, each of shape (n, d1)."""
-        if self.radius > margin:
-            raise InvalidInput("radius", self.radius, f"at most the images' margin, {margin}")
         n, side = len(windows), windows.shape[1] - 2 * margin
         within = np.arange(side)
         views = []
@@ -112,7 +118,7 @@ class Blur(OnPatches):
         Standard deviation in pixels.
     """
 
-    width: float = 1.0
+    width: float = checked(1.0, number(0, open_low=True), "standard deviation")
     name = "blur"
     formula = "p⁺ = p,  p⁺⁺ = G p"
     remark = "the blurred view keeps just the low frequencies."
@@ -163,7 +169,7 @@ class PixelNoise(OnPatches):
         Standard deviation; a patch has about 1.
     """
 
-    deviation: float = 1.0
+    deviation: float = checked(1.0, number(0), "standard deviation")
     name = "pixel_noise"
     formula = "p± = p + σ ε±"
     remark = "low frequencies stand above the noise, edges do not."
@@ -190,7 +196,7 @@ class ContrastJitter(OnPatches):
         r.
     """
 
-    radius: float = 0.5
+    radius: float = checked(0.5, number(0, 1), "r")
     name = "contrast_jitter"
     formula = "p± = u± p"
     remark = "everything is shared, but for its strength."

@@ -1,5 +1,6 @@
 """Where images come from: those that installed packages bring, or a user's own files."""
 
+import functools
 import importlib.util
 from pathlib import Path
 
@@ -7,15 +8,18 @@ import numpy as np
 
 from ..compute.streams import generator
 from ..errors import InvalidInput
-from .model import ROWS_PER_DIRECTION, ImageModel
-from .patches import cut_windows, grey, normalise
+from ..rules import require
+from .model import N_DENSE, N_SPARSE, ROWS_PER_DIRECTION, SEED, ImageModel
+from .patches import centre, cut_windows, full_scale, grey, normalise
 
 SIDE, MARGIN = 12, 2
 N_WINDOWS = 20000
 LAYOUTS = ("rows", "image", "stack")
 # Images of a stack from this side on are cut into patches; smaller ones are patches themselves.
 LARGE = 32
-EXTRA = 'pip install "featlearn[images]"'
+EXTRA = "pip install scikit-learn"
+# What errors of the functions that files are handed to speak of; here the file's name stands for it.
+OF_A_FILE = ("image", "patches", "rows")
 
 
 def has_extra():
@@ -53,11 +57,28 @@ def image_model(files=None, layout=None, n_dense=20, n_sparse=54, seed=0):
     InvalidInput
         As `read` and `ImageModel.from_rows` do.
     """
+    n_dense, n_sparse = (
+        require("n_dense", n_dense, N_DENSE),
+        require("n_sparse", n_sparse, N_SPARSE),
+    )
+    kept, seed = n_dense + n_sparse, require("seed", seed, SEED)
     if files:
-        rows, margin = read(files, layout, seed)
+        rows, margin = read(files, layout, seed, kept=kept)
     else:
         rows, margin = windows_of(photographs().values(), seed), MARGIN
-    return ImageModel.from_rows(rows, n_dense, n_sparse, margin=margin, seed=seed)
+    source = named(files) if files else "photographs"
+    d1 = centre(rows, margin).shape[1]
+    if d1 <= kept:
+        wanted = f"more than n_dense + n_sparse = {kept}, as the mean of each is removed"
+        raise InvalidInput(source, f"rows of {d1} numbers", wanted)
+    make = functools.partial(ImageModel.from_rows, margin=margin, seed=seed)
+    return _from(source, make, rows, n_dense, n_sparse)
+
+
+def named(paths):
+    """Return some paths as an error tells of them: the first, and how many more."""
+    more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+    return f"{paths[0]}{more}"
 
 
 def windows_of(images, seed=0, n=None):
@@ -79,7 +100,7 @@ def windows_of(images, seed=0, n=None):
     return normalise(cut, MARGIN)
 
 
-def read(paths, layout=None, seed=0, n=None):
+def read(paths, layout=None, seed=0, n=None, kept=74):
     """Read a user's images, as rows or windows for `ImageModel.from_rows`.
 
     Parameters
@@ -91,6 +112,8 @@ def read(paths, layout=None, seed=0, n=None):
     seed : int
     n : int, optional
         Patches to cut, or rows to draw of more; 20,000 without.
+    kept : int
+        Directions that they have to determine.
 
     Returns
     -------
@@ -104,24 +127,28 @@ def read(paths, layout=None, seed=0, n=None):
     """
     if layout is not None and layout not in LAYOUTS:
         raise InvalidInput("--layout", layout, "one of " + ", ".join(LAYOUTS))
-    paths = [Path(path) for path in paths]
+    paths, cut = [Path(path) for path in paths], functools.partial(_cut, seed=seed, n=n, kept=kept)
     arrays = [path.suffix.lower() == ".npy" for path in paths]
     if any(arrays) and len(paths) > 1:
         raise InvalidInput("--from", f"{len(paths)} files", "one .npy file, or image files only")
     if not any(arrays):
         if layout not in (None, "image"):
             raise InvalidInput("--layout", layout, "none: image files are images")
-        return _cut([_from(path, grey, _image(path)) for path in paths], seed, n)
+        return cut({path: _from(path, grey, _image(path)) for path in paths})
     path = paths[0]
     array = _array(path)
+    if array.ndim > 2 and array.shape[-1] == 1:
+        array = array[..., 0]
     layout = layout or _guess(path, array.shape)
     if layout == "image":
-        return _cut([_from(path, grey, array)], seed, n)
+        return cut({path: _from(path, grey, array)})
     if layout == "stack":
         if array.ndim not in (3, 4):
             raise InvalidInput(str(path), f"shape {array.shape}", "(n, H, W) for a stack")
         if min(array.shape[1:3]) >= LARGE:
-            return _cut([_from(path, grey, image) for image in array], seed, n)
+            scale = full_scale(array)
+            return cut({f"{path}[{k}]": _from(f"{path}[{k}]", grey, image, scale)
+                        for k, image in enumerate(array)})  # fmt: skip
         if array.ndim == 4:
             raise InvalidInput(str(path), f"shape {array.shape}", "grey patches (n, H, W)")
         square = array.shape[1] == array.shape[2]
@@ -136,25 +163,32 @@ def read(paths, layout=None, seed=0, n=None):
     most = n or N_WINDOWS
     if len(rows) > most:
         rows = rows[generator(seed, "images", 2).permutation(len(rows))[:most]]
-    return _from(path, normalise, np.asarray(rows, np.float32)), 0
+    # In units of the largest: squares of very large or small numbers have no place in any type.
+    largest = float(np.abs(rows.astype(np.float64)).max()) or 1.0
+    return _from(path, normalise, rows / largest).astype(np.float32), 0
 
 
-def _cut(images, seed, n):
-    places = sum(max(h - SIDE - 2 * MARGIN + 1, 0) * max(w - SIDE - 2 * MARGIN + 1, 0)
-                 for h, w in (image.shape for image in images))  # fmt: skip
-    least = ROWS_PER_DIRECTION * 74
+def _cut(images, seed, n, kept):
+    """Windows of images by name, and their margin."""
+    side, places = SIDE + 2 * MARGIN, 0
+    for name, (height, width) in ((name, image.shape) for name, image in images.items()):
+        if min(height, width) < side:
+            raise InvalidInput(str(name), f"{height} × {width} pixels", f"at least {side} × {side}")
+        places += (height - side + 1) * (width - side + 1)
+    least = ROWS_PER_DIRECTION * kept
     if places < least:
-        raise InvalidInput("--from", f"images with {places} places for a patch of {SIDE} × {SIDE}"
-                           f" pixels and its margin of {MARGIN}", f"at least {least}")  # fmt: skip
-    return windows_of(images, seed, n), MARGIN
+        raise InvalidInput(named(list(images)), f"{places} places for a patch of {side} × {side} pixels",
+                           f"at least {least}")  # fmt: skip
+    return windows_of(images.values(), seed, n), MARGIN
 
 
-def _from(path, function, array):
-    """What a function makes of a file's array; its errors name the file."""
+def _from(source, function, *arguments):
+    """What a function makes of what a file holds; its errors name the file."""
     try:
-        return function(array)
+        return function(*arguments)
     except InvalidInput as problem:
-        raise InvalidInput(str(path), problem.value, problem.wanted) from None
+        field = str(source) if problem.field in OF_A_FILE else problem.field
+        raise InvalidInput(field, problem.value, problem.wanted) from None
 
 
 def _guess(path, shape):
@@ -181,11 +215,17 @@ def _guess(path, shape):
 
 def _array(path):
     try:
-        return np.load(path, allow_pickle=False)
+        with open(path, "rb") as file:
+            array = np.load(file, allow_pickle=False)
     except OSError as error:
-        raise InvalidInput("--from", str(path), f"a readable file ({error.strerror})") from None
-    except ValueError as error:
+        reason = error.strerror or error
+        raise InvalidInput("--from", str(path), f"a readable file ({reason})") from None
+    except Exception as error:  # damaged bytes, or an archive's, raise errors of many kinds
         raise InvalidInput("--from", str(path), f"an array of numbers ({error})") from None
+    if not isinstance(array, np.ndarray) or array.size == 0:
+        found = f"shape {array.shape}" if isinstance(array, np.ndarray) else "an archive"
+        raise InvalidInput(str(path), found, "an array with numbers in it")
+    return array
 
 
 def _image(path):

@@ -8,18 +8,35 @@ from ..theory.predictions.cross_moment import crossover
 from .images import predict_stage_one
 
 
-def prediction_table(model, plans, experiment):
-    """Return as text what can be said of planned runs of an experiment before any training."""
-    rows = [("before training", "low frequencies", "edges", "stage I ends", "outside atoms")]
+def predictions(model, plans, experiment):
+    """Return what can be said of planned runs of an experiment before any training.
+
+    Returns
+    -------
+    dict
+        "crossover", and "runs": a dictionary each.
+    """
+    runs = []
     for plan in plans:
-        if plan.linear:
-            continue
-        coupling = decoupling(model, plan.augmentation, seed=experiment.seed)
-        step, share = predict_stage_one(model, plan.augmentation, experiment)
+        if not plan.linear:
+            coupling = decoupling(model, plan.augmentation, seed=experiment.seed)
+            step, share = predict_stage_one(model, plan.augmentation, experiment)
+            runs.append({"name": plan.name, "label": plan.label, **coupling._asdict(),
+                         "stage_one_ends": step, "outside_atoms": share})  # fmt: skip
+    return {"crossover": crossover(model.sparse_covariance, model.dense_covariance), "runs": runs}
+
+
+def prediction_table(model, plans, experiment):
+    """Return `predictions` as text."""
+    found = predictions(model, plans, experiment)
+    rows = [("before training", "low frequencies", "edges", "stage I ends", "outside atoms")]
+    for run in found["runs"]:
+        step = run["stage_one_ends"]
         when = f"step {step:.0f}" if math.isfinite(step) else "never"
-        rows.append((plan.label, f"{coupling.dense:.2f}", f"{coupling.sparse:.2f}", when,
-                     f"{share:.2f}"))  # fmt: skip
-    star = crossover(model.sparse_covariance, model.dense_covariance)
+        numbers = (f"{run[name]:.2f}" for name in ("dense", "sparse", "outside_atoms"))
+        dense, sparse, share = numbers
+        rows.append((run["label"], dense, sparse, when, share))
+    star = found["crossover"]
     return text_table(rows, right=True) + f"\nlow frequencies keep up from ρ = 1/λ₁ = {star:.3f} on"
 
 
