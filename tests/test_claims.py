@@ -228,6 +228,29 @@ def test_twins_are_told_apart_by_their_features(twins):
     assert found["regression error, none over augmented"] == "fails"
 
 
+def test_twins_of_another_loss_are_told_apart_by_their_features_and_not_by_their_loss(twins):
+    masked, plain = (
+        dataclasses.replace(run, experiment=run.experiment.replace(objective="spectral"))
+        for run in (twins["random_mask"], twins["none"])
+    )
+    random = generator(5, "theory").standard_normal(plain.weights.shape)
+    dense = random - random @ plain.dictionary @ plain.dictionary.T
+    found = outcomes(check_pair(with_weights(masked, atoms(masked)), with_weights(plain, dense)))
+    assert found.pop("final loss, none over augmented") == "does not apply"
+    assert len(found) == 4 and set(found.values()) == {"holds"}
+    for objective, reason in (("decoupled", "diverge"), ("no_negatives", "nothing is derived")):
+        other = [
+            dataclasses.replace(run, experiment=run.experiment.replace(objective=objective))
+            for run in (masked, plain)
+        ]
+        assert reason in check_pair(*other)[0].reason
+    counted = [
+        dataclasses.replace(run, experiment=run.experiment.replace(latents="binary"))
+        for run in (twins["random_mask"], twins["none"])
+    ]
+    assert "paper's data" in check_pair(*counted)[0].reason
+
+
 def test_several_seeds_give_every_verdict_an_interval(twins):
     runs = [twins["none"], featlearn.train(EXPERIMENT.replace(seed=1, augmentation="none"))]
     verdicts = [v for v in check(runs) if v.outcome != "does not apply"]

@@ -1,24 +1,29 @@
 """The supervised twin: its closed forms against all latents and against training."""
 
-import dataclasses
 import itertools
 
 import numpy as np
 import pytest
 
-from featlearn import InvalidInput, preset, train
+from featlearn import InvalidInput, init, preset, train
+from featlearn.objectives import make_objective
 from featlearn.objectives.supervised import draw_tasks
 from featlearn.theory import check
 from featlearn.theory.claims.groups import check_all
 from featlearn.theory.claims.observed import Observed
 from featlearn.theory.claims.supervised import claim_supervised, label_noise_share
 from featlearn.theory.predictions.label_noise import label_noise
-from featlearn.theory.predictions.supervised import sign_signal, supervised_linear_phase
+from featlearn.theory.predictions.plan import plan
+from featlearn.theory.predictions.supervised import (
+    leaked_share,
+    sign_signal,
+    supervised_linear_phase,
+)
 from featlearn.theory.predictions.taught import taught
 
 TWIN = preset("tiny").replace(objective="supervised", augmentation="none")
 # Long enough for labels to teach the atoms, and for the noise of the beginning to fade.
-TAUGHT = TWIN.replace(n_steps=540, learning_rate=0.4, weight_decay=0.006, bias_growth=1.01)
+TAUGHT = TWIN.replace(n_steps=1000, learning_rate=0.4, weight_decay=0.006, bias_growth=1.01)
 
 pytestmark = pytest.mark.usefixtures("one_blas_thread")
 
@@ -71,7 +76,7 @@ def test_labels_teach_the_atoms_without_augmentation(taught_runs, task):
     verdicts = {v.quantity: v for v in found if v.claim == "supervised"}
     noise = verdicts.pop("median dense share, measured over that of label noise")
     assert noise.outcome == "holds", noise
-    assert run["head"].shape == (541, 8, 32)
+    assert run["head"].shape == (1001, 8, 32)
     np.testing.assert_array_equal(run["head"][-1], run.parameters["head"])
     if task == "classification":
         assert verdicts["atoms with a pure neuron"].outcome == "holds"
@@ -82,11 +87,57 @@ def test_labels_teach_the_atoms_without_augmentation(taught_runs, task):
         assert "lower η" in left[0].reason, left
 
 
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    (
+        (dict(augmentation="random_mask", batch_size=64), "views are augmented"),
+        (dict(train_head=False), "head is fixed"),
+        (dict(n_neurons=6), "leave 3.6 out"),
+        (dict(n_steps=300), "fall behind"),
+        (dict(n_features=3, n_inputs=40, density=0.2, batch_size=256), "without single ones"),
+        (dict(initial_norm=1.0, n_steps=200), "stage I"),
+        (dict(label_leak=0.3, task="regression"), "0.84 of what labels pull on"),
+        (dict(density=0.0, n_steps=60), "s = 0"),
+        (dict(density=0.9, n_steps=300, n_samples=2000), "s < 1/2"),
+        (dict(density=0.9, n_steps=300), "s < 1/2"),
+        (dict(n_features=1, n_inputs=1, density=0.1, n_steps=60), "no dense part"),
+        (dict(n_features=2, task="regression", n_tasks=1, density=0.1, initial_norm=0.01), "with an atom"),
+    ),
+)  # fmt: skip
+def test_what_labels_need_not_teach_does_not_apply_with_the_reason(changes, reason):
+    exp = TAUGHT.replace(**changes)
+    found = check(train(exp), replay=0)
+    assert [(v.claim, v.quantity, v.measured) for v in found if v.outcome == "fails"] == []
+    assert plan(exp).to_dict()
+    of_labels = [v for v in found if v.claim in ("supervised", "finite data")]
+    assert any(reason in v.reason for v in of_labels if v.outcome == "does not apply"), of_labels
+
+
+def test_a_fixed_head_finds_fewer_atoms(taught_runs):
+    fixed = Observed(train(TAUGHT.replace(train_head=False)))
+    learned = Observed(taught_runs["classification"])
+    assert fixed.summary.pure_fraction < learned.summary.pure_fraction - 0.15
+    assert fixed.summary.atoms_learned < learned.summary.atoms_learned
+
+
+@pytest.mark.parametrize("task", ("classification", "regression"))
+@pytest.mark.parametrize("leak", (0.1, 0.5, 1.0))
+def test_the_pull_of_labels_that_leak_is_as_predicted(task, leak):
+    exp = TWIN.replace(task=task, label_leak=leak)
+    sample = init(exp).model.sample(np.random.default_rng(0), 60_000)
+    labels = make_objective(exp).labels(sample).astype(float)
+    pull = labels.T @ sample.inputs / len(labels)
+    sparse = np.square(pull @ init(exp).model.dictionary).sum()
+    chance = exp.resolved_noise_variance * np.square(labels).mean(axis=0).sum() / len(labels)
+    dense = np.square(pull).sum() - sparse - chance * (exp.n_inputs - exp.n_features)
+    assert leaked_share(exp) == pytest.approx(sparse / (sparse + dense), abs=0.02)
+
+
 def test_half_as_many_tasks_teach_all_atoms():
     run = train(TWIN.replace(n_tasks=4, n_steps=1100, learning_rate=0.4, bias_growth=1.006))
     found = claim_supervised([Observed(run)])[3:]
     assert [v.outcome for v in found] == ["holds"] * 3, found
-    few = dataclasses.replace(run, experiment=run.experiment.replace(n_tasks=2))
+    few = train(run.experiment.replace(n_tasks=2, n_steps=20))
     assert "half as many" in claim_supervised([Observed(few)])[-1].reason
 
 
@@ -167,3 +218,35 @@ def test_a_third_twin_is_held_against_its_contrastive_twins():
     assert last.title.endswith("against its contrastive twins") and len(last.runs) == 3
     assert {v.outcome for v in last.verdicts} == {"does not apply"}
     assert "stage I" in last.verdicts[0].reason
+
+
+def test_labels_teach_what_only_a_mask_does_else_and_a_mask_does_not_help_labels_that_leak():
+    plain = TWIN.replace(
+        learning_rate=0.36, bias_growth=1.006, n_steps=1000, batch_size=192, record_every=20
+    )
+    contrastive = plain.replace(objective="infonce")
+    leaking = plain.replace(label_leak=0.3, n_steps=900)
+    runs = [
+        *(contrastive.replace(augmentation=views) for views in ("random_mask", "none")),
+        plain,
+        *(leaking.replace(augmentation=views) for views in ("random_mask", "none")),
+    ]
+    observed = [Observed(train(exp), replays=0) for exp in runs]
+    checked = {one.title: one.verdicts for one in check_all(observed)}
+    name = "supervised, none, d = 8, d1 = 256, seed 0"
+    held = checked[f"{name} against its contrastive twins"]
+    assert [v.outcome for v in held] == ["holds"] * 3, held
+    name = name.replace(", d =", ", label_leak = 0.3, d =", 1)
+    found = checked[f"{name} against its contrastive twins"]
+    assert "labels leak" in found[0].reason and found[0].outcome == "does not apply"
+    masked = checked[f"{name.replace('none', 'random_mask')} against its twin without augmentation"]
+    assert [v.outcome for v in masked] == ["holds"], masked
+
+
+def test_only_infonce_has_a_supervised_twin():
+    exps = [TWIN.replace(objective="spectral", augmentation=v) for v in ("random_mask", "none")]
+    exps += [TWIN, TWIN.replace(augmentation="random_mask")]
+    checked = check_all([Observed(train(exp.replace(n_steps=2)), replays=0) for exp in exps])
+    related = [one for one in checked if "against" in one.title]
+    assert len(related) == 2 and not any("contrastive" in one.title for one in related)
+    assert {v.outcome for one in related for v in one.verdicts} == {"does not apply"}

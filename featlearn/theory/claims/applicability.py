@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 
+from ...latents import unusual_data
 from ...schedule import root_mean_square
 from ..predictions.crossing import crossing, limiting_ratio, noise_margin
 from ..predictions.moments import view_moments
@@ -16,6 +17,8 @@ FEWEST_ANCHORS = 16
 AT_REST = 0.02
 # Dense over sparse part of ‖w‖², of a network whose dense coordinates are half of a random one's.
 MOST_DENSE = 1 / 3
+# Laws of z with the paper's second moments.
+UNCORRELATED = ("latents = one_of_d", "latents = k_sparse")
 # ln of the growth in stages II and III by which losing features fall behind.
 _SELECTS = 2.0
 
@@ -34,6 +37,17 @@ def contrastive(experiment):
     if experiment.objective == "infonce":
         return None
     return f"it speaks of InfoNCE, the paper's loss; the objective is {experiment.objective}"
+
+
+def other_moments(experiment):
+    """Return why what is derived for the paper's law of z does not apply to an experiment, or nothing.
+
+    Laws with the paper's second moments will do.
+    """
+    unusual = unusual_data(experiment)
+    if set(unusual) <= set(UNCORRELATED):
+        return ""
+    return "it is derived for the paper's data, not for " + ", ".join(unusual)
 
 
 def not_finished(observed):
@@ -76,10 +90,10 @@ def features_not_promised(observed):
             f"sampling noise makes ‖β‖² {ratio:.2g} of ‖α‖² in stage I, more than the"
             f" {MOST_DENSE:.2g} of neurons that are learned: raise B or lower η"
         )
-    return not_finished(observed) or _not_selected(observed)
+    return not_finished(observed) or not_selected(observed)
 
 
-def _not_selected(observed):
+def not_selected(observed):
     """Return why features that lost a neuron may still be in it, or nothing.
 
     They fall behind by the growth of the winner, and once the norms rest decay at the rate λ.

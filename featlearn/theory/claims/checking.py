@@ -7,6 +7,7 @@ from ...errors import InvalidInput
 from ...latents import unusual_data
 from ...parts import shown_name
 from ...recording.trajectory import Run
+from .applicability import other_moments
 from .boundaries import claim_boundaries
 from .claim import Claim, Verdicts, judge
 from .decoupling import claim_t5
@@ -78,8 +79,7 @@ WHEREVER_BEGUN = (
 )
 
 
-# Laws of z with the paper's second moments, and the claims that ask for no more than these.
-UNCORRELATED = ("latents = one_of_d", "latents = k_sparse")
+# Those that ask no more of z than the paper's second moments.
 WITH_UNCORRELATED = (claim_stage_one, claim_boundaries, claim_t1, claim_t2, claim_t3, claim_t5)
 # Those that recompute what a run did from its own samples, that ask a law for its own moments, or
 # say themselves which data they are derived for.
@@ -178,8 +178,7 @@ def _unknown(run, built_in):
         return ", ".join(f"own {role}" for role in run.own)
     unusual = unusual_data(run.experiment)
     if unusual and built_in not in WITH_ANY_DATA:
-        of_moments = [word for word in unusual if word in UNCORRELATED]
-        if built_in not in WITH_UNCORRELATED or len(of_moments) < len(unusual):
+        if built_in not in WITH_UNCORRELATED or other_moments(run.experiment):
             return "it is derived for the paper's data, not for " + ", ".join(unusual)
     if run.start is not None and built_in not in WHEREVER_BEGUN:
         source = run.start["run"] or "a state"

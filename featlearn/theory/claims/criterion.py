@@ -7,7 +7,7 @@ from .verdict import does_not_apply
 
 
 class Criterion(NamedTuple):
-    """A number that a claim is judged by, one for each run, and its bound."""
+    """A number that a claim is judged by, one for each run, its bound, and its own unmet precondition."""
 
     name: str
     predicted: str
@@ -15,6 +15,7 @@ class Criterion(NamedTuple):
     bound: float
     value: Callable
     why: str
+    unmet: str = ""
 
 
 def judged(claim, observed, unmet, criteria):
@@ -36,6 +37,8 @@ def judged(claim, observed, unmet, criteria):
     if unmet:
         return [does_not_apply(claim, "all of its criteria", unmet)]
     return [
-        c.judge(claim, c.name, c.bound, [c.value(o) for o in observed], c.why, c.predicted)
+        does_not_apply(claim, c.name, c.unmet, c.predicted)
+        if c.unmet
+        else c.judge(claim, c.name, c.bound, [c.value(o) for o in observed], c.why, c.predicted)
         for c in criteria
     ]

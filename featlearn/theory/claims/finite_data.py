@@ -16,6 +16,7 @@ from ...latents import unusual_data
 from ...objectives import make_objective
 from ...probing import shared_cosines
 from ..predictions.fixed_data import fixed_data, labelled_data
+from ..predictions.supervised import not_told
 from .applicability import not_finished
 from .claim import claim
 from .criterion import Criterion, judged
@@ -86,9 +87,12 @@ def masked_share(observed):
 def _told(observed):
     """The pull of the labels while outputs are small."""
     exp = observed[0].experiment
+    name = "sparse share of the labels' pull on the samples"
+    unmet = not_told(exp)
+    if unmet:
+        return [does_not_apply(CLAIM, name, unmet)]
     share = labelled_data(exp).sparse_share
     shares = [labelled_share(o) for o in observed]
-    name = "sparse share of the labels' pull on the samples"
     features = exp.n_samples * exp.resolved_density * exp.n_features * len(observed)
     scatter = 4 * (1 - share) / math.sqrt(features)
     why = f"2 % for correlated labels, and twice the scatter of {features:.0f} ones in z"

@@ -6,10 +6,15 @@ import warnings
 from typing import NamedTuple
 
 from ...errors import RunDirectoryError
+from ...latents import unusual_data
 from ...recording.files import write_json
 from .checking import check, check_pair, kind
 from .finite_data import claim_fewer_with_labels, claim_more_samples
 from .supervised import claim_third_twin
+
+# What an objective is told or has beside the loss: the fields that a title names where they are set.
+TOLD = ("n_tasks", "task", "train_head", "label_leak")
+OF_OBJECTIVES = (*TOLD, "embedding_floor", "prediction_head", "head_rate")
 
 
 class Checked(NamedTuple):
@@ -107,9 +112,9 @@ def third_twins(groups):
     return [
         (augmented, plain, told)
         for told in groups
-        if told[0].experiment.objective == "supervised"
+        if told[0].experiment.objective == "supervised" and not _branched_or_own(told)
         for augmented, plain in twins(groups)
-        if _told_beside(told, plain)
+        if plain[0].experiment.objective == "infonce" and _told_beside(told, plain)
     ]
 
 
@@ -160,7 +165,7 @@ def _finite(group, objective, augmentation):
 def _told_beside(told, contrastive):
     """Whether supervised runs differ from contrastive ones in what they are told, views and steps only."""
     other = contrastive[0].experiment
-    fields = ("objective", "n_tasks", "task", "train_head", "label_leak", "n_steps", "augmentation")
+    fields = ("objective", *TOLD, "n_steps", "augmentation")
     same = {name: getattr(other, name) for name in fields}
     return [one.experiment.replace(**same) for one in told] == [
         one.experiment for one in contrastive
@@ -206,6 +211,9 @@ def _title(group):
     if run.start is not None:
         made.append(f"from step {run.start['step']}")
     told = [] if exp.objective == "infonce" else [exp.objective]
+    set_ = exp.identity()
+    made += [f"{name} = {set_[name]}" for name in OF_OBJECTIVES if name in set_]
+    made += [word for word in unusual_data(exp) if "n_samples" not in word]
     if exp.n_samples is not None:
         made.append(f"{exp.n_samples} samples")
     limit = ["in the large-batch limit"] if exp.is_large_batch_limit else []

@@ -19,6 +19,8 @@ from .verdict import does_not_apply, within
 CLAIM = "simulator"
 # Relative change of the loss that a slope is measured from, and what is said below it.
 _RESOLVED = 3e-11
+# A gradient so many times its rounding r is parallel to itself up to (r/g)², below the tolerance.
+_ABOVE = 50
 _FLAT = "the loss does not move by more than rounding"
 
 
@@ -157,6 +159,9 @@ def first_update(observed):
         before, after = np.asarray(o.run["alignment"][:2], np.float64)
         gradient = ((1 - exp.learning_rate * exp.weight_decay) * before - after) / exp.learning_rate
         ratios.append(_slope(state, training.draw_batch(state), gradient @ matrix.T))
+        rounding = np.finfo(o.experiment.dtype).eps * np.linalg.norm(before) / exp.learning_rate
+        if np.linalg.norm(gradient) < _ABOVE * rounding:
+            ratios.append(None)
     if None in ratios:
         return does_not_apply(CLAIM, name, _FLAT)
     why = "central difference of the loss at the weights that the seed gives; rounding"

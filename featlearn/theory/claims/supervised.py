@@ -13,8 +13,9 @@ from ...compute.streams import generator
 from ...network import features
 from ...objectives import make_objective
 from ..predictions.label_noise import label_noise
-from ..predictions.supervised import supervised_linear_phase
-from .applicability import not_finished
+from ..predictions.lottery import left_out
+from ..predictions.supervised import leaked_share, not_told, supervised_linear_phase
+from .applicability import noise_not_promised, not_finished, not_selected, other_moments
 from .claim import claim
 from .criterion import Criterion, judged
 from .verdict import at_least, at_most, does_not_apply, within
@@ -22,12 +23,22 @@ from .verdict import at_least, at_most, does_not_apply, within
 CLAIM = "supervised"
 # Samples that the effective rank is measured on.
 SAMPLES = 2048
-# From this d on the bounds are those of the default twin.
-LARGE = 32
+# From this d on the bounds are those of the default twin; below the other none is claimed.
+LARGE, SMALLEST = 32, 8
+# Root mean square of outputs o up to which y/2 - o/4 is within o²/12, 4 %, of a sign's residual.
+SMALL = 0.7
 # The dense share of noise up to which labels teach neurons that are pure.
 BEARABLE = 0.09
 # Time in units of 1/λ after which e^-2.5, a twelfth, is left of the first noise's power.
 FORGOTTEN = 1.25
+# What older noise may add to a dense share, relative to that of label noise.
+MOST_FADING = 0.5
+# Part of a neuron that its start may still be, and cosine of one task's w* with an atom.
+STARTED, DISTANT = 0.15, 0.8
+# Dense share that labels' noise may leave beside M w*: with 0.15² a tenth, what a cosine of 0.95 leaves.
+BESIDE = 0.07
+# Sparse share of the pull of labels that leak, from which on they may still teach features.
+MOSTLY_NOISE = 0.4
 # Positions of this module's draws in the "theory" stream of a seed.
 _STREAM, _NOISE_STREAM = 6, 10
 
@@ -56,9 +67,12 @@ def _linear_phase(observed):
         reason = "the few directions of fewer tasks than features do not average the batches' noise"
     elif exp.dense != "explicit":
         reason = "the recursion starts from the weights of the seed"
-    rows = [_last_linear_row(o) for o in observed]
+    elif any(o.run.start for o in observed):
+        reason = "the recursion starts at step 0"
+    reason = reason or not_told(exp)
+    rows = [0 if reason else _last_linear_row(o) for o in observed]
     if not reason and min(o.run.steps[row] for o, row in zip(observed, rows)) < 5:
-        reason = "stage I is shorter than 5 recorded steps"
+        reason = "b = 0, norms at most doubled and small outputs last fewer than 5 recorded steps"
     if reason:
         return [does_not_apply(CLAIM, name, reason) for name in names]
     ratios, fewest = [], math.inf
@@ -72,18 +86,47 @@ def _linear_phase(observed):
     scatter = 6 / math.sqrt(fewest * len(observed))
     why = f"5 % for the expansion in outputs, and three times the scatter of {fewest:.0f} ones in z"
     sparse, dense = zip(*ratios)
-    return [
-        within(CLAIM, names[0], 1.0, sparse, 0.05 + scatter, why),
-        within(CLAIM, names[1], 1.0, dense, 0.1, "labels of two tasks are taken as uncorrelated"),
-    ]
+    verdicts = [within(CLAIM, names[0], 1.0, sparse, 0.05 + scatter, why)]
+    if exp.n_inputs == exp.n_features:
+        return [*verdicts, does_not_apply(CLAIM, names[1], "d1 = d leaves no dense part")]
+    why = "residuals of first order in the outputs, and noise that few neurons do not average"
+    return [*verdicts, within(CLAIM, names[1], 1.0, dense, 0.1, why)]
 
 
 def _last_linear_row(observed):
-    """The row whose outputs are still small: b = 0 and the norms at most doubled."""
-    run = observed.run
+    """The row that ends b = 0, norms at most doubled and outputs of a root mean square up to `SMALL`.
+
+    E o_k² = (s + σ²) ‖Σ_i A_ki α_i‖² + σ² Σ_i A_ki² ‖β_i‖², the β_i of two neurons being orthogonal.
+    """
+    run, exp = observed.run, observed.experiment
     norms = np.square(run["weight_norm"], dtype=np.float64).sum(axis=1)
     good = (np.asarray(run["stage"]) == 1) & (norms <= 4 * norms[0])
-    return int(np.argmin(good)) - 1 if not good.all() else len(run) - 1
+    row = int(np.argmin(good)) - 1 if not good.all() else len(run) - 1
+    head = np.asarray(run["head"][: row + 1], np.float64)
+    sparse = np.square(head @ run["alignment"][: row + 1]).sum(axis=2)
+    dense = np.einsum("tki,ti->tk", head**2, np.square(run["dense_norm"][: row + 1]))
+    variance = exp.resolved_noise_variance
+    outputs = ((exp.resolved_density + variance) * sparse + variance * dense).mean(axis=1)
+    large = np.flatnonzero(outputs > SMALL**2)
+    return max(int(large[0]) - 1, 0) if large.size else row
+
+
+def not_taught(observed):
+    """Return why labels need not teach all atoms, or nothing."""
+    exp = observed[0].experiment
+    unmet = not_told(exp)
+    if exp.augmentation != "none":
+        unmet = (
+            f"the views are augmented ({exp.augmentation}), which adds noise to what labels teach"
+        )
+    elif exp.label_leak:
+        unmet = f"labels leak noise, {exp.label_leak:.3g} of their signal"
+    elif not exp.train_head:
+        unmet = "the head is fixed, and cannot turn to the features that neurons have"
+    elif exp.resolved_n_tasks < exp.n_features / 2:
+        unmet = f"{exp.n_tasks} tasks for {exp.n_features} features: half as many suffice"
+    unmet = unmet or not_finished(observed) or not_selected(observed)
+    return unmet or _remembers(observed, "dense_norm")
 
 
 def _learned(observed):
@@ -92,20 +135,19 @@ def _learned(observed):
         return _leaked(observed)
     if exp.resolved_n_tasks == 1:
         return _one_task(observed)
-    unmet = not_finished(observed)
-    if not unmet and exp.resolved_n_tasks < exp.n_features / 2:
-        unmet = f"{exp.n_tasks} tasks for {exp.n_features} features: half as many suffice"
-    no_balance = unmet or _no_balance(exp)
+    no_balance = not_told(exp) or not_finished(observed) or _no_balance(exp)
     shares = [] if no_balance else [label_noise_share(o) for o in observed]
-    return [
-        *_noise(observed, no_balance or _restless(observed), shares),
-        *judged(CLAIM, observed, unmet or _drowned(shares), _atoms(exp)),
-    ]
+    noise = _noise(observed, no_balance or _restless(observed), shares)
+    unmet = not_taught(observed) or _drowned(shares)
+    return [*noise, *judged(CLAIM, observed, unmet, _atoms(exp))]
 
 
 def _atoms(experiment):
     """What d tasks teach, or half as many; a list of `Criterion`."""
     d = experiment.n_features
+    few, small = few_neurons(experiment), ""
+    if d < SMALLEST:
+        small = f"d = {d}: signs and sums of so few features are told without single ones"
     pure = 0.5 if experiment.resolved_n_tasks < d else 0.85 if d >= LARGE else 0.75
     return [
         Criterion(
@@ -116,6 +158,7 @@ def _atoms(experiment):
             lambda o: o.summary.atoms_learned,
             "half as many tasks as features tell all atoms apart, though w* mixes them; pure: cosine"
             " ≥ 0.9",
+            few,
         ),
         Criterion(
             "pure neurons",
@@ -124,6 +167,7 @@ def _atoms(experiment):
             pure,
             lambda o: o.summary.pure_fraction,
             f"at one d 0.85 from d = {LARGE} on, three quarters below, half with fewer than d tasks",
+            few or small,
         ),
         Criterion(
             "median sparse share",
@@ -136,33 +180,73 @@ def _atoms(experiment):
     ]
 
 
+def few_neurons(experiment):
+    """Return why some atom may lead no neuron, or nothing: m neurons that pick atoms at random."""
+    lost = left_out(experiment, steps=0).expected
+    if round(lost) == 0:
+        return ""
+    return (
+        f"n_neurons = {experiment.n_neurons} that pick among {experiment.n_features} atoms at random"
+        f" are expected to leave {lost:.2g} out"
+    )
+
+
 def _noise(observed, unmet, shares):
     """The dense share against what the noise of labels sustains."""
     name = "median dense share, measured over that of label noise"
+    if not unmet:
+        fading = max(_fading(o, share) for o, share in zip(observed, shares))
+        if fading > MOST_FADING:
+            unmet = (
+                "half-way dense parts were so much larger than what label noise now sustains that"
+                f" the measured ones may be {100 * fading:.0f} % more"
+            )
     if unmet:
         return [does_not_apply(CLAIM, name, unmet)]
     ratios = [(1 - o.summary.sparse_share) / share for o, share in zip(observed, shares)]
-    why = "first order in β, with W, b and A as they are at the end; slow neurons keep older noise"
-    return [within(CLAIM, name, 1.0, ratios, 0.2, why)]
+    exp = observed[0].experiment
+    # Neurons of one atom share its noise; 1.25 standard errors of a mean are one of a median.
+    alone = min(exp.n_features, exp.resolved_n_tasks) * (exp.n_inputs - exp.n_features)
+    scatter = 3 * 1.25 * math.sqrt(2 / (alone * len(observed)))
+    why = (
+        "10 % for first order in β, with W, b and A as they are at the end;"
+        f" {100 * fading:.2g} % for noise that was larger before; {100 * scatter:.2g} %, three standard"
+        " deviations of the median"
+    )
+    return [within(CLAIM, name, 1.0, ratios, 0.1 + fading + scatter, why)]
+
+
+def _fading(observed, share):
+    """What noise older than the last is to a dense share, relative to what the last sustains.
+
+    Noise counts for 1/(2ηλ) steps. Half-way, at step T/2 of T, the median ‖β_i‖² was k times what label
+    noise now sustains, so that (k - 1)/(ηλT) of it has gone since noise as old as what is left.
+    """
+    run, exp = observed.run, observed.experiment
+    length = float(run.steps[-1] - run.steps[0])
+    half = np.searchsorted(run.steps, run.steps[0] + length / 2)
+    parts = np.square(run["dense_norm"][half] / observed.norms, dtype=np.float64)
+    k = float(np.median(parts)) / share
+    return max(k - 1, 0.0) / (exp.learning_rate * exp.weight_decay * length)
 
 
 def _restless(observed):
     """Return why older noise may still be there, or nothing."""
     exp = observed[0].experiment
-    steps = min(float(o.run.steps[-1]) for o in observed)
+    steps = min(float(o.run.steps[-1] - o.run.steps[0]) for o in observed)
     lasted = exp.learning_rate * exp.weight_decay * steps
     if lasted < FORGOTTEN:
         return f"{lasted:.2g}/λ steps: noise of the beginning takes {FORGOTTEN}/λ to fade"
     return ""
 
 
-def _drowned(shares):
-    """Return why labels leave more noise than a share of 0.9 allows, or nothing."""
-    if max(shares, default=0) <= BEARABLE:
+def _drowned(shares, bearable=BEARABLE):
+    """Return why labels leave more noise than a claim allows, or nothing."""
+    if max(shares, default=0) <= bearable:
         return ""
     return (
         f"what the network cannot explain of its labels sustains a dense share of {max(shares):.2g},"
-        f" in proportion to η/B; needs {BEARABLE}: lower η or raise B"
+        f" in proportion to η/B; needs {bearable}: lower η or raise B"
     )
 
 
@@ -172,6 +256,8 @@ def _no_balance(experiment):
         return "the balance is of un-augmented samples"
     if experiment.dense != "explicit":
         return "the balance is of explicit weights"
+    if experiment.n_inputs == experiment.n_features:
+        return "d1 = d leaves no dense part"
     return ""
 
 
@@ -193,9 +279,17 @@ def label_noise_share(observed):
 
 def _one_task(observed):
     """One linear task teaches its direction, and no atom."""
-    unmet = ""
-    if observed[0].experiment.task != "regression" and not observed[0].experiment.stays_linear:
+    exp = observed[0].experiment
+    unmet = not_told(exp) or _no_balance(exp)
+    if exp.task != "regression" and not exp.stays_linear:
         unmet = "the signs of one task teach more than a direction once thresholds are up"
+    unmet = unmet or _remembers(observed)
+    if not unmet:
+        unmet = _drowned([label_noise_share(o) for o in observed], BESIDE)
+    tasks = [make_objective(o.experiment).tasks[:, 0] for o in observed]
+    closest = max(float(np.abs(w).max() / np.linalg.norm(w)) for w in tasks)
+    if closest > DISTANT:
+        unmet = f"w* itself has a cosine of {closest:.2g} with an atom"
     return judged(
         CLAIM,
         observed,
@@ -229,11 +323,31 @@ def _one_task(observed):
     )
 
 
+def _remembers(observed, part="weight_norm"):
+    """Return why a part of the weights that a run began with may still be seen, or nothing."""
+    exp, left = observed[0].experiment, []
+    for o in observed:
+        kept = (1 - exp.learning_rate * exp.weight_decay) ** float(o.run.steps[-1] - o.run.steps[0])
+        left.append(float(np.median(o.run[part][0] / o.norms)) * kept)
+    if max(left) <= STARTED:
+        return ""
+    return (
+        f"the {part.replace('_', ' ')} of the start, once decayed, may be {max(left):.2g} of a neuron's"
+        f" norm; needs {STARTED}"
+    )
+
+
 def _leaked(observed):
+    """Labels that leak more noise than signal teach the noise."""
     exp = observed[0].experiment
-    unmet = not_finished(observed)
-    if not unmet and exp.label_leak < 0.3:
-        unmet = "labels leak less than 0.3 of their size"
+    unmet = not_told(exp) or not_finished(observed)
+    if not unmet:
+        share = max(leaked_share(o.experiment) for o in observed)
+        if share > MOSTLY_NOISE:
+            unmet = (
+                f"{share:.2g} of what labels pull on, E[y xᵀ], is sparse; they bring the dense"
+                f" features back from {MOSTLY_NOISE} down"
+            )
     return judged(
         CLAIM,
         observed,
@@ -246,6 +360,38 @@ def _leaked(observed):
                 0.5,
                 lambda o: o.summary.sparse_share,
                 "a dense direction is part of every label, whatever the augmentation of x",
+            )
+        ],
+    )
+
+
+def claim_masked_labels(augmented, plain):
+    """Relate a supervised run with an augmentation to its twin without.
+
+    Parameters
+    ----------
+    augmented, plain : list of Observed
+        The k-th of each of one seed.
+
+    Returns
+    -------
+    list of Verdict
+    """
+    exp = plain[0].experiment
+    unmet = not_told(exp) or not_finished(plain) or not_finished(augmented)
+    return judged(
+        CLAIM,
+        list(zip(augmented, plain)),
+        unmet,
+        [
+            Criterion(
+                "sparse share, augmented - none",
+                "at most 0",
+                at_most,
+                0.1,
+                lambda pair: pair[0].summary.sparse_share - pair[1].summary.sparse_share,
+                "E[y xᵀ] is the same with views of mean x: labels without noise need no augmentation,"
+                " and in labels that leak it stays; a tenth for sampling noise",
             )
         ],
     )
@@ -282,11 +428,11 @@ def claim_third_twin(augmented, plain, told):
     -------
     list of Verdict
     """
-    unmet = "" if told[0].experiment.augmentation == "none" else "the supervised twin is augmented"
+    unmet = other_moments(told[0].experiment) or not_taught(told)
     return judged(
         CLAIM,
         list(zip(augmented, plain, told)),
-        unmet or not_finished(told),
+        unmet,
         [
             Criterion(
                 "sparse share, supervised - contrastive, both un-augmented",
@@ -295,6 +441,7 @@ def claim_third_twin(augmented, plain, told):
                 0.5,
                 lambda t: t[2].summary.sparse_share - t[1].summary.sparse_share,
                 "a key carries the sample's noise, a label does not",
+                noise_not_promised(plain),
             ),
             Criterion(
                 "regression error on new w*, supervised - contrastive augmented",

@@ -1,7 +1,8 @@
 """What two runs that differ in nothing but the augmentation say about each other."""
 
-from .applicability import features_not_promised, noise_not_promised
+from .applicability import features_not_promised, noise_not_promised, other_moments
 from .criterion import Criterion, judged
+from .supervised import claim_masked_labels
 from .verdict import at_least, at_most
 
 CLAIM = "twins"
@@ -19,13 +20,30 @@ def claim_pair(augmented, plain):
     -------
     list of Verdict
     """
-    unmet = features_not_promised(augmented) or noise_not_promised(plain)
-    criteria = twin_criteria(augmented[0].experiment)
-    return judged(CLAIM, list(zip(augmented, plain)), unmet, criteria)
+    exp = plain[0].experiment
+    if exp.objective == "supervised":
+        return claim_masked_labels(augmented, plain)
+    unmet = _no_dichotomy(exp) or other_moments(exp)
+    unmet = unmet or features_not_promised(augmented) or noise_not_promised(plain)
+    return judged(CLAIM, list(zip(augmented, plain)), unmet, twin_criteria(exp))
+
+
+def _no_dichotomy(experiment):
+    """Return why twins of an objective need not differ as those of InfoNCE do, or nothing."""
+    if experiment.objective in ("infonce", "spectral", "nt_xent"):
+        return ""
+    if experiment.objective == "decoupled":
+        return (
+            "without augmentation the decoupled loss does not keep to the noise: its norms diverge"
+        )
+    return f"nothing is derived of twins whose objective is {experiment.objective}"
 
 
 def twin_criteria(experiment):
     """Return what twins are judged by, a list of `Criterion` whose values are of pairs."""
+    no_ratio = ""
+    if experiment.objective != "infonce":
+        no_ratio = f"the loss of {experiment.objective} has no lower bound of 0: no ratio tells"
     return [
         Criterion(
             "regression error, none over augmented",
@@ -43,6 +61,7 @@ def twin_criteria(experiment):
             lambda pair: pair[1].summary.loss / pair[0].summary.loss,
             "the noise that both views share makes positives easy to tell: the worse features have"
             " the lower loss",
+            no_ratio,
         ),
         Criterion(
             "cosine at the same ξ, none - augmented",

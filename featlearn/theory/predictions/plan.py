@@ -31,6 +31,7 @@ from .preconditions import Precondition, preconditions, unmet
 from .saturation import saturation_growth
 from .softmax_plateau import softmax_plateau
 from .stages import Stages, predict_stages
+from .supervised import not_told
 from .taught import Taught, taught, too_many_tasks
 
 # The noise margin that a suggestion aims for: sampling noise then leaves the sparse part about three
@@ -211,7 +212,7 @@ def _labels_instead(experiment):
     twin = experiment.replace(
         objective="supervised", negatives="in_batch", negative_groups=1, stop_gradient=True
     )
-    return None if too_many_tasks(twin) else labelled_data(twin)
+    return None if too_many_tasks(twin) or not_told(twin) else labelled_data(twin)
 
 
 def _too_short(experiment, stages):

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ...compute.streams import generator
 from ...errors import InvalidInput
 from ...objectives import make_objective
 from ...state import make_model
@@ -23,9 +24,23 @@ from .label_noise import require_noiseless_labels
 
 # Width by which a sum of w*_j z_j is smeared, far below the typical gap between two of them.
 _SMEAR = 0.01
+# Latents that a covariance of signs is a mean over, and their position in the "theory" stream of a seed.
+LATENTS, _STREAM = 2**14, 12
 
 
-def sign_signal(tasks, density):
+def not_told(experiment):
+    """Return why nothing is derived of what labels say at an experiment's density, or nothing."""
+    s = experiment.resolved_density
+    if s == 0:
+        return "samples hold no features: s = 0"
+    if experiment.task == "classification" and s >= 0.5:
+        return (
+            f"what the sign of ⟨w*, z⟩ says of a feature is derived for s < 1/2; here s = {s:.3g}"
+        )
+    return ""
+
+
+def sign_signal(tasks, density, noise=0.0):
     """Return E[sign⟨w*_k, z⟩ z_j] = s sign(w*_kj) [Pr(|r| < |w*_kj|) + ½ Pr(|r| = |w*_kj|)].
 
     r = Σ_{l≠j} w*_kl z_l is what the other features add. With its characteristic function
@@ -38,6 +53,8 @@ def sign_signal(tasks, density):
         w*.
     density : float or ndarray of shape (d,), < 1/2
         s.
+    noise : float or ndarray of shape (K,)
+        Deviation of normal noise that is added to ⟨w*_k, z⟩ before its sign is taken.
 
     Returns
     -------
@@ -53,6 +70,51 @@ def sign_signal(tasks, density):
     The integral is cut off by a Gaussian, as if r carried normal noise of deviation 0.01.
     Derived in featlearn/theory/derivation.md, "The supervised twin".
     """
+    return _of_signs(tasks, density, noise)[0]
+
+
+def leaked_share(experiment):
+    """Return the share within span(M) of what labels that leak noise pull on, E[y xᵀ].
+
+    y = ⟨w*, z⟩ + ⟨v, ξ⟩ has E[y xᵀ] = s w*ᵀMᵀ + σ² vᵀ. Of its sign, with p the density of y at 0, Stein's
+    identity gives 2 p σ² vᵀ in the dense directions, and the noise smears the signal in the sparse ones.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        Supervised, with labels that leak noise.
+
+    Raises
+    ------
+    InvalidInput
+        For signs of latents of a density of 1/2 or more.
+
+    Notes
+    -----
+    Derived in featlearn/theory/derivation.md, "The supervised twin".
+    """
+    exp, objective = experiment, make_objective(experiment)
+    s, variance = exp.resolved_density, exp.resolved_noise_variance
+    tasks, sizes = objective.tasks, np.linalg.norm(objective.dense_tasks, axis=0)
+    if exp.task == "regression":
+        signal, factor = s * tasks.T, 1.0
+    else:
+        signal, at_zero = _of_signs(tasks, s, math.sqrt(variance) * sizes)
+        factor = 2 * at_zero
+    sparse, dense = np.sum(signal**2), np.sum((factor * variance * sizes) ** 2)
+    return float(sparse / (sparse + dense))
+
+
+def _covariance_of_signs(experiment, tasks):
+    """E[y yᵀ] of the signs of ⟨w*_k, z⟩, a mean over drawn latents."""
+    rng, s = generator(experiment.seed, "theory", _STREAM), experiment.resolved_density
+    z = rng.choice([-1, 0, 1], (LATENTS, len(tasks)), p=[s / 2, 1 - s, s / 2])
+    labels = np.sign(z @ tasks)
+    return labels.T @ labels / LATENTS
+
+
+def _of_signs(tasks, density, noise):
+    """`sign_signal`, and the density of ⟨w*_k, z⟩ with its noise at 0."""
     tasks = np.asarray(tasks, np.float64)
     density = np.broadcast_to(np.asarray(density, np.float64), len(tasks))
     if not density.max() < 0.5:
@@ -60,13 +122,15 @@ def sign_signal(tasks, density):
     # A grid on which no period of r or w* is missed.
     step = math.pi / (2 * np.abs(tasks).sum(axis=0).max() + 4)
     t = np.arange(step / 2, 5 / _SMEAR, step)
-    kernel = 2 / math.pi * step * np.exp(-((_SMEAR * t) ** 2) / 2) / t
-    signal = np.empty(tasks.T.shape)
-    for row, w in zip(signal, tasks.T):
+    signal, at_zero = np.empty(tasks.T.shape), np.empty(tasks.shape[1])
+    smears = np.broadcast_to(np.maximum(_SMEAR, noise), at_zero.shape)
+    for k, (w, smear) in enumerate(zip(tasks.T, smears)):
         factors = 1 - density + density * np.cos(np.outer(t, w))
-        others = (kernel * factors.prod(axis=1))[:, None] / factors
-        row[:] = density * np.einsum("tj,tj->j", np.sin(np.outer(t, w)), others)
-    return signal
+        transform = factors.prod(axis=1) * np.exp(-((smear * t) ** 2) / 2) * step / math.pi
+        others = (2 * transform / t)[:, None] / factors
+        signal[k] = density * np.einsum("tj,tj->j", np.sin(np.outer(t, w)), others)
+        at_zero[k] = transform.sum()
+    return signal, at_zero
 
 
 class LinearPhase(NamedTuple):
@@ -113,8 +177,7 @@ def supervised_linear_phase(experiment, steps):
     Notes
     -----
     Regression is exact but for products of fluctuations, and for fourth cumulants in the noise.
-    Classification is of first order in the outputs, and takes the labels of two tasks for
-    uncorrelated: A has independent rows at the start. ‖α‖² came within 4 % and ‖β‖² within 5 % of
+    Classification is of first order in the outputs. ‖α‖² came within 4 % and ‖β‖² within 5 % of
     training at d = 8 and 32 until the norms had doubled.
     Derived in featlearn/theory/derivation.md, "The supervised twin".
     """
@@ -155,7 +218,7 @@ def _walk(experiment):
         share = 1 - (1 - s) ** d
         signal, of_labels, slope = (
             sign_signal(tasks, s) / 2,
-            np.eye(tasks.shape[1]) * share / 4,
+            _covariance_of_signs(exp, tasks) / 4,
             0.25,
         )
     power = s + share * variance

@@ -21,7 +21,7 @@ from ...errors import InvalidInput, TrainingDiverged
 from ...recording.resources import check_memory
 from ...training import init, step
 from .label_noise import label_noise, require_noiseless_labels
-from .supervised import first_stage
+from .supervised import first_stage, not_told
 
 # Numbers in the samples times neurons that a prediction may take, and the c that are tried.
 _MOST_WORK, _COARSER = 2e10, (4, 8)
@@ -67,7 +67,7 @@ def not_taught(experiment):
         return f"{problem.field} = {problem.value}"
     if exp.n_neurons > _LARGEST or too_many_tasks(exp):
         return "the network or its tasks are too many"
-    return None
+    return not_told(exp) or None
 
 
 def too_many_tasks(experiment):
