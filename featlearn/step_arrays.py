@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from .gram_views import outer_dimensions
+from .objectives import OBJECTIVES
 from .views import augmentation_of
 
 
@@ -31,7 +32,8 @@ def arrays_of_a_step(experiment):
     extra, extra_responses = ("negatives", inputs), ("negatives", "n_neurons")
     group = "batch_size" if experiment.negative_groups == 1 else "group_size"
     alignments, row_space = ("n_neurons", "n_features"), ("n_neurons", "row_space")
-    through_keys = not experiment.stop_gradient
+    objective = OBJECTIVES[experiment.objective]
+    pairs, through_keys = objective.is_pairwise, not experiment.stop_gradient
     wanted = [
         ("weights", True, weights, number),
         ("gradient", True, weights, number),
@@ -52,9 +54,9 @@ def arrays_of_a_step(experiment):
         ("negative features", separate, extra_responses, number),
         ("negative active", separate, extra_responses, truth),
         ("negative coefficients", separate and through_keys, extra_responses, number),
-        ("logits", True, ("batch_size", "negatives" if separate else group), number),
-        ("positive", True, ("batch_size",), number),
-        ("statistics", True, ("batch_size", 3), number),
+        ("logits", pairs, ("batch_size", "negatives" if separate else group), number),
+        ("positive", pairs, ("batch_size",), number),
+        ("statistics", pairs, ("batch_size", 3), number),
         ("alignment", not gram and experiment.dictionary != "identity", alignments, number),
         ("dense part", gram and outer_dimensions(experiment) > 0, row_space, number),
     ]
@@ -67,11 +69,23 @@ def shape_of(experiment, axes):
 
 
 def bytes_by_fields(experiment):
-    """Return the bytes of the arrays of a step by the fields that they are the product of."""
+    """Return the bytes of the arrays of a step, and of the objective's, by the fields that they are the product of."""
+    item, objective = np.dtype(experiment.dtype).itemsize, OBJECTIVES[experiment.objective]
+    arrays = [(axes, dtype.itemsize) for axes, dtype in arrays_of_a_step(experiment).values()]
+    # As they were and as they will be, their gradient, and their decay.
+    arrays += [(axes, 4 * item) for axes in objective.parameter_axes(experiment).values()]
+    arrays += objective.working_bytes(experiment).items()
     found = {}
-    for axes, dtype in arrays_of_a_step(experiment).values():
-        # A batch by a batch is told by one field, said once.
-        fields = tuple(dict.fromkeys(axis for axis in axes if isinstance(axis, str)))
-        size = math.prod(shape_of(experiment, axes)) * dtype.itemsize
+    for axes, size in arrays:
+        fields = fields_of(experiment, axes)
+        size *= math.prod(shape_of(experiment, axes))
         found[fields] = found.get(fields, 0) + size
     return found
+
+
+def fields_of(experiment, axes):
+    """Return the fields that say the lengths of axes, each once, by the names that a user gave."""
+    words = [axis for axis in axes if isinstance(axis, str)]
+    tasks = "n_features" if experiment.n_tasks is None else "n_tasks"
+    # A batch by a batch is told by one field.
+    return tuple(dict.fromkeys(tasks if word == "resolved_n_tasks" else word for word in words))

@@ -118,6 +118,14 @@ TOO_LARGE = {
     ("n_inputs=1000000000",): "n_inputs",
     ("batch_size=2000000000",): "batch_size",
     ("negatives=2000000000",): "negatives",
+    ("objective=supervised", "n_tasks=2147483647"): "batch_size, n_tasks: got (",
+    ("objective=supervised", "label_leak=.3", "n_tasks=1000000000"): "n_inputs, n_tasks: got (",
+    (
+        "objective=nt_xent",
+        "stop_gradient=false",
+        "batch_size=3000000",
+    ): "batch_size: got (3000000,)",
+    ("n_samples=2000000000",): "n_samples, n_inputs: got (",
     ("n_steps=2000000000", "record_every=1"): "n_steps, record_every, n_neurons, n_features",
 }
 
@@ -130,6 +138,8 @@ def test_sizes_that_do_not_fit_are_refused_before_anything_is_allocated(
     arguments = [word for setting in settings for word in ("--set", setting)]
     said = refused("run", "--config", "small.json", *arguments, "--out", "large")
     assert TOO_LARGE[settings] in said and " bytes " in said and " are available" in said
+    if not any(setting.startswith("n_steps") for setting in settings):
+        assert " bytes " in refused("step", "--config", "small.json", *arguments)
 
 
 COMMAND_LINES = {

@@ -14,6 +14,7 @@ from featlearn.recording import resources
 BASE = featlearn.Experiment(
     n_features=16, n_inputs=256, n_neurons=64, batch_size=256, n_steps=40, bias_cap=0.6
 )
+LABELS = dict(objective="supervised", augmentation="none")
 CASES = {
     "as it is": {},
     "many rows": dict(n_steps=400, n_neurons=32, batch_size=64),
@@ -23,6 +24,25 @@ CASES = {
     "separate": dict(negatives=512),
     "float64": dict(dtype="float64"),
     "no augmentation": dict(augmentation="none"),
+    "spectral": dict(objective="spectral"),
+    "labels": LABELS,
+    "many tasks": dict(**LABELS, n_tasks=4096, n_steps=3),
+    "values of many tasks": dict(**LABELS, n_tasks=4096, n_steps=3, task="regression"),
+    "a large head": dict(**LABELS, n_tasks=16384, batch_size=8, n_steps=3),
+    "large tasks": dict(
+        **LABELS, n_tasks=8192, n_features=128, n_neurons=8, batch_size=8, n_steps=3
+    ),
+    "labels that leak": dict(**LABELS, label_leak=0.3, n_tasks=256, n_inputs=8192, n_steps=3),
+    "all 2B views": dict(objective="nt_xent", batch_size=1024, n_steps=3),
+    "unit rows": dict(objective="nt_xent", n_neurons=1024, n_steps=3, stop_gradient=False),
+    "no negatives": dict(objective="no_negatives", batch_size=4096, n_steps=3),
+    "a square head": dict(
+        objective="no_negatives", n_neurons=1024, n_steps=3, prediction_head=True
+    ),
+    "data set": dict(n_samples=20000, n_steps=3),
+    "narrow data set": dict(n_samples=20000, n_inputs=32, n_steps=3),
+    "data set in float64": dict(n_samples=20000, n_steps=3, dtype="float64"),
+    "data set with spikes": dict(n_samples=20000, n_steps=3, noise_spikes=4, spike_variance=0.1),
 }
 
 
@@ -33,6 +53,8 @@ def test_memory_is_what_was_said(name, monkeypatch):
     e = BASE.replace(**CASES[name])
     # What is imported on the way is not the run's.
     featlearn.train(e.replace(n_steps=0))
+    # Objectives are kept, with the tasks of one.
+    featlearn.objectives.make_objective.cache_clear()
     tracemalloc.start()
     # Nor are small objects that Python frees now and then.
     featlearn.train(e, progress=lambda row: row["step"] % 50 or gc.collect())
@@ -42,9 +64,9 @@ def test_memory_is_what_was_said(name, monkeypatch):
     assert resources.memory_needed(e) < resources.memory_needed(e, in_memory=True)
 
 
-@pytest.mark.parametrize("record_every", (1, 7))
-def test_the_disk_holds_what_was_said(tmp_path, record_every):
-    e = BASE.replace(record_every=record_every)
+@pytest.mark.parametrize("more", ({}, dict(record_every=7), dict(**LABELS, n_tasks=512)))
+def test_the_disk_holds_what_was_said(tmp_path, more):
+    e = BASE.replace(**more)
     featlearn.train(e, tmp_path / "run")
     taken = sum(p.stat().st_size for p in (tmp_path / "run").rglob("*.np?"))
     assert 0.8 * taken < resources.disk_needed(e) < 1.5 * taken + 2 * 64 * 256 * 4

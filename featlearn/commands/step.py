@@ -27,6 +27,7 @@ from ..errors import InvalidInput
 from ..explain.gradient_check import check_gradient
 from ..explain.text import render, state_lines
 from ..explain.update import SMALL_WORLD, explain_step
+from ..recording.resources import check_memory
 from ..reports.page import page_path, write_page
 from ..training import evaluate, init, step
 from .common import add_experiment_arguments, experiment_from, message, whole_number
@@ -93,6 +94,7 @@ def main(arguments):
     if arguments.html:
         page_path("--html", arguments.html)
     experiment = experiment_from(arguments, SMALL_WORLD)
+    check_memory(experiment)
     state = _advance(init(experiment), arguments.at_step)
     if arguments.html:
         return _write_page(state, arguments)

@@ -67,6 +67,15 @@ class NTXent(Objective):
     def check(cls, experiment):
         without_negatives(experiment, "nt_xent, whose negatives are all other views of the batch")
 
+    @classmethod
+    def working_bytes(cls, experiment):
+        item = np.dtype(experiment.dtype).itemsize
+        # Logits, what they exceed their largest by, and its exponential; features of both views.
+        return {
+            ("batch_size", "batch_size"): 4 * 3 * item,
+            ("batch_size", "n_neurons"): 2 * 3 * item,
+        }
+
     def pull(self, anchor_features, key_features, parameters, labels):
         return nt_xent(
             anchor_features,
@@ -121,6 +130,25 @@ class Supervised(Objective):
                 False,
                 "true with supervised: labels are no function of the weights",
             )
+
+    @classmethod
+    def parameter_axes(cls, experiment):
+        return {"head": ("resolved_n_tasks", "n_neurons")}
+
+    @classmethod
+    def working_bytes(cls, experiment):
+        item = np.dtype(experiment.dtype).itemsize
+        found = {
+            # Drawn in float64.
+            ("n_features", "resolved_n_tasks"): 20 + item,
+            # Labels, outputs, margins, losses and residuals.
+            ("batch_size", "resolved_n_tasks"): 5 * item,
+        }
+        if experiment.label_leak:
+            found["n_inputs", "resolved_n_tasks"] = 16
+            # The noise of a batch is kept for them, and their values of it.
+            found["batch_size", "n_inputs"] = item
+        return found
 
     @property
     def sees_noise(self):
@@ -183,6 +211,14 @@ class NoNegatives(Objective):
         if not self.prediction_head:
             return {}
         return {"prediction_head": np.eye(experiment.n_neurons, dtype=experiment.dtype)}
+
+    @classmethod
+    def parameter_axes(cls, experiment):
+        return {"prediction_head": ("n_neurons", "n_neurons")} if experiment.prediction_head else {}
+
+    @classmethod
+    def working_bytes(cls, experiment):
+        return {("batch_size", "n_neurons"): 7 * np.dtype(experiment.dtype).itemsize}
 
     def pull(self, anchor_features, key_features, parameters, labels):
         return no_negatives(anchor_features, key_features, parameters.get("prediction_head"))

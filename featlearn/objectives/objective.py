@@ -69,6 +69,19 @@ class Objective:
         """
         return {}
 
+    @classmethod
+    def parameter_axes(cls, experiment: object) -> dict[str, tuple[str, ...]]:
+        """Return the axes of its own arrays by their names; of each axis the field that it is as long as."""
+        return {}
+
+    @classmethod
+    def working_bytes(cls, experiment: object) -> dict[tuple[str, ...], int]:
+        """Return what it holds at the peak of a step beside its parameters, in bytes for each entry.
+
+        By axes, as those of `parameter_axes`.
+        """
+        return {}
+
     def labels(self, sample: Sample) -> np.ndarray | None:
         """Return what the objective is told of a `Sample`, ndarray of shape (B, K), or None."""
         return None

@@ -6,6 +6,7 @@ checkpoints/<step>.npz   those kept: at the start of stages II and III, at nine 
 """
 
 import json
+import math
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +14,9 @@ import numpy as np
 
 from ..errors import FeatlearnError, RunDirectoryError
 from ..experiment import Experiment
+from ..objectives import OBJECTIVES
 from ..state import TrainingState, make_model
+from ..step_arrays import shape_of
 from .files import read_archive, write_archive
 
 FILE = "checkpoint.npz"
@@ -61,8 +64,10 @@ def kept_steps(directory):
 def state_bytes(experiment):
     """Return the bytes of a checkpoint of an experiment, but for the archive's own few kilobytes."""
     e = experiment
-    arrays = e.n_neurons * (e.n_columns + 2) * np.dtype(e.dtype).itemsize
-    return arrays + len(_text(e.to_dict()))
+    own = OBJECTIVES[e.objective].parameter_axes(e).values()
+    numbers = e.n_neurons * (e.n_columns + 2)
+    numbers += sum(math.prod(shape_of(e, axes)) for axes in own)
+    return numbers * np.dtype(e.dtype).itemsize + len(_text(e.to_dict()))
 
 
 def _text(value):

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InvalidInput
-from ..step_arrays import bytes_by_fields
+from ..step_arrays import bytes_by_fields, fields_of
 from . import checkpoint
 from .quantities import built_in
 
@@ -120,18 +120,27 @@ def _memory(experiment, in_memory, own):
     """Bytes by the fields that they are the product of."""
     e, item = experiment, np.dtype(experiment.dtype).itemsize
     parts = bytes_by_fields(e)
-    # The weights it starts from.
-    parts[_weights(e)] += e.n_neurons * e.n_columns * item
+    more = {
+        # The weights it starts from.
+        _weights(e): e.n_neurons * e.n_columns * item,
+        ("batch_size", "n_features"): e.batch_size * e.n_features * (12 + item),
+    }
     if e.dense == "gram":
         # Coefficients of the outer noise, and factors of (m, m), in float64 where float32 fails.
-        parts["n_neurons",] = e.n_neurons**2 * (4 * item + 24)
-        parts["batch_size", "n_neurons"] += 2 * e.batch_size * e.n_neurons * item
+        more["n_neurons",] = e.n_neurons**2 * (4 * item + 24)
+        more["batch_size", "n_neurons"] = 2 * e.batch_size * e.n_neurons * item
     else:
         # Drawn, and the dictionary factorised, in float64.
-        parts["n_inputs", "n_features"] = e.n_inputs * e.n_features * (16 + item)
-    parts["batch_size", "n_features"] = e.batch_size * e.n_features * (12 + item)
+        more["n_inputs", "n_features"] = e.n_inputs * e.n_features * (16 + item)
+    if e.n_samples is not None:
+        # Signal and noise, and half as many numbers in float32 that the noise is drawn with.
+        numbers = 2 * item + 2 + (4 if item > 4 or e.noise_spikes else 0)
+        more["n_samples", "n_inputs"] = e.n_samples * e.n_inputs * numbers
+        more["n_samples", "n_features"] = e.n_samples * e.n_features * item
     if in_memory:
-        parts |= _trajectory(e, own)
+        more |= _trajectory(e, own)
+    for fields, size in more.items():
+        parts[fields] = parts.get(fields, 0) + size
     return parts
 
 
@@ -149,7 +158,9 @@ def _weights(experiment):
 
 
 def _trajectory(experiment, own):
-    end = experiment.n_steps + 1
-    recorded = (*built_in(experiment), *own)
-    parts = [q.rows_before(experiment, end) * q.row_bytes(experiment) for q in recorded]
-    return {("n_steps", "record_every", "n_neurons", "n_features"): sum(parts)}
+    end, parts = experiment.n_steps + 1, {}
+    for q in (*built_in(experiment), *own):
+        fields = ("n_steps", "record_every", *fields_of(experiment, q.shape))
+        size = q.rows_before(experiment, end) * q.row_bytes(experiment)
+        parts[fields] = parts.get(fields, 0) + size
+    return parts
