@@ -36,6 +36,7 @@ from .views import (
     RandomMask,
     make_augmentation,
 )
+from .yardstick import learn_dictionary, match_one_to_one, recovery_curve
 
 __version__ = "0.1.0"
 __all__ = [
@@ -75,14 +76,17 @@ __all__ = [
     "forward",
     "group_runs",
     "init",
+    "learn_dictionary",
     "load_run",
     "load_runs",
     "load_state",
     "lottery_sets",
     "make_augmentation",
     "make_dictionary",
+    "match_one_to_one",
     "neurons_per_atom",
     "preset",
+    "recovery_curve",
     "shared_cosines",
     "sparse_share",
     "step",

@@ -179,10 +179,6 @@ class Experiment:
         check_dense(self)
         check_batches(self)
         check_data(self)
-        if self.negatives == "in_batch" and self.batch_size < 2:
-            raise InvalidInput(
-                "batch_size", self.batch_size, "at least 2 with in-batch negatives: one has none"
-            )
         OBJECTIVES[self.objective].check(self)
         if not self.stays_linear and self.bias_cap < self.bias_jump:
             raise InvalidInput(

@@ -10,16 +10,16 @@ belong to nothing else then.
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .errors import InvalidInput
-from .images import fast_ica
 
 # Where a recovery curve is tabled, and its columns: the fraction of atoms matched from a cosine on.
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.93, 0.96, 0.98)
 RECOVERY = tuple(f"recovered at {t}" for t in THRESHOLDS)
 
 
-def match_one_to_one(cosine):
+def match_one_to_one(cosine: ArrayLike) -> np.ndarray:
     """Match rows and columns greedily, the largest value first.
 
     Parameters
@@ -48,7 +48,7 @@ def match_one_to_one(cosine):
     return matched
 
 
-def recovery_curve(cosine, thresholds):
+def recovery_curve(cosine: ArrayLike, thresholds: ArrayLike = THRESHOLDS) -> np.ndarray:
     """Return the fraction of the d atoms that are matched one to one at each threshold.
 
     Parameters
@@ -59,13 +59,24 @@ def recovery_curve(cosine, thresholds):
     Returns
     -------
     ndarray of shape (n,)
+
+    Examples
+    --------
+    >>> featlearn.recovery_curve([[0.9, 0.8], [0.7, 0.1]], thresholds=[0.5, 0.95])
+    array([0.5, 0. ])
     """
     matched = match_one_to_one(cosine)
     atoms = np.shape(cosine)[1]
     return (matched[:, None] >= np.asarray(thresholds)[None, :]).sum(axis=0) / atoms
 
 
-def learn_dictionary(inputs, n_atoms, rng, n_steps=50, threshold=2.0):
+def learn_dictionary(
+    inputs: ArrayLike,
+    n_atoms: int,
+    rng: np.random.Generator,
+    n_steps: int = 50,
+    threshold: float = 2.0,
+) -> np.ndarray:
     """Learn a dictionary by alternating thresholded codes and least squares.
 
     It works on the leading principal components of the samples, as many as there are atoms: beside them
@@ -91,6 +102,16 @@ def learn_dictionary(inputs, n_atoms, rng, n_steps=50, threshold=2.0):
     ------
     InvalidInput
         For more atoms than samples or inputs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> M = featlearn.make_dictionary("orthonormal", 32, 4, rng)
+    >>> x = featlearn.SparseCodingModel(M, density=0.1, noise_variance=0.001).sample(rng, 2000).inputs
+    >>> cosine = np.abs(featlearn.learn_dictionary(x, 4, rng).T @ M)
+    >>> bool(featlearn.match_one_to_one(cosine).min() > 0.99)
+    True
     """
     x, basis = principal_components(inputs, n_atoms)
     dictionary = _unit(x[rng.choice(len(x), n_atoms, replace=False)].T)
@@ -105,6 +126,9 @@ def learn_dictionary(inputs, n_atoms, rng, n_steps=50, threshold=2.0):
 
 def learn_components(inputs, n_atoms, rng):
     """Return the directions of independent component analysis; takes what `learn_dictionary` does."""
+    # Images take a while to import.
+    from .images import fast_ica
+
     x, basis = principal_components(inputs, n_atoms)
     scale = x.std(axis=0)
     rotation, _ = fast_ica(x / scale, rng)

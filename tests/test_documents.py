@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from importlib import resources
+from pathlib import Path
 
 import browser
 import pytest
@@ -127,3 +128,10 @@ def test_every_exported_function_has_an_example_that_runs():
                 runner.run(test)
     assert not without
     assert runner.summarize(verbose=False).failed == 0
+
+
+def test_examples_of_what_is_not_exported_name_what_there_is():
+    for path in Path(featlearn.__file__).parent.rglob("*.py"):
+        for line in re.findall(r"^ *(?:>>>|\.\.\.) (.*)$", path.read_text(encoding="utf-8"), re.M):
+            for name in re.findall(r"\bfeatlearn\.(\w+)", line):
+                assert hasattr(featlearn, name), f"{path.name}: {line}"

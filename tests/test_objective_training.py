@@ -201,12 +201,25 @@ def test_the_two_parts_of_a_loss_of_pairs_add_up(name, negatives):
         (dict(objective="nt_xent", negative_groups=2), "negative_groups"),
         (dict(objective="supervised", stop_gradient=False), "stop_gradient"),
         (dict(objective="no_negatives", stop_gradient=False), "stop_gradient"),
+        (dict(objective="nt_xent", batch_size=1), "batch_size"),
+        (dict(objective="no_negatives", batch_size=1), "batch_size"),
+        (dict(objective="supervised", label_leak=1.0, noise_variance=0.0), "label_leak"),
+        (dict(objective="supervised", label_leak=1.0, n_inputs=BASE.n_features), "label_leak"),
     ],
 )
 def test_what_an_objective_is_not_defined_for_is_refused_by_name(changes, field):
     with pytest.raises(InvalidInput) as caught:
         BASE.replace(**changes)
     assert caught.value.field == field and changes["objective"] in str(caught.value)
+
+
+@pytest.mark.parametrize("changes", (dict(batch_size=1), dict(batch_size=1, n_tasks=1)))
+def test_labels_need_no_second_sample(changes):
+    run = train(BASE.replace(objective="supervised", **changes))
+    assert np.isfinite(run["loss"]).all()
+    for name in ("infonce", "spectral", "decoupled"):
+        with pytest.raises(InvalidInput, match="at least 2 with in-batch negatives"):
+            BASE.replace(objective=name, **changes)
 
 
 def test_stage_one_ends_at_the_step_asked_for():

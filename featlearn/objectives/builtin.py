@@ -12,7 +12,7 @@ from ..errors import InvalidInput
 from ..loss import contrast
 from .no_negatives import no_negatives
 from .nt_xent import nt_xent, nt_xent_loss
-from .objective import Objective, PairwiseObjective, without_negatives
+from .objective import Objective, PairwiseObjective, at_least_two, without_negatives
 from .pairwise import decoupled, spectral
 from .supervised import draw_tasks, labels_of, supervised
 
@@ -66,6 +66,7 @@ class NTXent(Objective):
     @classmethod
     def check(cls, experiment):
         without_negatives(experiment, "nt_xent, whose negatives are all other views of the batch")
+        at_least_two(experiment, "with nt_xent: the views of one sample have no negatives")
 
     @classmethod
     def working_bytes(cls, experiment):
@@ -130,6 +131,15 @@ class Supervised(Objective):
                 False,
                 "true with supervised: labels are no function of the weights",
             )
+        if experiment.label_leak:
+            leak, wanted = (
+                experiment.label_leak,
+                "0 with supervised where there is no dense noise: ",
+            )
+            if experiment.resolved_noise_variance == 0:
+                raise InvalidInput("label_leak", leak, f"{wanted}noise_variance is 0")
+            if experiment.n_inputs == experiment.n_features:
+                raise InvalidInput("label_leak", leak, f"{wanted}n_inputs is n_features")
 
     @classmethod
     def parameter_axes(cls, experiment):
@@ -201,6 +211,7 @@ class NoNegatives(Objective):
     @classmethod
     def check(cls, experiment):
         without_negatives(experiment, "no_negatives")
+        at_least_two(experiment, "with no_negatives: neurons are normalised over the batch")
         if not experiment.stop_gradient:
             raise InvalidInput(
                 "stop_gradient", False, "true with no_negatives: the keys are targets"

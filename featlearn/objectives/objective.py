@@ -257,6 +257,12 @@ class PairwiseObjective(Objective):
     negative_groups = 1
     is_pairwise = True
 
+    @classmethod
+    def check(cls, experiment):
+        """Refuse a single sample where its negatives are the others of the batch."""
+        if experiment.negatives == "in_batch":
+            at_least_two(experiment, "with in-batch negatives: one has none")
+
     def loss(self, first, second, parameters, labels):
         """Return the loss of features; see `Objective.loss`."""
         _, keys, negatives = second
@@ -277,6 +283,12 @@ class PairwiseObjective(Objective):
             self.negative_groups,
             self.contrast,
         )
+
+
+def at_least_two(experiment, reason):
+    """Refuse a batch of one sample, for the reason that follows "at least 2"."""
+    if experiment.batch_size < 2:
+        raise InvalidInput("batch_size", experiment.batch_size, f"at least 2 {reason}")
 
 
 def without_negatives(experiment, objective):
