@@ -208,14 +208,33 @@ def test_claim_fails_where_more_is_forgotten(runs):
     assert kept.outcome == "fails" and kept.measured < kept.predicted
 
 
-def test_claim_fails_where_losers_lead(runs):
-    """Turned upside down, the start has other sure pairs, and what it says is lost."""
-    alignments = np.array(runs[0]["alignment"])
-    alignments[0] = alignments[0][:, ::-1]
-    other = dataclasses.replace(runs[0], arrays={**runs[0].arrays, "alignment": alignments})
-    verdicts = claim_lottery([Observed(other)])
-    assert [v.outcome for v in verdicts[2:4]] == ["fails"] * 2
-    assert verdicts[3].measured < 0.3
+def with_alignments(run, row, values):
+    alignments = np.array(run["alignment"])
+    alignments[row] = values
+    return Observed(dataclasses.replace(run, arrays={**run.arrays, "alignment": alignments}))
+
+
+def test_claim_fails_where_the_start_is_lost(runs):
+    """Turned upside down, the start has other sure pairs, and nothing of it is left."""
+    start = runs[0]["alignment"][0]
+    verdicts = claim_lottery([with_alignments(runs[0], 0, start[:, ::-1])])
+    assert verdicts[2].outcome == "fails"
+
+
+def test_claim_fails_where_losers_lead():
+    """After stage I the first two of every neuron change places: little of the start is lost by that."""
+    run = featlearn.train(SMALL.replace(batch_size=2048, n_neurons=256))
+    last = Observed(run).first_row_of(2) - 1
+    values = np.array(run["alignment"][last])
+    rows = np.arange(len(values))
+    second, first = np.abs(values).argsort(axis=1).T[-2:]
+    values[rows, first], values[rows, second] = values[rows, second], values[rows, first]
+    honest, changed = (
+        claim_lottery([observed])[3]
+        for observed in (Observed(run), with_alignments(run, last, values))
+    )
+    assert (honest.outcome, changed.outcome) == ("holds", "fails")
+    assert honest.predicted > 0.9 and changed.measured < 0.1
 
 
 def test_a_linear_run_has_no_end_of_stage_one(small):

@@ -77,7 +77,8 @@ class Draw(NamedTuple):
     memory, cosine : float
         Mean over the neurons of ϱ_i, and of what it predicts.
     expected, variance : float
-        Predicted fraction of the start's sure pairs that lead after stage I, and its variance.
+        Fraction of the start's sure pairs that lead after stage I, predicted from how much of the
+        start is left, and its variance.
     led, won : float
         Fraction of the start's sure pairs that lead after stage I, and in the end.
     won_later : float
@@ -112,7 +113,9 @@ def draw(observed):
     later, later_features = np.nonzero(lottery_sets(end).sure)
     if not len(neurons) or not len(later):
         return None
-    chance = leading_probability(start[neurons], memories[neurons])
+    # Noise that all neurons share makes the memory of all of them more or less than predicted.
+    left = np.minimum(memories * (cosine.mean() / memories.mean()), 1)
+    chance = leading_probability(start[neurons], left[neurons])
     chance = chance[np.arange(len(neurons)), features]
     leader, winner = np.abs(end).argmax(axis=1), observed.cosine.argmax(axis=1)
     return Draw(
@@ -175,7 +178,7 @@ def _drawn(observed):
             expected,
             [d.led for d in draws],
             0.0,
-            "by that memory; three standard deviations of a fraction",
+            "by the measured cosine; three standard deviations of a fraction",
             absolute=scatter,
         ),
     ]
