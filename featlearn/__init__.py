@@ -28,6 +28,7 @@ from .recording.seeds import SeedRuns, group_runs, load_runs
 from .recording.trajectory import Run
 from .state import TrainingState
 from .summary import Summary, summarize
+from .together import train_together
 from .training import evaluate, init, step
 from .views import (
     CorrelatedNoise,
@@ -93,6 +94,7 @@ __all__ = [
     "summarize",
     "support",
     "train",
+    "train_together",
 ]
 
 

@@ -38,6 +38,9 @@ def contrastive_gradient(
 ) -> "ContrastiveGradient":
     """Evaluate the contrastive loss and its gradient on one batch.
 
+    Several runs can be given at once, each array with one axis more, the first, along which the runs
+    are; each of them gets the bits that it gets alone.
+
     Parameters
     ----------
     weights : ndarray of shape (m, d1)
@@ -87,10 +90,10 @@ def contrastive_gradient(
     weights, biases, anchors, keys, negatives = _checked(
         weights, biases, anchors, keys, temperature, negatives
     )
-    _check_groups(negative_groups, len(anchors), negatives)
+    _check_groups(negative_groups, anchors, negatives)
     work = work or Workspace()
     # A is written last: until then its memory holds what is needed in between.
-    A = work("coefficients", (len(anchors), len(weights)), weights.dtype)
+    A = work("coefficients", (*anchors.shape[:-1], weights.shape[-2]), weights.dtype)
     h_anchor = h_key = forward(weights, biases, anchors, work, "anchor ")
     if keys is not anchors:
         spare = A if stop_gradient else None
@@ -114,15 +117,16 @@ def contrastive_gradient(
         A = work("key coefficients", h.shape, h.dtype)
         terms.append(Term(keys, h_key, h, strength, A))
         for rows in groups:
-            _fill(work, terms[1], P[rows].T if negatives is None else None, h[rows], rows)
+            from_keys = P[rows].swapaxes(-2, -1) if negatives is None else None
+            _fill(work, terms[1], from_keys, h[rows], rows)
         if negatives is not None:
             A = work("negative coefficients", separate.shape, h.dtype)
             terms.append(Term(negatives, h_negative, None, None, A))
-            _fill(work, terms[2], P.T, h, slice(None))
+            _fill(work, terms[2], P.swapaxes(-2, -1), h, slice(None))
 
     gradient = work("gradient", weights.shape, weights.dtype)
     more = None if stop_gradient else work("more gradient", weights.shape, weights.dtype)
-    transposed = [term.coefficients.T for term in terms]
+    transposed = [term.coefficients.swapaxes(-2, -1) for term in terms]
     inputs = [term.inputs for term in terms]
     work.over_rows(weight_product, gradient, more, *transposed, inputs=inputs)
     return ContrastiveGradient(result.loss, gradient, result, tuple(terms))
@@ -142,7 +146,7 @@ def coefficients(A, active, partners, strength, probabilities, others):
     else:
         # The product needs memory of its own.
         for some in few_rows(A):
-            np.subtract(strength[some, None] * partners[some], A[some], out=A[some])
+            np.subtract(strength[some][..., None] * partners[some], A[some], out=A[some])
     A *= active
 
 
@@ -152,7 +156,7 @@ def weight_product(gradient, more, *A, inputs):
     for a, X in zip(A[1:], inputs[1:]):
         np.matmul(a, X, out=more)
         gradient += more
-    gradient /= -len(inputs[0])
+    gradient /= -inputs[0].shape[-2]
 
 
 def _fill(work, term, probabilities, others, rows):
@@ -162,7 +166,10 @@ def _fill(work, term, probabilities, others, rows):
     work.over_rows(coefficients, A, active, partners, strength, probabilities, others=others)
 
 
-def _check_groups(groups, batch, negatives):
+def _check_groups(groups, anchors, negatives):
+    batch = len(anchors)
+    if groups > 1 and anchors.ndim > 2:
+        raise InvalidInput("negative_groups", groups, "1 for several runs at once")
     if groups > 1 and (negatives is not None or batch % groups or batch < 2 * groups):
         wanted = (
             f"1, or with in-batch negatives a divisor of {batch} that leaves groups of at least 2"
@@ -240,6 +247,26 @@ class ContrastiveGradient(Gradient):
     contrast: Contrast
     terms: tuple
 
+    def of_run(self, k: int) -> "ContrastiveGradient":
+        """Return that of one run of several at once, the k-th along the first axis."""
+
+        def of(array):
+            return None if array is None else array[k]
+
+        c = self.contrast
+        contrast = Contrast(c.loss[k], c.attraction[k], c.repulsion[k], of(c.positive_probability))
+        terms = tuple(
+            Term(
+                t.inputs[k],
+                Activations(*map(of, t.activations)),
+                of(t.partners),
+                of(t.strength),
+                t.coefficients[k],
+            )
+            for t in self.terms
+        )
+        return ContrastiveGradient(contrast.loss, self.weights[k], contrast, terms)
+
     @property
     def parameters(self) -> dict:
         """Gradients of the objective's own arrays: a loss of pairs has none."""
@@ -263,28 +290,33 @@ class ContrastiveGradient(Gradient):
 
 
 def _checked(weights, biases, anchors, keys, temperature, negatives):
+    runs = np.shape(weights)[:-2]
+
     def matrix(name, value):
         value = np.asarray(value)
         if value.dtype not in (np.float32, np.float64):
             value = value.astype(np.float64)
-        if value.ndim != 2 or 0 in value.shape:
-            raise InvalidInput(name, f"an array of shape {value.shape}", "a non-empty matrix")
+        if value.ndim < 2 or 0 in value.shape or value.shape[:-2] != runs:
+            wanted = f"a non-empty matrix for each of {runs} runs" if runs else "a non-empty matrix"
+            raise InvalidInput(name, f"an array of shape {value.shape}", wanted)
         return value
 
     weights = matrix("weights", weights)
-    m, d1 = weights.shape
+    m, d1 = weights.shape[-2:]
     same = keys is anchors
     anchors = matrix("anchors", anchors)
     keys = anchors if same else matrix("keys", keys)
     negatives = None if negatives is None else matrix("negatives", negatives)
     for name, value in (("anchors", anchors), ("keys", keys), ("negatives", negatives)):
-        if value is not None and value.shape[1] != d1:
-            raise InvalidInput(name, f"rows of length {value.shape[1]}", f"{d1}, as in weights")
-    if len(keys) != len(anchors):
-        raise InvalidInput("keys", f"{len(keys)} rows", f"{len(anchors)}, one for each anchor")
+        if value is not None and value.shape[-1] != d1:
+            raise InvalidInput(name, f"rows of length {value.shape[-1]}", f"{d1}, as in weights")
+    B = anchors.shape[-2]
+    if keys.shape[-2] != B:
+        raise InvalidInput("keys", f"{keys.shape[-2]} rows", f"{B}, one for each anchor")
     biases = np.asarray(biases, dtype=weights.dtype)
-    if biases.shape != (m,):
-        raise InvalidInput("biases", f"shape {biases.shape}", f"shape ({m},), one for each neuron")
+    if biases.shape != (*runs, m):
+        wanted = f"shape {(*runs, m)}, one for each neuron"
+        raise InvalidInput("biases", f"shape {biases.shape}", wanted)
     if not (biases >= 0).all():
         raise InvalidInput("biases", float(biases[~(biases >= 0)][0]), "numbers ≥ 0")
     if not temperature > 0 or not np.isfinite(temperature):

@@ -106,6 +106,60 @@ def train(
     >>> run["alignment"].shape
     (6, 32, 8)
     """
+    with contextlib.nullcontext() if directory is None else noted() as asked:
+        steps = running(
+            asked,
+            experiment,
+            directory,
+            resume=resume,
+            progress=progress,
+            record=record,
+            until=until,
+            start=start,
+            extend=extend,
+            checkpoint_at=checkpoint_at,
+            model=model,
+            augmentation=augmentation,
+            schedule=schedule,
+            objective=objective,
+        )
+        return alone(steps)
+
+
+def running(
+    asked,
+    experiment,
+    directory,
+    *,
+    work=None,
+    resume=False,
+    progress=None,
+    record=None,
+    until=None,
+    start=None,
+    extend=None,
+    checkpoint_at=(),
+    model=None,
+    augmentation=None,
+    schedule=None,
+    objective=None,
+):
+    """Return `train` as a generator, for whoever computes the gradients.
+
+    At every step it yields (state, batch, work, due), due where the state is to be recorded. It is sent
+    the gradient of that state on that batch, and beside it None, or what is known already of the
+    quantities to record; `state.alignment` then is, too. It returns the run.
+
+    Parameters
+    ----------
+    asked : Asked or None
+        What signals ask for; None for a run in memory.
+    work : Workspace, optional
+        That of the run; one of its own, and helpers where they pay, without.
+    experiment, directory, resume, progress, record, until, start, extend, checkpoint_at, model, \
+    augmentation, schedule, objective
+        As in `train`.
+    """
     ends, quantities = _ending(until), asked_quantities(record)
     own = {
         "model": model,
@@ -126,9 +180,8 @@ def train(
         began = None if start is None else origin(start)
         check_memory(experiment, in_memory=True)
         state = start or init(experiment, **own)
-        return _train_in_memory(
-            state, began, with_layouts(quantities, lambda: state), progress, ends
-        )
+        quantities = with_layouts(quantities, lambda: state)
+        return (yield from _in_memory(state, began, quantities, progress, ends, work))
     if not resume and quantities:
         check_memory(experiment)
         quantities = with_layouts(quantities, lambda: start or init(experiment, **own))
@@ -138,7 +191,7 @@ def train(
     if resume and extend is None and read_status(directory).get("status") == "complete":
         place.admit()
         return load_run(directory, place.own.get("model"))
-    with place, noted() as asked:
+    with place:
         latest = place.start()
         saved = time.monotonic()
 
@@ -157,7 +210,7 @@ def train(
                 raise KeyboardInterrupt
 
         try:
-            latest = _loop(latest, place, progress, between_steps, ends)
+            latest = yield from _loop(latest, place, progress, between_steps, ends, work)
         except TrainingDiverged as error:
             place.checkpoint(latest)
             place.status("failed", latest, error=str(error))
@@ -186,12 +239,12 @@ def with_layouts(quantities, begin):
     return measured_layouts(quantities, state, batch, evaluate(state, batch))
 
 
-def _train_in_memory(state, began, quantities, progress, ends):
+def _in_memory(state, began, quantities, progress, ends, work):
     check_memory(state.experiment, in_memory=True, own=quantities)
     recorder = MemoryRecorder(
         state.experiment, (*built_in(state.experiment), *quantities), state.step
     )
-    last = _loop(state, recorder, progress, _ignore, ends)
+    last = yield from _loop(state, recorder, progress, _ignore, ends, work)
     return Run(
         last.experiment,
         recorder.arrays(),
@@ -270,20 +323,25 @@ def workplace(state, help):
     # Twice the estimate: what is not used costs nothing.
     with process_group(largest_array(exp), 2 * memory_needed(exp) + (1 << 20)) as group:
         work = Workspace(group)
-        weights = work("weights", state.weights.shape, state.weights.dtype)
-        weights[...] = state.weights
-        state = dataclasses.replace(state, weights=weights)
+        state = _moved_into(work, state)
         if group is not None:
             group.start(lambda: help(state, work))
         yield state, work
 
 
-def _loop(state, place, progress, between_steps, ends):
-    """Record and step until the last step is recorded; return the last state."""
+def _moved_into(work, state):
+    """Return a state whose weights live in a workspace."""
+    weights = work("weights", state.weights.shape, state.weights.dtype)
+    weights[...] = state.weights
+    return dataclasses.replace(state, weights=weights)
+
+
+def _loop(state, place, progress, between_steps, ends, work):
+    """Record and step until the last step is recorded, a generator as `running`; return the last state."""
     first, asked = place.first, place.quantities
 
-    def record(state, batch, gradient):
-        row = measure(state, batch, gradient, asked, first)
+    def record(state, batch, gradient, known):
+        row = measure(state, batch, gradient, asked, first, known)
         place.append(row)
         if progress is not None:
             # Whoever watches may keep it.
@@ -294,10 +352,26 @@ def _loop(state, place, progress, between_steps, ends):
 
     # Helpers make every step too; what is done with it is the leader's business.
     def help(state, work):
-        _steps(state, work, _ignore, _ignore, _ignore, first, keep_sample)
+        alone(_steps(state, work, _ignore, _ignore, _ignore, first, keep_sample))
 
-    with workplace(state, help) as (state, work):
-        return _steps(state, work, record, between_steps, ends, first, keep_sample)
+    if work is None:
+        where = workplace(state, help)
+    else:
+        where = contextlib.nullcontext((_moved_into(work, state), work))
+    with where as (state, work):
+        return (yield from _steps(state, work, record, between_steps, ends, first, keep_sample))
+
+
+def alone(steps):
+    """Make the steps of one run, a generator as `running` returns; return what that returns."""
+    with contextlib.closing(steps):
+        gradient = None
+        while True:
+            try:
+                now = steps.send(gradient)
+            except StopIteration as end:
+                return end.value
+            gradient = evaluate(*now[:3]), None
 
 
 def _ignore(*_):
@@ -305,17 +379,19 @@ def _ignore(*_):
 
 
 def _steps(state, work, record, between_steps, ends, first, keep_sample):
+    """Make steps, a generator as `running`."""
     exp = state.experiment
     while True:
         between_steps(state)
         last = state.step == exp.n_steps or ends(state)
         due = last or state.step % exp.record_every == 0 or state.step == first
         batch = draw_batch(state, work, keep_sample=due and keep_sample(state))
-        gradient = evaluate(state, batch, work)
+        gradient, known = yield state, batch, work, due
         require_finite(state, gradient.loss)
         if due:
-            state.align(work)
-            record(state, batch, gradient)
+            if known is None:
+                state.align(work)
+            record(state, batch, gradient, known)
         if last:
             return state
         state = step(state, gradient, work)

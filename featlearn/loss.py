@@ -76,7 +76,8 @@ def contrast(
     size give finite results.
     """
     work = work or Workspace()
-    statistics = work("statistics", (len(anchor_features), 3), anchor_features.dtype)
+    shape = (*anchor_features.shape[:-1], 3)
+    statistics = work("statistics", shape, anchor_features.dtype)
     probabilities, positive = over_anchors(
         softmax,
         statistics,
@@ -88,7 +89,7 @@ def contrast(
         spare,
         groups,
     )
-    largest, negative_weight, total = statistics.T
+    largest, negative_weight, total = np.moveaxis(statistics, -1, 0)
     # Where the positive is the largest, total - 1 is the negatives' weight alone, and log1p keeps
     # a small loss exact.
     log_total = np.where(
@@ -98,7 +99,7 @@ def contrast(
     )
     losses = temperature * ((largest - positive).astype(np.float64) + log_total)
     return Contrast(
-        float(np.mean(losses)),
+        losses.mean(axis=-1).tolist(),
         attraction=negative_weight / total,
         repulsion=probabilities,
         positive_probability=np.exp(positive - largest) / total,
@@ -135,8 +136,9 @@ def over_anchors(
     in_batch = negatives is None
     others, n, dtype = keys if in_batch else negatives, len(anchors), anchors.dtype
     scaled = work("scaled features", anchors.shape, dtype) if spare is None else spare
-    matrix = work("logits", (n, len(others) // groups), dtype)
-    positive = work("positive", (n,), dtype)
+    size = others.shape[-2] // groups
+    matrix = work("logits", (*anchors.shape[:-1], size), dtype)
+    positive = work("positive", anchors.shape[:-1], dtype)
     for rows in split_rows(n, groups):
         work.over_rows(
             kernel,
@@ -144,7 +146,7 @@ def over_anchors(
             keys[rows],
             scaled[rows],
             matrix[rows],
-            np.arange(rows.stop - rows.start),
+            np.arange(anchors[rows].shape[-2]),
             positive[rows],
             statistics[rows],
             others=others[rows] if in_batch else others,
@@ -161,18 +163,18 @@ def softmax(h, h_key, scaled, P, index, positive, statistics, others, temperatur
     the weight of the negatives and of all.
     """
     np.divide(h, temperature, out=scaled)
-    np.matmul(scaled, others.T, out=P)
+    np.matmul(scaled, others.swapaxes(-2, -1), out=P)
     if in_batch:
-        own = np.arange(len(index)), index
+        own = ..., np.arange(len(index)), index
         positive[:] = P[own]
         P[own] = -np.inf
     else:
-        np.einsum("pi,pi->p", scaled, h_key, out=positive)
-    largest = np.maximum(P.max(axis=1), positive)
-    P -= largest[:, None]
+        np.einsum("...pi,...pi->...p", scaled, h_key, out=positive)
+    largest = np.maximum(P.max(axis=-1), positive)
+    P -= largest[..., None]
     np.exp(P, out=P)
-    negative_weight = P.sum(axis=1)
+    negative_weight = P.sum(axis=-1)
     total = negative_weight + np.exp(positive - largest)
-    P /= total[:, None]
+    P /= total[..., None]
     for column, values in enumerate((largest, negative_weight, total)):
-        statistics[:, column] = values
+        statistics[..., column] = values

@@ -72,7 +72,7 @@ def forward(
     array([[ True, False]])
     """
     work = work or Workspace()
-    shape, dtype = (len(inputs), len(weights)), weights.dtype
+    shape, dtype = (*inputs.shape[:-1], weights.shape[-2]), weights.dtype
     u = work(name + "preactivations", shape, dtype) if spare is None else spare
     h = work(name + "features", shape, dtype)
     active = None if features_only else work(name + "active", shape, np.bool_)
@@ -82,7 +82,8 @@ def forward(
 
 def respond(x, u, h, active, weights, biases):
     """u = X Wᵀ, |u| ≥ b and h = u - clip(u, -b, b) of some inputs, each into its array."""
-    np.matmul(x, weights.T, out=u)
+    np.matmul(x, weights.swapaxes(-2, -1), out=u)
+    biases = biases[..., None, :]
     if active is not None:
         np.abs(u, out=h)
         np.greater_equal(h, biases, out=active)

@@ -89,6 +89,17 @@ class TrainingState:
                     f"{found}, that of the model, or state.replace(...), which rebuilds it",
                 )
 
+    def after_update(self, **fields) -> "TrainingState":
+        """Return the state that an update leads to, with these fields in place of its own.
+
+        What the experiment decides was checked and made before, and stays.
+        """
+        new = object.__new__(TrainingState)
+        vars(new).update(vars(self), **fields)
+        for of_this_step in ("alignment", "schedule"):
+            vars(new).pop(of_this_step, None)
+        return new
+
     @functools.cached_property
     def alignment(self) -> np.ndarray:
         """α_ij = ⟨w_i, M_j⟩, ndarray of shape (m, d), computed where it is first asked for."""

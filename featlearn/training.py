@@ -1,6 +1,5 @@
 """Training by hand: a pure `init`, `evaluate` and `step`, beside `draw_batch`."""
 
-import dataclasses
 import math
 
 import numpy as np
@@ -169,8 +168,7 @@ def step(
     stage, biases = state.schedule.advance(
         state.stage, state.biases, state.weight_norms, norms, state.initial_norm
     )
-    return dataclasses.replace(
-        state,
+    return state.after_update(
         step=state.step + 1,
         stage=stage,
         weights=weights,

@@ -4,7 +4,8 @@ The reference is five matrix products of the step's sizes, and its normals drawn
 subject runs in a process of its own, a new one every two rounds; bursts of steps take turns,
 A B C C B A …, and a ratio is the median over rounds of the ratio within a round. featlearn's step is
 the whole one: data, gradient, update, bias schedule, and every quantity measured and written to a
-run directory at every step; the others record nothing. torch and JAX take part where they are
+run directory at every step; the others record nothing. Seeds of a small network are timed one by one and
+together, as sweeps train them, beside JAX's vmap. torch and JAX take part where they are
 installed: python -m pip install ".[peers]".
 
 examples:
@@ -32,6 +33,8 @@ GOALS = {
     "reference": 1.15,
     "many inputs": 1.05,
     "gram reference": 1.25,
+    "seeds": 1.2,
+    "vmap": 1.0,
     "torch": 0.75,
     "jax": 0.85,
     "recording": 5.0,
@@ -224,7 +227,25 @@ def gram(bench, size, explicit, inputs=(10**4, 10**9)):
         add(f"explicit at {d1} / Gram", Statistic.of(seconds / second), "")
 
 
-SECTIONS = ("times", "gradients", "memory", "growth", "sparse", "reduced", "gram")
+def seeds(bench, size):
+    """Small networks: seeds one by one and together, in one thread each as in a sweep."""
+    experiment, threads = experiment_of(size), 1
+    bench.heading(f"A step of a run at {size}, several seeds", threads)
+    names = ["reference", "featlearn", "together", "together, not recording"]
+    peer = ["jax, vmap"] if "jax" in peers.installed() else []
+    measured, _ = bench.time_in_turn({n: (n, experiment) for n in (*names, *peer)}, threads)
+    add = partial(bench.add, "seeds", size, threads)
+    for name, seconds in measured.items():
+        add(name, Statistic.of(1e3 * seconds), "ms")
+    together = measured["together"]
+    for name, goal in [("reference", "seeds"), ("featlearn", None), *((p, "vmap") for p in peer)]:
+        add(f"together / {name}", Statistic.of(together / measured[name]), "", GOALS.get(goal))
+    cost = together / measured["together, not recording"] - 1
+    add("cost of recording", Statistic.of(100 * cost), "%", GOALS["recording"])
+
+
+SECTIONS = ("times", "gradients", "memory", "growth", "sparse", "reduced", "gram", "seeds")
+SMALL = "8/256/32/128"
 
 
 EXPLICIT = (1024, 4096, 16384)
@@ -251,6 +272,8 @@ def run(bench, sizes, only, reduced_size, factors=FACTORS, densities=DENSITIES, 
         reduced(bench, reduced_size)
     if "gram" in only:
         gram(bench, sizes[min(1, len(sizes) - 1)], explicit)
+    if "seeds" in only:
+        seeds(bench, SMALL)
 
 
 def parser():

@@ -24,14 +24,14 @@ from featlearn.theory.predictions.crossing import noise_margin
 
 
 class Inline:
-    """The least an executor can be: it runs what it is given at once, and counts."""
+    """The least an executor can be: it runs what it is given at once, and counts the runs."""
 
     def __init__(self):
         self.submitted = 0
 
-    def submit(self, function, *arguments):
-        self.submitted += 1
-        return Answer(function(*arguments))
+    def submit(self, function, points, *more):
+        self.submitted += len(points)
+        return Answer(function(points, *more))
 
 
 class Answer:
@@ -139,15 +139,17 @@ def test_an_unfinished_run_is_resumed(base, tmp_path):
     (whole,) = sweep([base], tmp_path / "whole", Inline())
 
     class Stops(Inline):
-        def submit(self, function, fields, *more):
+        def submit(self, function, points, *more):
+            [(fields, directory)] = points
+
             # What a killed worker leaves: a run directory in the middle of its run.
             def stop(row):
                 if row["step"] == 30:
                     raise MemoryError
 
             with pytest.raises(MemoryError):
-                train(Experiment.from_dict(fields), more[0], progress=stop)
-            return super().submit(function, fields, *more)
+                train(Experiment.from_dict(fields), directory, progress=stop)
+            return super().submit(function, points, *more)
 
     (row,) = sweep([base], tmp_path / "stopped", Stops())
     np.testing.assert_equal(row["measures"], whole["measures"])
@@ -178,10 +180,10 @@ def test_processes_give_the_same_rows_and_a_killed_one_loses_nothing(base, tmp_p
 
 def test_an_executor_that_gives_up_still_ends_with_every_row(base, tmp_path):
     class Broken(Inline):
-        def submit(self, function, fields, *more):
-            if fields["seed"] == 1:
+        def submit(self, function, points, *more):
+            if 1 in [fields["seed"] for fields, _ in points]:
                 raise RuntimeError("no worker, is left")
-            return super().submit(function, fields, *more)
+            return super().submit(function, points, *more)
 
     rows = sweep(grid(base, {"seed": [0, 1, 2]}), tmp_path, Broken(), workers=2)
     assert [row["status"] for row in rows] == ["complete", "failed", "complete"]

@@ -42,10 +42,10 @@ claims:
 """
 
 from ..errors import InvalidInput
-from ..loop import train
 from ..recording.rundir import load_run
 from ..recording.seeds import run_directories
-from ..reports.progress import Progress
+from ..reports.progress import SeveralProgress
+from ..together import train_together
 from ..values import json_text
 from .common import add_experiment_arguments, announcing, experiment_from, whole_number
 from .own import add_claims_argument, add_part_arguments, claims_from, parts_from
@@ -113,9 +113,18 @@ def _runs(arguments):
     experiment = experiment_from(arguments)
     if arguments.seeds and arguments.seed is not None:
         raise InvalidInput("--seeds", arguments.seeds, "no --seed beside it")
-    runs = []
-    for seed in arguments.seeds or [experiment.seed]:
-        one = experiment.replace(seed=seed)
-        progress = Progress(one, f"seed {seed}", arguments.quiet)
-        runs.append(train(one, progress=progress, **parts_from(arguments, ["model"])))
+    seeds = dict.fromkeys(arguments.seeds or [experiment.seed])
+    experiments = [experiment.replace(seed=seed) for seed in seeds]
+    labels = [f"seed {seed}" for seed in seeds]
+    shown = SeveralProgress(dict(zip(labels, experiments)), arguments.quiet)
+    rows = dict.fromkeys(labels)
+
+    def progress(k, row):
+        rows[labels[k]] = row
+        shown(rows)
+
+    runs = train_together(experiments, progress=progress, **parts_from(arguments, ["model"]))
+    for run in runs:
+        if isinstance(run, Exception):
+            raise run
     return runs

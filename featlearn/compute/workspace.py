@@ -29,6 +29,7 @@ class Workspace:
 
     def __init__(self, group=None):
         self.arrays, self.group = {}, group
+        self._threads = threads.thread_count()
 
     def __call__(self, name, shape, dtype):
         """Return the array of that name, with undefined content."""
@@ -53,13 +54,16 @@ class Workspace:
         The kernel works in place and row by row; an array may be None, and what is given by name is
         handed over whole. The pieces depend on the sizes and the number of threads only.
         """
-        present = [array for array in sliced if array is not None]
-        n, largest = len(present[0]), max(array.size for array in present)
-        shares = threads.thread_count() if threads.can_share_out(largest) else 1
+        shares, present = 1, sliced
+        if self._threads > 1:
+            present = [array for array in sliced if array is not None]
+            largest = max(array.size for array in present)
+            shares = self._threads if threads.can_share_out(largest) else 1
         if shares == 1 and self.group is None:
             # What is left of a step of a small network are its calls.
             kernel(*sliced, **whole)
             return
+        n = len(present[0])
         bounds = [n * k // shares for k in range(shares + 1)]
 
         def share(start, stop):
@@ -67,6 +71,35 @@ class Workspace:
             kernel(*(None if array is None else array[rows] for array in sliced), **whole)
 
         self.for_each(share, zip(bounds, bounds[1:]))
+
+
+class _Beside(Workspace):
+    """The workspace of run k of n, whose arrays lie beside those of the same name of the others."""
+
+    def __init__(self, shared, k, n):
+        super().__init__()
+        self._shared, self._k, self._n = shared, k, n
+
+    def __call__(self, name, shape, dtype):
+        array = self.arrays.get(name)
+        if array is None or array.shape != shape or array.dtype != dtype:
+            whole = self._shared(name, (self._n, *shape), dtype)
+            array = self.arrays[name] = whole[self._k]
+        return array
+
+
+def beside_each_other(n):
+    """Return a `Workspace` for each of n runs that take the same arrays: see `stacked`."""
+    shared = Workspace()
+    return [_Beside(shared, k, n) for k in range(n)]
+
+
+def stacked(arrays):
+    """Return the array along whose first axis some arrays lie; a copy if they do not lie in one."""
+    whole, shape = arrays[0].base, (len(arrays), *arrays[0].shape)
+    if whole is not None and whole.shape == shape and all(a.base is whole for a in arrays):
+        return whole
+    return np.stack(arrays)
 
 
 def few_rows(array, numbers=CACHED):

@@ -35,6 +35,8 @@ class Objective:
         Whether the second argument of its similarities is held where the gradient is taken.
     is_pairwise : bool
         Whether it is a loss of pairs, with what the gradient of one is.
+    takes_several : bool
+        Whether `gradient` takes several runs at once, along a first axis.
     symmetric : bool
         Whether keys are anchors, too, so that the gradient passes through them in any case.
     fades : bool
@@ -45,7 +47,7 @@ class Objective:
 
     name = label = formula = ""
     sees_keys, sees_noise, is_pairwise, stop_gradient, symmetric = True, False, False, False, False
-    fades, has_softmax = False, True
+    fades, has_softmax, takes_several = False, True, False
 
     @classmethod
     def of(cls, experiment: object) -> Self:
@@ -255,7 +257,7 @@ class PairwiseObjective(Objective):
 
     contrast = None
     negative_groups = 1
-    is_pairwise = True
+    is_pairwise = takes_several = True
 
     @classmethod
     def check(cls, experiment):

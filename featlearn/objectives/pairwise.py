@@ -47,7 +47,7 @@ def decoupled(
         spare,
         groups,
     )
-    loss = temperature * float(np.mean(log_total - positive))
+    loss = (temperature * np.mean(log_total - positive, axis=-1)).tolist()
     return Contrast(loss, np.ones_like(positive), P, None)
 
 
@@ -71,7 +71,7 @@ def spectral(
         spare,
         groups,
     )
-    loss = temperature * float(np.mean(squares / (2 * count) - positive))
+    loss = (temperature * np.mean(squares / (2 * count) - positive, axis=-1)).tolist()
     return Contrast(loss, np.ones_like(positive), R, None)
 
 
@@ -80,11 +80,11 @@ def softmax_of_negatives(
 ):
     """P_pn = exp S_pn / Σ_n exp S_pn of some anchors, in `P`; S_p0 and log of the sum beside it."""
     similarities(h, h_key, scaled, P, index, positive, others, temperature, in_batch, -np.inf)
-    largest = P.max(axis=1)
-    P -= largest[:, None]
+    largest = P.max(axis=-1)
+    P -= largest[..., None]
     np.exp(P, out=P)
-    total = P.sum(axis=1)
-    P /= total[:, None]
+    total = P.sum(axis=-1)
+    P /= total[..., None]
     log_total[:] = np.log(total, dtype=np.float64) + largest
 
 
@@ -93,29 +93,29 @@ def similarities_and_squares(
 ):
     """R_pn = S_pn/N of some anchors, in `R`; S_p0 and Σ_n S_pn² beside it."""
     similarities(h, h_key, scaled, R, index, positive, others, temperature, in_batch, 0)
-    np.einsum("pn,pn->p", R, R, out=squares, dtype=np.float64)
-    R /= R.shape[1] - in_batch
+    np.einsum("...pn,...pn->...p", R, R, out=squares, dtype=np.float64)
+    R /= R.shape[-1] - in_batch
 
 
 def similarities(h, h_key, scaled, S, index, positive, others, temperature, in_batch, own):
     """S = H H_nᵀ/τ of some anchors, in `S`, with `own` in the place of the anchor's own key."""
     np.divide(h, temperature, out=scaled)
-    np.matmul(scaled, others.T, out=S)
-    np.einsum("pi,pi->p", scaled, h_key, out=positive)
+    np.matmul(scaled, others.swapaxes(-2, -1), out=S)
+    np.einsum("...pi,...pi->...p", scaled, h_key, out=positive)
     if in_batch:
-        S[np.arange(len(index)), index] = own
+        S[..., np.arange(len(index)), index] = own
 
 
 def _over_anchors(kernel, anchors, keys, temperature, negatives, work, spare, groups):
     """The kernel's matrix, S_p0 and statistic, and the number of an anchor's negatives."""
     work = work or Workspace()
     in_batch = negatives is None
-    count = len(keys if in_batch else negatives) // groups - in_batch
+    count = (keys if in_batch else negatives).shape[-2] // groups - in_batch
     if count < 1:
         raise InvalidInput(
-            "anchors", len(anchors), f"at least {2 * groups} with in-batch negatives"
+            "anchors", anchors.shape[-2], f"at least {2 * groups} with in-batch negatives"
         )
-    statistic = work("row statistic", (len(anchors),), np.float64)
+    statistic = work("row statistic", anchors.shape[:-1], np.float64)
     matrix, positive = over_anchors(
         kernel, statistic, anchors, keys, temperature, negatives, work, spare, groups
     )

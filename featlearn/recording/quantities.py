@@ -14,6 +14,8 @@ from ..errors import InvalidInput
 class Quantity:
     """What is recorded of a run at its recorded steps.
 
+    The built-in ones also take several runs at once, along a first axis of their arrays.
+
     Attributes
     ----------
     name : str
@@ -55,7 +57,7 @@ class Quantity:
         InvalidInput
             If a user's own function returns something else than at its first row.
         """
-        if not self.samples:
+        if batch.sample is not None and not self.samples:
             batch = batch._replace(sample=None)
         value = self.function(state, batch, gradient)
         if self.digest:
@@ -131,7 +133,9 @@ def loss(state, batch, gradient):
 def positive_probability(state, batch, gradient):
     """mean over that batch of P_p0, the softmax probability of the positive; NaN without one"""
     found = gradient.positive_probability
-    return math.nan if found is None else found.mean(dtype=np.float64)
+    if found is None:
+        return np.full(np.shape(gradient.loss), np.nan)[()]
+    return found.mean(axis=-1, dtype=np.float64)
 
 
 @_recorded("dtype", "n_neurons", "n_features")
@@ -164,7 +168,7 @@ def bias(state, batch, gradient):
 def active_fraction(state, batch, gradient):
     """fraction of the anchors with |⟨w_i, x⁺⟩| ≥ b_i"""
     active = gradient.terms[0].activations.active
-    return active.sum(axis=0, dtype=np.int32) / len(active)
+    return active.sum(axis=-2, dtype=np.int32) / active.shape[-2]
 
 
 @_recorded("int64", only=("dense", "gram"))
@@ -188,15 +192,16 @@ def built_in(experiment):
     )
 
 
-def measure(state, batch, gradient, quantities=None, first=0):
+def measure(state, batch, gradient, quantities=None, first=0, known=None):
     """Return the row of the trajectory that describes a state on its batch, {name: value}.
 
-    What the state holds is not copied.
+    What the state holds is not copied; what is known already is not measured again.
     """
+    known = known or {}
     return {
-        q.name: q.row(state, batch, gradient)
+        q.name: known[q.name] if q.name in known else q.row(state, batch, gradient)
         for q in (built_in(state.experiment) if quantities is None else quantities)
-        if q.is_due(state.experiment, state.step, first)
+        if q.every == 1 or q.is_due(state.experiment, state.step, first)
     }
 
 

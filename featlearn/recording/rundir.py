@@ -207,8 +207,10 @@ class RunDirectory:
 
     def append(self, row):
         """Record one row of the trajectory."""
-        with self._writing():
+        try:
             self.recorder.append(row)
+        except OSError as error:
+            raise self._unwritable(WriteFailed, error) from None
 
     def checkpoint(self, state):
         """Put rows and state on the disk, in this order: a checkpoint never counts missing rows."""
@@ -246,7 +248,10 @@ class RunDirectory:
         try:
             yield
         except OSError as error:
-            raise kind(f"{self.path}: cannot be written ({reason(error)})") from None
+            raise self._unwritable(kind, error) from None
+
+    def _unwritable(self, kind, error):
+        return kind(f"{self.path}: cannot be written ({reason(error)})")
 
 
 def _is_free(path):

@@ -6,6 +6,9 @@ import time
 
 from ..alignment import sparse_share
 
+# How often lines are written anew.
+SECONDS = 0.2
+
 
 class StatusLines:
     """Lines on a terminal, each time in place of the last ones; nothing elsewhere, and with quiet.
@@ -46,10 +49,14 @@ class Progress:
     def __call__(self, row):
         if not self._lines.shown:
             return
-        now, last = time.monotonic(), row["step"] == self._last_step
-        if now - self._written > 0.2 or last:
+        now, last = time.monotonic(), self.is_last(row)
+        if now - self._written > SECONDS or last:
             self._written = now
             self._lines.show([self.line(row)], last)
+
+    def is_last(self, row):
+        """Whether a row ends the run."""
+        return row["step"] == self._last_step
 
     def line(self, row):
         """Return what is shown of a row."""
@@ -82,9 +89,15 @@ class SeveralProgress:
         width = max(map(len, experiments))
         self._runs = {label: Progress(e, f"{label:{width}}") for label, e in experiments.items()}
         self._lines = StatusLines(quiet)
+        self._written = 0.0
 
     def __call__(self, rows):
-        if self._lines.shown:
+        if not self._lines.shown:
+            return
+        now = time.monotonic()
+        ended = all(row and self._runs[label].is_last(row) for label, row in rows.items())
+        if now - self._written > SECONDS or ended:
+            self._written = now
             texts = [row and self._runs[label].line(row) or label for label, row in rows.items()]
             self._lines.show(texts)
 

@@ -6,6 +6,7 @@ a call.
 
 import contextlib
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -16,7 +17,11 @@ from ..gram_views import view_law
 from ..loop import workplace
 from ..recording.quantities import measure
 from ..recording.rundir import RunDirectory
+from ..together import Group, runs_at_once
 from ..training import evaluate, step
+
+# Steps of a run that no measurement reaches the end of.
+LONG = 500_000
 
 
 def flops(experiment):
@@ -30,7 +35,15 @@ def flops(experiment):
 
 
 class Subject:
-    """One training step a call."""
+    """One training step a call, or one of each of several runs.
+
+    Attributes
+    ----------
+    runs : int
+        How many runs make a step a call.
+    """
+
+    runs = 1
 
     def finish(self):
         """Write what still waits to be written after the last step; by default nothing does."""
@@ -162,6 +175,30 @@ def unrecorded(experiment, place):
     return Featlearn(experiment.replace(record_every=1 << 30), place)
 
 
+class Together(Subject):
+    """Seeds that `train_together` trains at once: a step of each a call, with all that a run does."""
+
+    def __init__(self, experiment, place):
+        self.runs = runs_at_once(experiment)
+        long = experiment.replace(n_steps=LONG)
+        self._group = Group(
+            [(long.replace(seed=k), Path(place) / str(k)) for k in range(self.runs)]
+        )
+
+    def __call__(self):
+        if not self._group.step():
+            raise RuntimeError(f"the runs have ended: {self._group.outcomes}")
+
+    def close(self):
+        """Let go of the directories."""
+        self._group.close()
+
+
+def unrecorded_together(experiment, place):
+    """The same with few steps measured and recorded."""
+    return Together(experiment.replace(record_every=LONG), place)
+
+
 def recording_cost(experiment, place, rounds, pairs=20):
     """Return how much longer recorded steps take than those in between, one number a round.
 
@@ -192,11 +229,11 @@ def burst(subject, seconds, fewest=3):
     n : int
         Steps made.
     each : float
-        Seconds a step.
+        Seconds a step of one run.
     """
     started, n = time.perf_counter(), 0
     while n < fewest or time.perf_counter() - started < seconds:
         subject()
         n += 1
     subject.finish()
-    return n, (time.perf_counter() - started) / n
+    return n, (time.perf_counter() - started) / n / subject.runs

@@ -18,7 +18,7 @@ import numpy as np
 
 from ..compute.workers import BLAS_THREADS
 from . import parts, subjects
-from .peers import PEERS
+from .peers import PEERS, JaxTogether
 
 PAUSE = 0.1
 
@@ -26,6 +26,9 @@ MAKERS = {
     "reference": subjects.Reference,
     "featlearn": subjects.Featlearn,
     "featlearn, not recording": subjects.unrecorded,
+    "together": subjects.Together,
+    "together, not recording": subjects.unrecorded_together,
+    "jax, vmap": JaxTogether,
     **PEERS,
 }
 

@@ -21,7 +21,6 @@ from .. import by_name
 from ..compute.workers import OwnWorkers
 from ..errors import FeatlearnError, InvalidInput, RunDirectoryError, TrainingDiverged
 from ..experiment import Experiment, as_written
-from ..loop import train, train_or_resume
 from ..presets import preset
 from ..recording.files import (
     make_directory,
@@ -33,6 +32,7 @@ from ..recording.files import (
 )
 from ..recording.lock import Lock
 from ..theory.claims.observed import Observed
+from ..together import runs_at_once, train_together
 from ..values import read_table
 from .grid import grid  # noqa: F401 (found here by scripts)
 from .measures import measures, own_verdicts, verdicts
@@ -108,7 +108,8 @@ def sweep(
         Anything with ``submit(function, *arguments)`` that returns futures with ``result()``; nothing
         else is asked of it. By default as many processes as `workers`, one BLAS thread each.
     workers : int, optional
-        Runs in flight at a time: the processors, or 64 where an executor is given.
+        Workers busy at a time: the processors, or 64 where an executor is given. Where there are more runs
+        of small networks than that, each trains several seeds together.
     trajectories : bool
         Record each run in a run directory, which needs a path that the workers share. Without, a
         worker keeps its run in memory and returns the row alone; what is interrupted starts anew.
@@ -157,14 +158,15 @@ def sweep(
         book = _Book(place, names, kept, len(todo), progress)
         points = [(name, names[name].to_dict()) for name in todo]
         folder = str(place / "runs") if trajectories else None
-        arguments = (folder, check, told | named)
+        slots = workers or (OwnWorkers.default() if executor is None else IN_FLIGHT)
+        groups = list(_groups(points, folder, slots, "objective" in told))
+        slots, arguments = min(slots, len(groups)), (check, told | named)
         try:
             if executor is None:
-                with OwnWorkers(min(workers or OwnWorkers.default(), len(todo))) as own:
-                    _collect(points, arguments, own.executors, book)
+                with OwnWorkers(slots) as own:
+                    _collect(groups, arguments, own.executors, book)
             else:
-                slots = min(workers or IN_FLIGHT, len(todo))
-                _collect(points, arguments, [executor] * slots, book)
+                _collect(groups, arguments, [executor] * slots, book)
         finally:
             book.write_table()
     except OSError as error:
@@ -248,15 +250,14 @@ def _is_final(row, place, trajectories, claims):
     return not trajectories or (place / "runs" / row["run"]).is_dir()
 
 
-def run_point(fields, directory, check, options=None):
-    """Train one experiment where a worker is asked to; return what its row needs.
+def run_points(points, check, options=None):
+    """Train experiments that differ in their seed only, where a worker is asked to.
 
     Parameters
     ----------
-    fields : dict
-        Of the experiment.
-    directory : str or None
-        Its run directory, resumed where one is there; None keeps the run in memory.
+    points : list of (dict, str or None)
+        Fields of each experiment, and its run directory, resumed where one is there; None keeps the
+        runs in memory.
     check : bool
         Whether verdicts are among the measures.
     options : dict, optional
@@ -264,19 +265,27 @@ def run_point(fields, directory, check, options=None):
 
     Returns
     -------
-    dict
-        "status", "error" and "measures". Whatever goes wrong in the run is in it, so that an
-        exception tells of the executor alone.
+    list of dict
+        What each row needs: "status", "error" and "measures". Whatever goes wrong in a run is in it,
+        so that an exception tells of the executor alone.
     """
+    fields, directories = zip(*points)
     try:
-        experiment = Experiment.from_dict(fields)
         options = dict(options or {})
         claims = options.pop("claims", [])
-        given = loaded_options(options)
-        if directory is None:
-            run = train(experiment, **given)
-        else:
-            run = train_or_resume(experiment, directory, **given)
+        experiments = [Experiment.from_dict(each) for each in fields]
+        places = None if directories[0] is None else directories
+        runs = train_together(experiments, places, **loaded_options(options))
+    except Exception as error:
+        runs, claims = [error] * len(points), []
+    return [_outcome(run, check, claims) for run in runs]
+
+
+def _outcome(run, check, claims):
+    """What the row of a run needs; of one that did not end, of the exception in its place."""
+    try:
+        if isinstance(run, Exception):
+            raise run
         observed = Observed(run)
         own = [by_name.load("claims", name) for name in claims]
         found = {**measures(observed), **(verdicts(observed) if check else {})}
@@ -288,33 +297,45 @@ def run_point(fields, directory, check, options=None):
         return {"status": "failed", "error": f"{type(error).__name__}: {error}", "measures": {}}
 
 
-def _collect(points, arguments, executors, book):
-    """Keep one run in flight for every element of `executors`; record each as it comes back.
+def _groups(points, folder, workers, own_objective):
+    """Return points in groups that one worker trains together, so many that no worker is idle."""
+    alike = {}
+    for name, fields in points:
+        key = json.dumps({**fields, "seed": None}, sort_keys=True)
+        alike.setdefault(key, []).append((name, (fields, folder and f"{folder}/{name}")))
+    share = math.ceil(len(points) / workers)
+    for group in alike.values():
+        experiment = Experiment.from_dict(group[0][1][0])
+        at_once = 1 if own_objective else min(runs_at_once(experiment), share)
+        for start in range(0, len(group), at_once):
+            yield group[start : start + at_once]
 
-    A thread waits for each run in flight, since `result` is all that a future need have. Rows are
+
+def _collect(groups, arguments, executors, book):
+    """Keep one group in flight for every element of `executors`; record its runs as it comes back.
+
+    A thread waits for each group in flight, since `result` is all that a future need have. Rows are
     recorded in the calling thread, where an interrupt arrives too.
     """
-    folder, *others = arguments
-    tasks, results = iter(points), queue.SimpleQueue()
+    tasks, results = iter(groups), queue.SimpleQueue()
     lock, stop = threading.Lock(), threading.Event()
 
     def work(executor):
         while not stop.is_set():
             with lock:
-                task = next(tasks, None)
-            if task is None:
+                group = next(tasks, None)
+            if group is None:
                 return
-            name, fields = task
-            directory = folder and f"{folder}/{name}"
-            outcome = _attempt(executor, lock, stop, (fields, directory, *others))
-            if outcome is not None:
-                results.put((name, outcome))
+            names, points = zip(*group)
+            for name, outcome in zip(names, _outcomes(executor, lock, stop, points, arguments)):
+                if outcome is not None:
+                    results.put((name, outcome))
 
     threads = [threading.Thread(target=work, args=(e,), daemon=True) for e in executors]
     for thread in threads:
         thread.start()
     try:
-        for _ in points:
+        for _ in range(sum(map(len, groups))):
             book.record(*_next(results))
     finally:
         stop.set()
@@ -333,18 +354,38 @@ def _next(results):
             return results.get(timeout=WAKE_SECONDS)
 
 
-def _attempt(executor, lock, stop, arguments):
-    """Submit one run, again where its worker is lost; return its outcome, None when stopped."""
+def _outcomes(executor, lock, stop, points, arguments):
+    """Train a group; return the outcome of each of its runs, None where it was stopped.
+
+    Where its worker is lost the runs are tried again, each alone: one of them may be the reason.
+    """
+    if len(points) > 1:
+        found, _ = _attempt(executor, lock, points, arguments)
+        if found is not None:
+            return found
+    return [_retried(executor, lock, stop, point, arguments) for point in points]
+
+
+def _retried(executor, lock, stop, point, arguments):
+    """Train one run, again where its worker is lost."""
     for _ in range(ATTEMPTS):
-        try:
-            with lock:
-                future = executor.submit(run_point, *arguments)
-            return future.result()
-        except BaseException as error:
-            lost = f"its worker was lost {ATTEMPTS} times: {type(error).__name__}: {error}"
         if stop.is_set():
             return None
-    return {"status": "failed", "error": lost, "measures": {}}
+        found, error = _attempt(executor, lock, [point], arguments)
+        if found is not None:
+            return found[0]
+    lost = f"its worker was lost {ATTEMPTS} times: {type(error).__name__}: {error}"
+    return None if stop.is_set() else {"status": "failed", "error": lost, "measures": {}}
+
+
+def _attempt(executor, lock, points, arguments):
+    """Submit runs; return their outcomes, or None and what became of their worker."""
+    try:
+        with lock:
+            future = executor.submit(run_points, list(points), *arguments)
+        return future.result(), None
+    except BaseException as error:
+        return None, error
 
 
 class _Book:

@@ -1,0 +1,233 @@
+"""Runs that advance together: one gradient for several of equal shape.
+
+A step of a small network is mostly its calls, and the kernels of a loss of pairs take several runs at
+once. The samples, the views, the update and the rows of each run are made as they are of a run alone.
+"""
+
+import contextlib
+import functools
+from collections.abc import Callable, Sequence
+from os import PathLike
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+
+from .batches import Batch
+from .compute.interrupts import Asked, noted
+from .compute.threads import can_share_out
+from .compute.workspace import Workspace, beside_each_other, stacked
+from .errors import InvalidInput
+from .experiment import Experiment
+from .gram_views import view_law
+from .loop import running
+from .objectives import make_objective
+from .recording.quantities import built_in, measure
+from .recording.resources import largest_array
+from .recording.trajectory import Run
+from .training import evaluate
+from .views import Views
+
+# Of the views of all runs. More leave the caches, of fewer each makes more calls.
+VIEW_BYTES = 1 << 21
+
+
+def runs_at_once(experiment, objective=None):
+    """Return how many runs of an experiment, each of another seed, are best trained together.
+
+    1 where a step is large, or where the objective's gradient takes one run only.
+    """
+    exp = experiment
+    objective = objective or make_objective(exp)
+    several = getattr(objective, "takes_several", False) and exp.negative_groups == 1
+    if not several or can_share_out(largest_array(exp)):
+        return 1
+    n_views = 1 if view_law(exp).identical_views else 2
+    views = n_views * exp.batch_size * exp.n_columns * np.dtype(exp.dtype).itemsize
+    return max(VIEW_BYTES // views, 1)
+
+
+def train_together(
+    experiments: Sequence[Experiment],
+    directories: Sequence[str | PathLike] | None = None,
+    *,
+    progress: Callable[[int, dict], object] | None = None,
+    **options,
+) -> list[Run | Exception]:
+    """Train runs that differ in their seed only; each gets the bits that `train` gives it.
+
+    Parameters
+    ----------
+    experiments : sequence of Experiment
+    directories : sequence of path, optional
+        One each, where a run that was begun there before goes on, and a complete one is read; without,
+        the runs are kept in memory.
+    progress : callable, optional
+        Called with k and the row of every recorded step of the k-th run.
+    **options
+        What else `train` takes, but for start; the same for all.
+
+    Returns
+    -------
+    list of Run or Exception
+        What ended it in the place of a run that did not come to its end; the others go on.
+
+    Raises
+    ------
+    InvalidInput
+        If the experiments differ in more than the seed.
+    KeyboardInterrupt
+        After a signal to stop, once each run has written a checkpoint.
+
+    Examples
+    --------
+    >>> exp = featlearn.preset("tiny").replace(n_steps=5)
+    >>> runs = featlearn.train_together([exp.replace(seed=k) for k in range(3)])
+    >>> [run["alignment"].shape for run in runs]
+    [(6, 32, 8), (6, 32, 8), (6, 32, 8)]
+    """
+    experiments = list(experiments)
+    for exp in experiments:
+        if exp.replace(seed=experiments[0].seed) != experiments[0]:
+            raise InvalidInput("experiments", "several kinds", "those that differ in the seed only")
+    if directories is None:
+        members = [(exp, None) for exp in experiments]
+        return _train(members, None, progress, options)
+    if len(directories) != len(experiments):
+        wanted = f"{len(experiments)}, one for each experiment"
+        raise InvalidInput("directories", len(directories), wanted)
+    with noted() as asked:
+        return _train(list(zip(experiments, directories)), asked, progress, options)
+
+
+def _train(members, asked, progress, options):
+    """Train the runs, some of them at once."""
+    found = []
+    at_once = runs_at_once(members[0][0], options.get("objective")) if members else 1
+    for first in range(0, len(members), at_once):
+        some = members[first : first + at_once]
+        tell = progress and (lambda k, row, first=first: progress(first + k, row))
+        with contextlib.closing(Group(some, asked, tell, options)) as group:
+            while group.step():
+                pass
+        for outcome in group.outcomes:
+            if isinstance(outcome, KeyboardInterrupt):
+                raise outcome
+        found += group.outcomes
+    return found
+
+
+class Group:
+    """Runs in the middle of their training, of which each waits for its next gradient.
+
+    Parameters
+    ----------
+    members : sequence of (Experiment, path or None)
+        Of each run; they are equal but for the seed.
+    asked : Asked or None
+        What signals ask for; None for runs in memory.
+    progress, options
+        As in `train_together`.
+
+    Attributes
+    ----------
+    outcomes : list
+        Of every run that has ended its `Run`, or the exception that ended it; None before.
+    """
+
+    def __init__(self, members, asked=None, progress=None, options=None):
+        n = len(members)
+        self.outcomes = [None] * n
+        self._asked, self._told = asked, [Asked() for _ in members]
+        works = beside_each_other(n) if n > 1 else [None]
+        self._runs = [
+            running(
+                self._told[k],
+                experiment,
+                place,
+                work=works[k],
+                resume=_is_begun(place),
+                progress=progress and functools.partial(progress, k),
+                **(options or {}),
+            )
+            for k, (experiment, place) in enumerate(members)
+        ]
+        self._waiting, self._work = dict.fromkeys(range(n)), Workspace()
+
+    def step(self):
+        """Make one step of all runs; return whether there is one that has not ended."""
+        if self._asked is not None:
+            for told in self._told:
+                told.stop |= self._asked.stop
+                told.save |= self._asked.save
+            self._asked.save = False
+        now = {}
+        for k, found in self._waiting.items():
+            try:
+                now[k] = self._runs[k].send(found)
+            except StopIteration as end:
+                self.outcomes[k] = end.value
+            except Exception as error:
+                self.outcomes[k] = error
+            except KeyboardInterrupt as error:
+                # Those that are recorded write their checkpoints, each as it is told to stop.
+                if self._asked is None:
+                    raise
+                self.outcomes[k] = error
+        self._waiting = self._evaluate(now)
+        return bool(self._waiting)
+
+    def close(self):
+        """Put away what runs that have not ended have open."""
+        for run in self._runs:
+            run.close()
+
+    def _evaluate(self, now):
+        """Return what runs wait for, by run: a gradient, and what is known of the quantities to record."""
+        if len(now) > 1:
+            # What is wrong with one run is found when each is asked alone.
+            with contextlib.suppress(Exception):
+                return dict(zip(now, _several(list(now.values()), self._work)))
+        found = {}
+        for k, (*each, _) in now.items():
+            try:
+                found[k] = evaluate(*each), None
+            except Exception as error:
+                self.outcomes[k] = error
+                self._runs[k].close()
+        return found
+
+
+def _is_begun(place):
+    return place is not None and (Path(place) / "config.json").exists()
+
+
+def _several(turns, work):
+    """Return what several runs wait for; see `running`."""
+    states, batches, works, due = zip(*turns)
+    views = [batch.views for batch in batches]
+    anchors = keys = stacked([v.anchors for v in views])
+    if any(v.keys is not v.anchors for v in views):
+        keys = stacked([v.keys for v in views])
+    negatives = None
+    if batches[0].negatives is not None:
+        negatives = stacked([batch.negatives for batch in batches])
+    batch = Batch(Views(anchors, keys), negatives, None)
+    several = SimpleNamespace(
+        experiment=states[0].experiment,
+        model=states[0].model,
+        step=[s.step for s in states],
+        stage=[s.stage for s in states],
+        weights=stacked([s.weights for s in states]),
+        biases=np.stack([s.biases for s in states]),
+        weight_norms=np.stack([s.weight_norms for s in states]),
+        float64_factorisations=[s.float64_factorisations for s in states],
+    )
+    with np.errstate(over="ignore", invalid="ignore"):
+        gradient = states[0].objective.gradient(several.weights, several.biases, batch, {}, work)
+    known = [None] * len(states)
+    if all(due):
+        several.alignment = stacked([s.align(w) for s, w in zip(states, works)])
+        measured = measure(several, batch, gradient, built_in(several.experiment))
+        known = [{name: values[k] for name, values in measured.items()} for k in range(len(states))]
+    return [(gradient.of_run(k), known[k]) for k in range(len(states))]

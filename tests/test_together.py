@@ -1,0 +1,223 @@
+"""Runs that advance together get the bits that each gets alone, whatever becomes of the others."""
+
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import featlearn
+from featlearn import InvalidInput, contrastive_gradient, load_run, train, train_together
+from featlearn.errors import TrainingDiverged
+from featlearn.schedule import BiasSchedule
+from featlearn.together import runs_at_once
+
+BASE = featlearn.Experiment(
+    n_features=6, n_inputs=48, n_neurons=12, batch_size=32, n_steps=30, density_factor=1.0,
+    stage_one_growth=1.2, learning_rate=0.5, temperature=1.0, initial_norm=0.3,
+)  # fmt: skip
+VARIANTS = {
+    "RandomMask": {},
+    "none": {"augmentation": "none"},
+    "independent masks": {"augmentation": "independent_masks"},
+    "correlated noise": {"augmentation": "correlated_noise", "noise_correlation": 0.3},
+    "K negatives": {"negatives": 7},
+    "both arguments": {"stop_gradient": False},
+    "K negatives, both arguments": {"negatives": 7, "stop_gradient": False},
+    "spectral": {"objective": "spectral"},
+    "decoupled": {"objective": "decoupled"},
+    "decoupled, K negatives": {"objective": "decoupled", "negatives": 7},
+    "float64": {"dtype": "float64"},
+    "Gram": {"dense": "gram", "n_inputs": 4096, "learning_rate": 0.05},
+    "data set": {"n_samples": 100},
+    "identity": {"dictionary": "identity"},
+    "odd sizes": {"n_inputs": 101, "n_neurons": 17, "batch_size": 70},
+    "supervised": {"objective": "supervised"},
+    "groups": {"negative_groups": 4},
+}
+
+
+# Those whose gradients are computed run by run.
+ALONE = ("supervised", "groups")
+
+
+def seeds(base, n=3):
+    return [base.replace(seed=k) for k in range(n)]
+
+
+def assert_same(one, other):
+    assert set(one.arrays) == set(other.arrays)
+    for name in one.arrays:
+        np.testing.assert_array_equal(one[name], other[name], err_msg=name)
+    np.testing.assert_array_equal(one.weights, other.weights)
+    np.testing.assert_array_equal(one.biases, other.biases)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_the_same_bits_as_one_by_one(name, monkeypatch):
+    experiments = seeds(BASE.replace(**VARIANTS[name]))
+    alone = [train(exp) for exp in experiments]
+    if name not in ALONE:
+        monkeypatch.setattr("featlearn.together.evaluate", None)
+    for run, other in zip(train_together(experiments), alone):
+        assert_same(run, other)
+    assert alone[0]["stage"].max() > 1
+
+
+def test_several_are_trained_at_once_where_steps_are_small():
+    assert runs_at_once(BASE) >= 3
+    assert runs_at_once(featlearn.preset("default")) == 1
+    assert runs_at_once(BASE.replace(objective="supervised")) == 1
+    assert runs_at_once(BASE.replace(negative_groups=4)) == 1
+
+
+def files(place):
+    return {p.name: p.read_bytes() for p in sorted((place / "trajectory").iterdir())}
+
+
+def test_files_are_those_of_a_run_alone(tmp_path):
+    experiments, places = seeds(BASE), [tmp_path / f"{k}" for k in range(3)]
+    runs = train_together(experiments, places)
+    for k, run in enumerate(runs):
+        assert run.directory == places[k]
+        train(experiments[k], tmp_path / f"alone-{k}")
+        assert files(places[k]) == files(tmp_path / f"alone-{k}")
+        load_run(places[k], verify=True)
+
+
+def test_a_run_goes_on_beside_one_that_begins(tmp_path):
+    experiments, places = seeds(BASE), [tmp_path / f"{k}" for k in range(3)]
+    train(experiments[1], places[1], until=lambda state: state.step == 11)
+    train(experiments[2], places[2])
+    for run, exp in zip(train_together(experiments, places), experiments):
+        assert_same(run, train(exp))
+
+
+def test_one_that_diverges_leaves_the_others_alone():
+    def explodes(state):
+        if state.experiment.seed == 1 and state.step == 9:
+            state.weights[0, 0] = np.inf
+        return False
+
+    experiments = seeds(BASE)
+    first, broken, last = train_together(experiments, until=explodes)
+    assert isinstance(broken, TrainingDiverged) and broken.step == 9
+    assert_same(first, train(experiments[0]))
+    assert_same(last, train(experiments[2]))
+
+
+class Negative(BiasSchedule):
+    """Gives one run a bias that no gradient takes."""
+
+    seed = None
+
+    def advance(self, stage, biases, norms, new_norms, initial_norm):
+        if initial_norm == self.seed:
+            biases = biases - 1
+        return stage, biases
+
+
+def test_what_one_gradient_refuses_leaves_the_others_alone():
+    experiments = seeds(BASE)
+    schedule = Negative(None, 0.1, 1.0, 0.5)
+    object.__setattr__(schedule, "seed", featlearn.init(experiments[1]).initial_norm)
+    first, broken, last = train_together(experiments, schedule=schedule)
+    assert isinstance(broken, InvalidInput) and "biases" in str(broken)
+    assert_same(first, train(experiments[0], schedule=schedule))
+    assert_same(last, train(experiments[2], schedule=schedule))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+def test_an_interrupt_leaves_a_checkpoint_of_each(tmp_path):
+    experiments, places = seeds(BASE), [tmp_path / f"{k}" for k in range(3)]
+
+    def progress(k, row):
+        if k == 1 and row["step"] == 13:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(KeyboardInterrupt):
+        train_together(experiments, places, progress=progress)
+    reached = [len(load_run(place)) for place in places]
+    assert min(reached) > 10 and max(reached) < 20
+    for run, exp in zip(train_together(experiments, places), experiments):
+        assert_same(run, train(exp))
+
+
+def test_a_warning_is_passed_on_to_all(tmp_path):
+    experiments, places, seen = seeds(BASE), [tmp_path / f"{k}" for k in range(3)], {}
+
+    def progress(k, row):
+        if k == 0 and row["step"] == 13:
+            os.kill(os.getpid(), signal.SIGUSR1)
+        if row["step"] == 20:
+            seen[k] = np.load(places[k] / "checkpoint.npz")["step"].item()
+
+    train_together(experiments, places, progress=progress)
+    assert all(13 <= seen[k] <= 15 for k in range(3))
+
+
+def test_experiments_of_several_kinds_are_refused():
+    with pytest.raises(InvalidInput, match="experiments.*seed only"):
+        train_together([BASE, BASE.replace(temperature=2.0)])
+
+
+def test_directories_of_another_number_are_refused(tmp_path):
+    with pytest.raises(InvalidInput, match="directories.*2, one for each"):
+        train_together(seeds(BASE, 2), [tmp_path])
+    assert train_together([]) == []
+
+
+def test_each_run_of_a_gradient_has_the_bits_it_gets_alone():
+    rng = np.random.default_rng(0)
+    W, X, Y = (rng.standard_normal((3, n, 11)).astype(np.float32) for n in (5, 8, 8))
+    biases = np.full((3, 5), 0.5, np.float32)
+    for stop_gradient in (True, False):
+        together = contrastive_gradient(W, biases, X, Y, 2.0, stop_gradient=stop_gradient)
+        for k in range(3):
+            alone = contrastive_gradient(
+                W[k], biases[k], X[k], Y[k], 2.0, stop_gradient=stop_gradient
+            )
+            one = together.of_run(k)
+            assert one.loss == alone.loss
+            for name in ("weights", "positive", "negative", "biases", "positive_probability"):
+                np.testing.assert_array_equal(getattr(one, name), getattr(alone, name))
+
+
+@pytest.mark.parametrize(
+    ("changed", "field"),
+    [
+        ({"anchors": np.ones((2, 8, 11))}, "anchors"),
+        ({"keys": np.ones((8, 11))}, "keys"),
+        ({"biases": np.ones(5)}, "biases"),
+        ({"negative_groups": 2}, "negative_groups"),
+    ],
+)
+def test_arrays_of_other_runs_are_refused(changed, field):
+    arrays = {
+        "weights": np.ones((3, 5, 11)),
+        "biases": np.ones((3, 5)),
+        "anchors": np.ones((3, 8, 11)),
+        "keys": np.ones((3, 8, 11)),
+        "temperature": 1.0,
+    }
+    with pytest.raises(InvalidInput, match=field):
+        contrastive_gradient(**(arrays | changed))
+
+
+def test_a_sweep_trains_seeds_together(tmp_path):
+    submitted = []
+
+    class Inline:
+        def submit(self, function, points, *more):
+            submitted.append(len(points))
+            value = function(points, *more)
+            return type("Answer", (), {"result": lambda self: value})()
+
+    from featlearn.sweep import sweep
+
+    experiments = [e for t in (1.0, 2.0) for e in seeds(BASE.replace(temperature=t), 4)]
+    rows = sweep(experiments, tmp_path, Inline(), workers=2)
+    assert submitted == [4, 4] and {row["status"] for row in rows} == {"complete"}
+    for row, exp in zip(rows, experiments):
+        assert_same(load_run(Path(tmp_path) / "runs" / row["run"]), train(exp))
