@@ -91,7 +91,7 @@ def test_flops_count_every_product():
 @pytest.mark.parametrize("dtype, tolerance", [("float32", 1e-5), ("float64", 1e-12)])
 @pytest.mark.parametrize("peer", peers.PEERS)
 def test_peers_have_the_same_gradient(tiny, peer, dtype, tolerance):
-    pytest.importorskip(peer)
+    pytest.importorskip(peer, reason=f"needs featlearn[peers]: {peer}")
     assert peers.gradient_error(peer, tiny.replace(dtype=dtype), threshold=0.5) < tolerance
 
 
@@ -104,7 +104,7 @@ def weights_of(peer):
 @pytest.mark.parametrize("peer", peers.PEERS)
 def test_peers_draw_the_same_distribution_and_train(tiny, peer):
     """Second moments of both views, and complementary masks: without these the race is not fair."""
-    pytest.importorskip(peer)
+    pytest.importorskip(peer, reason=f"needs featlearn[peers]: {peer}")
     experiment = tiny.replace(batch_size=4000, noise_variance=0.3, density=0.5)
     made = peers.PEERS[peer](experiment)
     before = weights_of(made)

@@ -23,7 +23,7 @@ from featlearn.reports import images as report
 from featlearn.theory.claims.images import digit_verdicts, image_verdicts
 from featlearn.theory.predictions.cross_moment import crossover, predict_growth
 
-SMOOTH = np.cumsum(np.cumsum(np.random.default_rng(0).standard_normal((80, 100)), axis=0), axis=1)
+SMOOTH = np.cumsum(np.cumsum(np.random.default_rng(0).standard_normal((280, 300)), axis=0), axis=1)
 HOPPER = cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)
 
 
@@ -226,6 +226,16 @@ def test_files_are_read_by_what_their_shape_can_only_be(tmp_path):
         (np.ones((200, 200)), ["--layout", "image"], "not constant"),
         (np.random.default_rng(0).random((300, 100)), [], "--layout rows for (n, d1)"),
         (np.random.default_rng(0).random((30, 40, 3)), ["--layout", "image"], "at least 1480"),
+        (
+            SMOOTH[:200, :200],
+            ["--layout", "image"],
+            "961 patches of 12 × 12 pixels that overlap by",
+        ),
+        (
+            SMOOTH[:, :200],
+            ["--dense", "15", "--sparse", "60"],
+            "at least 1500, 20 for each of n_dense",
+        ),
         (np.random.default_rng(0).random((5, 30, 3)), ["--layout", "rows"], "(n, d1) for rows"),
         (np.random.default_rng(0).standard_normal((4000, 100)), [], "flat spectrum"),
         (np.full((4000, 100), np.nan), [], "4000 rows with nan"),

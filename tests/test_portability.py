@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +15,7 @@ from featlearn.commands.watching import Watcher
 from featlearn.errors import InvalidInput
 from featlearn.sweeps.sweep import sweep
 
+ROOT = Path(__file__).resolve().parent.parent
 TINY = Experiment(n_features=4, n_inputs=16, n_neurons=6, batch_size=8, n_steps=6, bias_cap=0.7)
 
 WITHOUT_UNIX = """
@@ -130,3 +132,21 @@ def test_a_working_directory_that_is_gone_is_one_line(tmp_path, capsys):
             sweep([TINY], "relative")
     finally:
         os.chdir(home)
+
+
+def test_a_test_that_is_skipped_says_why(tmp_path):
+    """Where an extra is missing, its tests are named with what they need."""
+    text = """
+        import pytest
+
+        def test_of_an_extra():
+            pytest.importorskip("no_such_package", reason="needs featlearn[no_such_extra]")
+    """
+    path = tmp_path / "test_extra.py"
+    path.write_text(textwrap.dedent(text))
+    options = ["-c", str(ROOT / "setup.cfg"), "--rootdir", str(tmp_path), "-p", "no:cacheprovider"]
+    said = subprocess.run(
+        [sys.executable, "-m", "pytest", *options, str(path)], capture_output=True, text=True
+    )
+    assert said.returncode == 0 and len(said.stdout.splitlines()) < 6
+    assert "needs featlearn[no_such_extra]" in said.stdout

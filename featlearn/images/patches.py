@@ -58,7 +58,7 @@ def grey(image, scale=None):
         raise InvalidInput("image", "values that are not finite", "finite intensities")
     low, high = image.min(), image.max()
     if low == high:
-        raise InvalidInput("image", f"{low:g} everywhere", "an image that is not constant")
+        raise InvalidInput("image", f"{low + 0.0:g} everywhere", "an image that is not constant")
     return image if low >= 0 and high <= 1 else (image - low) / (high - low)
 
 

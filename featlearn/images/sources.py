@@ -169,16 +169,23 @@ def read(paths, layout=None, seed=0, n=None, kept=74):
 
 
 def _cut(images, seed, n, kept):
-    """Windows of images by name, and their margin."""
-    side, places = SIDE + 2 * MARGIN, 0
+    """Windows of images by name, and their margin.
+
+    Places that overlap by half at most count, as neighbours are almost one patch. Atoms of fewer may fit
+    nothing else: those of 128 × 128 pixels of a portrait had a third of their kurtosis on the rest of
+    it, those of 256 × 256 all of it.
+    """
+    side, stride, places = SIDE + 2 * MARGIN, SIDE // 2, 0
     for name, (height, width) in ((name, image.shape) for name, image in images.items()):
         if min(height, width) < side:
             raise InvalidInput(str(name), f"{height} × {width} pixels", f"at least {side} × {side}")
-        places += (height - side + 1) * (width - side + 1)
+        places += ((height - side) // stride + 1) * ((width - side) // stride + 1)
     least = ROWS_PER_DIRECTION * kept
     if places < least:
-        raise InvalidInput(named(list(images)), f"{places} places for a patch of {side} × {side} pixels",
-                           f"at least {least}")  # fmt: skip
+        raise InvalidInput(
+            named(list(images)), f"{places} patches of {SIDE} × {SIDE} pixels that overlap by half",
+            f"at least {least}, {ROWS_PER_DIRECTION} for each of n_dense + n_sparse = {kept}"
+        )  # fmt: skip
     return windows_of(images.values(), seed, n), MARGIN
 
 
