@@ -59,12 +59,16 @@ def given_parts(experiment, **parts):
         if role == "model":
             _check_model(part, experiment)
         made[role] = part
-    # Parts may say what they fit; None is the experiment's own model.
-    if hasattr(made.get("model"), "check_experiment"):
-        made["model"].check_experiment(experiment)
-    if hasattr(made.get("augmentation"), "check_model"):
-        made["augmentation"].check_model(made.get("model"))
+    require_fit(experiment, made)
     return made
+
+
+def require_fit(experiment, parts):
+    """Ask parts, by role, that know what they fit; None is the experiment's own model."""
+    if hasattr(parts.get("model"), "check_experiment"):
+        parts["model"].check_experiment(experiment)
+    if hasattr(parts.get("augmentation"), "check_model"):
+        parts["augmentation"].check_model(parts.get("model"))
 
 
 def _make(role, maker, experiment):
@@ -156,7 +160,7 @@ def require_same(directory_name, recorded, parts, error):
             raise error(
                 f"{directory_name}: was trained with another {role}: {recorded[role]['name']} of"
                 f" digest {recorded[role]['digest'][:12]}, given {found['name']} of digest"
-                f" {found['digest'][:12]}"
+                f" {found['digest'][:12]}; give the same, or name another directory"
             )
 
 

@@ -17,6 +17,7 @@ from .experiment import Experiment
 from .gram_views import gram_model, view_law
 from .latents import law_of
 from .objectives import make_objective
+from .parts import require_fit
 from .schedule import BiasSchedule
 
 
@@ -164,6 +165,7 @@ class TrainingState:
                     raise InvalidInput(name, value, f"no change: the run has its own {role}")
         own = {role: part for role, part in self.own.items() if role not in changes}
         experiment = self.experiment.replace(**changes)
+        require_fit(experiment, own)
         model = self.model
         if "model" not in own and any(name in changes for name in DECIDED_BY["model"]):
             model = make_model(experiment, self.model.dictionary)

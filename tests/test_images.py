@@ -283,6 +283,8 @@ def test_parts_that_do_not_fit_are_refused_before_any_training(model, tmp_path):
                 featlearn.train(exp.replace(**changes), place, **own)
             assert said in str(caught.value)
     assert not (tmp_path / "run").exists()
+    with pytest.raises(InvalidInput, match="objective: got 'supervised'"):
+        featlearn.init(exp, model=model).replace(objective="supervised")
     for function in (images.decoupling, images.cross_moment):
         with pytest.raises(
             InvalidInput, match="model: got 'SparseCodingModel', wants one of images"
