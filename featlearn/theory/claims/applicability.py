@@ -19,8 +19,9 @@ AT_REST = 0.02
 MOST_DENSE = 1 / 3
 # Laws of z with the paper's second moments.
 UNCORRELATED = ("latents = one_of_d", "latents = k_sparse")
-# ln of the growth in stages II and III by which losing features fall behind.
-_SELECTS = 2.0
+# ln of the growth in stages II and III by which losing features fall behind, and the time in which those
+# of norms at rest do, in units of 1/λ.
+_SELECTS, _DECAYS = 2.0, 0.9
 
 
 def contrastive(experiment):
@@ -106,10 +107,10 @@ def not_selected(observed):
         before, after = o.run["weight_norm"][[rows[0], -1]]
         budget = math.log(root_mean_square(after) / root_mean_square(before))
         rest = exp.learning_rate * exp.weight_decay * float(o.run.steps[-1] - o.run.steps[rows[1]])
-        if budget < _SELECTS and rest < 1:
+        if budget < _SELECTS and rest < _DECAYS:
             return (
                 f"stage III lasted {rest:.2g}/λ and norms grew by e^{budget:.2g} in stages II and"
-                " III: losing features take 1/λ, or a growth of e², to fall behind"
+                f" III: losing features take {_DECAYS}/λ, or a growth of e², to fall behind"
             )
     return ""
 
