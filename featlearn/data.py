@@ -143,7 +143,7 @@ class SparseCodingModel:
     """The distribution of x = M z + ξ (Wen & Li 2021, setting).
 
     The z_j are independent and symmetric in {-1, 0, 1} with Pr(z_j ≠ 0) = s, or of another law;
-    ξ ~ N(0, σ² I + Σ_k v_k v_kᵀ).
+    ξ ~ c N(0, σ² I + Σ_k v_k v_kᵀ), with a scale c of each sample, E c² = 1.
 
     Attributes
     ----------
@@ -159,6 +159,8 @@ class SparseCodingModel:
         Columns v_k, directions of extra variance ‖v_k‖² in the noise.
     data : Sample or None
         A fixed data set, of which batches are made; fresh samples without.
+    noise_spread : float ≥ 0
+        Standard deviation of ln c, which is normal; 0 is c = 1.
 
     Raises
     ------
@@ -172,6 +174,7 @@ class SparseCodingModel:
     law: Law | None = None
     spikes: np.ndarray | None = None
     data: Sample | None = None
+    noise_spread: float = 0.0
 
     def __post_init__(self):
         if not 0 <= self.density <= 1:
@@ -197,6 +200,7 @@ class SparseCodingModel:
         found = {
             "latents": ("bernoulli", self.law.name),
             "noise_spikes": (0, 0 if self.spikes is None else self.spikes.shape[1]),
+            "noise_spread": (0, self.noise_spread),
             "n_samples": (None, self.data and len(self.data.latents)),
         }
         for name, (usual, value) in found.items():
@@ -248,6 +252,10 @@ class SparseCodingModel:
         fill_normal(rng, noise, math.sqrt(self.noise_variance))
         if self.spikes is not None:
             noise += rng.standard_normal((n, self.spikes.shape[1]), np.float32) @ self.spikes.T
+        if self.noise_spread:
+            # E c² = 1 for ln c of mean -spread².
+            logs = self.noise_spread * (rng.standard_normal((n, 1)) - self.noise_spread)
+            noise *= np.exp(logs).astype(np.float32)
         if noise is not out:
             out[...] = noise
         return out

@@ -143,6 +143,12 @@ class Experiment:
         0, integer(0), "directions beside M with extra variance in ξ", later=True
     )
     spike_variance: float = checked(0.0, number(0), "that variance of each", later=True)
+    noise_spread: float = checked(
+        0.0,
+        number(0, 3),
+        "standard deviation of ln of the scale of a sample's ξ, whose mean square is 1",
+        later=True,
+    )
     n_samples: int | None = checked(
         None,
         integer(1, optional="for fresh samples"),

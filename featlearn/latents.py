@@ -154,7 +154,48 @@ class Binary(Law):
         return self.densities / (self.densities + (1 - self.densities) * odds)
 
 
-LAWS = {law.name: law for law in (Bernoulli, OneOfD, KSparse, Binary)}
+class Amplitudes(Law):
+    """Independent z_j of real size: ±a with probability s_j/2 each, a uniform on [1/2, 3/2]/√(13/12); or 0.
+
+    E a² = 1, so that E z_j² = s_j.
+    """
+
+    name = "amplitudes"
+    least, most = np.array([0.5, 1.5]) / math.sqrt(13 / 12)
+
+    @property
+    def fourth_cumulants(self):
+        # E a⁴ = (b⁵ - c⁵)/(5 (b - c)) on [c, b].
+        fourth = (self.most**5 - self.least**5) / (5 * (self.most - self.least))
+        return fourth * self.densities - 3 * self.densities**2
+
+    def draw(self, rng, n):
+        latents = Bernoulli.draw(self, rng, n)
+        sizes = rng.random(latents.shape, np.float32)
+        return latents * (sizes * np.float32(self.most - self.least) + np.float32(self.least))
+
+    def moment_generating(self, t):
+        # E cosh(t a) is a difference of sinh(t a)/t, which is a where t = 0.
+        a, t = np.array([self.least, self.most]), np.asarray(t, np.float64)[..., None]
+        ends = np.divide(
+            np.sinh(t * a), t, out=np.broadcast_to(a, (*t.shape[:-1], 2)).copy(), where=t != 0
+        )
+        return 1 + self.densities * (np.diff(ends)[..., 0] / (self.most - self.least) - 1)
+
+    def posterior_mean(self, u, variance):
+        nodes, weights = np.polynomial.legendre.leggauss(64)
+        a = self.least + (self.most - self.least) * (nodes + 1) / 2
+        size = np.abs(np.asarray(u, np.float64))[..., None]
+        logs = np.stack([-((size - a) ** 2), -((size + a) ** 2)]) / (2 * variance)
+        absent = -(size[..., 0] ** 2) / (2 * variance)
+        largest = np.maximum(absent, logs.max(axis=(0, -1)))
+        plus, minus = np.exp(logs - largest[..., None]) * weights / 4
+        empty = (1 - self.densities) * np.exp(absent - largest)
+        mean = self.densities * ((plus - minus) @ a)
+        return np.sign(u) * mean / (empty + self.densities * (plus + minus).sum(axis=-1))
+
+
+LAWS = {law.name: law for law in (Bernoulli, OneOfD, KSparse, Binary, Amplitudes)}
 
 
 def power_densities(mean, n_features, power):
@@ -198,9 +239,9 @@ def check_data(experiment):
                     "n_samples", e.n_samples, f"at least {name} = {getattr(e, name)}"
                 )
     if e.dense == "gram":
-        for name in ("noise_spikes", "n_samples"):
+        for name in ("noise_spikes", "noise_spread", "n_samples"):
             if getattr(e, name):
-                wanted = f'{"0" if name == "noise_spikes" else "none"} with dense = "gram": its law'
+                wanted = f'{"none" if name == "n_samples" else "0"} with dense = "gram": its law'
                 raise InvalidInput(
                     name, getattr(e, name), f"{wanted} is that of isotropic noise and fresh samples"
                 )
@@ -210,7 +251,7 @@ def check_data(experiment):
 
 def unusual_data(experiment):
     """Return how an experiment's data differ from the paper's, a list of "field = value"."""
-    names = ("latents", "density_power", "noise_spikes", "n_samples")
-    usual = ("bernoulli", 0, 0, None)
+    names = ("latents", "density_power", "noise_spikes", "noise_spread", "n_samples")
+    usual = ("bernoulli", 0, 0, 0, None)
     found = [(name, getattr(experiment, name)) for name in names]
     return [f"{name} = {value}" for (name, value), u in zip(found, usual) if value != u]

@@ -80,6 +80,7 @@ class TrainingState:
             "density": (model.density, exp.resolved_density),
             "noise_variance": (model.noise_variance, exp.resolved_noise_variance),
             "latents": (model.law.name, exp.latents),
+            "noise_spread": (model.noise_spread, exp.noise_spread),
             "n_samples": (model.data and len(model.data.latents), exp.n_samples),
         }
         for name, (found, wanted) in pairs.items():
@@ -213,7 +214,7 @@ FIXED = (
 DECIDED_BY = {
     "model": (
         *("density", "density_factor", "noise_variance", "noise_factor", "latents", "n_active"),
-        *("density_power", "noise_spikes", "spike_variance", "n_samples"),
+        *("density_power", "noise_spikes", "spike_variance", "noise_spread", "n_samples"),
     ),
     "augmentation": ("keep_probability", "noise_correlation"),
     "schedule": ("stage_one_growth", "stage_one_steps", "bias_factor", "bias_growth", "bias_cap"),
@@ -257,6 +258,7 @@ def make_model(experiment, matrix=None):
         experiment.resolved_noise_variance,
         law_of(experiment),
         spikes,
+        noise_spread=experiment.noise_spread,
     )
     if experiment.n_samples is None:
         return model

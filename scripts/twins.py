@@ -120,6 +120,8 @@ def other_data(quick):
         "one feature a sample": TINY.replace(latents="one_of_d"),
         "two features a sample": TINY.replace(latents="k_sparse", n_active=2),
         "z in {0, 1}": TINY.replace(latents="binary"),
+        "z of real size": TINY.replace(latents="amplitudes"),
+        "noise of uneven scale": TINY.replace(noise_spread=0.5),
         "densities ∝ 1/j": TINY.replace(density_power=1.0),
         "4 spikes of 4 σ²": TINY.replace(
             noise_spikes=4, spike_variance=4 * TINY.resolved_noise_variance

@@ -14,7 +14,7 @@ SIZES = ("n_features", "n_inputs", "n_neurons", "batch_size", "record_every")
 POSITIVE = ("learning_rate", "temperature", "initial_norm", "embedding_floor")
 NOT_NEGATIVE = (
     "weight_decay", "density_factor", "noise_variance", "noise_factor", "bias_factor", "bias_cap",
-    "label_leak", "head_rate", "density_power", "spike_variance",
+    "label_leak", "head_rate", "density_power", "spike_variance", "noise_spread",
 )  # fmt: skip
 NUMBERS = (*POSITIVE, *NOT_NEGATIVE, "density", "keep_probability", "noise_correlation",
            "stage_one_growth", "bias_growth")  # fmt: skip

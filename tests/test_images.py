@@ -268,7 +268,12 @@ def test_a_model_may_be_made_with_numbers_of_numpy(windows):
 def test_parts_that_do_not_fit_are_refused_before_any_training(model, tmp_path):
     exp = featlearn.Experiment(n_features=20, n_inputs=64, n_neurons=8, n_steps=1, batch_size=16)
     of_codes = featlearn.init(exp).model
-    asked = ({"latents": "one_of_d"}, {"n_samples": 99}, {"noise_spikes": 2, "spike_variance": 1.0})
+    asked = (
+        {"latents": "one_of_d"},
+        {"n_samples": 99},
+        {"noise_spikes": 2, "spike_variance": 1.0},
+        {"noise_spread": 0.5},
+    )
     for changes, own, said in (
         *(({}, {"augmentation": a}, "model: got \"the experiment's own\"")
           for a in EVERY if hasattr(a, "patches") or isinstance(a, images.RandomLight)),

@@ -6,18 +6,20 @@ import numpy as np
 import pytest
 
 import featlearn
-from featlearn.latents import LAWS, Binary, KSparse, OneOfD, law_of, power_densities
+from featlearn.latents import LAWS, Amplitudes, Binary, KSparse, OneOfD, law_of, power_densities
 from featlearn.theory.claims.finite_data import claim_finite_data, seen_minus_fresh
 from featlearn.theory.claims.groups import check_all
 from featlearn.theory.claims.observed import Observed
+from featlearn.theory.predictions.crossing import noise_margin
 from featlearn.theory.predictions.fixed_data import fixed_data, labelled_data
+from featlearn.theory.predictions.moments import view_moments
 
 N = 40_000
 
 
 def laws():
     s = power_densities(0.15, 6, 0.5)
-    return [LAWS["bernoulli"](s), Binary(s), KSparse.of(6, 2), OneOfD(s / s.sum())]
+    return [LAWS["bernoulli"](s), Binary(s), KSparse.of(6, 2), OneOfD(s / s.sum()), Amplitudes(s)]
 
 
 @pytest.mark.parametrize("law", laws(), ids=lambda law: law.name)
@@ -34,7 +36,17 @@ def test_moments_are_those_of_the_draws(law):
     np.testing.assert_allclose(np.exp(t * z).mean(axis=0), law.moment_generating(t), atol=2 * error)
 
 
-@pytest.mark.parametrize("law", laws(), ids=lambda law: law.name)
+def test_the_posterior_mean_of_a_real_amplitude_is_that_of_draws():
+    law, v, u = laws()[-1], 0.3, np.array([-2.0, -0.4, 0.0, 0.7, 3.0])[:, None]
+    z = law.draw(np.random.default_rng(0), 10 * N)
+    weight = np.exp(-((u[:, :, None] - z.T) ** 2) / (2 * v))
+    expected = (weight * z.T).mean(axis=2) / weight.mean(axis=2)
+    np.testing.assert_allclose(law.posterior_mean(u, v), expected, atol=0.02)
+    far = law.posterior_mean(np.array([[-1e4], [1e4]]), 0.01)
+    np.testing.assert_allclose(far, [[-law.most] * 6, [law.most] * 6], rtol=0.01)
+
+
+@pytest.mark.parametrize("law", laws()[:-1], ids=lambda law: law.name)
 def test_the_posterior_mean_is_that_of_the_marginal(law):
     v, u = 0.3, np.array([-2.0, -0.4, 0.0, 0.7, 3.0])[:, None]
     values = (0, 1) if law.name == "binary" else (-1, 0, 1)
@@ -75,6 +87,8 @@ def test_an_experiment_names_its_law(small):
         ({"n_samples": 150, "negatives": 200}, "n_samples"),
         ({"n_samples": 200, "dense": "gram", "n_inputs": 512}, "n_samples"),
         ({"noise_spikes": 2, "dense": "gram", "n_inputs": 512}, "noise_spikes"),
+        ({"noise_spread": 0.2, "dense": "gram", "n_inputs": 512}, "noise_spread"),
+        ({"noise_spread": 3.1}, "noise_spread"),
     ),
 )
 def test_data_that_do_not_fit_are_refused_by_field(small, changes, field):
@@ -91,6 +105,20 @@ def test_spikes_are_the_only_directions_of_more_noise(small):
     along = noise @ spikes / np.sqrt(2)
     np.testing.assert_allclose(along.var(axis=0), 2.2, rtol=0.1)
     assert noise.var() == pytest.approx(0.2 + 3 * 2 / 64, rel=0.03)
+
+
+def test_a_scale_of_each_sample_leaves_the_mean_square(small):
+    exp = small.replace(noise_variance=0.2, noise_spread=0.4, batch_size=20000)
+    squares = np.square(featlearn.draw_batch(featlearn.init(exp)).sample.noise).mean(axis=1) / 0.2
+    assert squares.mean() == pytest.approx(1, rel=0.02)
+    # Of 64 normals of one scale the mean square has variance 2/64 beside that of c².
+    expected = np.exp(4 * 0.4**2) * (1 + 2 / 64)
+    assert np.square(squares).mean() == pytest.approx(expected, rel=0.1)
+    plain = exp.replace(noise_spread=0.0)
+    n = 4 * plain.resolved_noise_variance**2 * plain.learning_rate * 64 / (2 * plain.batch_size)
+    cross = view_moments(exp).cross
+    gained = (noise_margin(exp) - noise_margin(plain)) * (cross.sparse - cross.dense)
+    assert gained == pytest.approx(n * np.expm1(4 * 0.4**2), rel=1e-6)
 
 
 @pytest.mark.parametrize("own", (False, True))
@@ -120,7 +148,9 @@ def test_runs_of_every_kind_of_data_are_recorded_resumed_and_checked(small, tmp_
         "one_of_d": {"latents": "one_of_d"},
         "binary": {"latents": "binary"},
         "power": {"density_power": 0.5},
+        "amplitudes": {"latents": "amplitudes"},
         "spikes": {"noise_spikes": 2, "spike_variance": 1.0},
+        "spread": {"noise_spread": 0.5},
         "fixed": {"n_samples": 150},
     }
     for name, changes in kinds.items():

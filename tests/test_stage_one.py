@@ -22,6 +22,8 @@ VARIANTS = [
     {"augmentation": "none"},
     {"augmentation": "independent_masks", "keep_probability": 0.6},
     {"augmentation": "correlated_noise", "noise_correlation": 0.3},
+    {"augmentation": "random_mask", "noise_spread": 0.4},
+    {"augmentation": "none", "noise_spread": 0.4},
 ]
 
 

@@ -12,6 +12,7 @@ from featlearn import InvalidInput, preset
 from featlearn.plotting.dial import dial
 from featlearn.plotting.twins import FIGURES
 from featlearn.reports.measured import MEASURES, read_rows, trained, write_rows
+from featlearn.theory.predictions.crossing import crossing
 
 PATH = Path(__file__).parent.parent / "scripts" / "twins.py"
 SCRIPT = runpy.run_path(PATH)
@@ -62,8 +63,12 @@ def test_figures_need_their_sections(tmp_path):
 def test_measures_of_a_data_set_and_of_a_network_that_diverged():
     exp = preset("tiny").replace(n_samples=300, n_steps=3)
     found = trained(exp)
-    assert set(MEASURES) - set(found) == {"matched", "weakest match"}
+    assert set(MEASURES) - set(found) == {"g/g*", "matched", "weakest match"}
     assert found["n_samples"] == 300 and found["recovered at 0.98"] == 0
+    plain = trained(exp.replace(augmentation="none"))
+    assert plain["g/g*"] == pytest.approx(
+        plain["growth"] / crossing(preset("tiny").replace(augmentation="none")).growth
+    )
     lost = trained(exp.replace(learning_rate=1e30))
     assert lost["share"] != lost["share"] and lost["objective"] == "infonce"
 

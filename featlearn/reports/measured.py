@@ -9,17 +9,19 @@ import numpy as np
 from ..compute.streams import generator
 from ..errors import InvalidInput, TrainingDiverged
 from ..loop import train
+from ..objectives import OBJECTIVES
 from ..recording.load import load_state
 from ..summary import PURE, summarize
 from ..theory.claims.finite_data import seen_minus_fresh
 from ..theory.claims.observed import Observed
 from ..theory.claims.supervised import effective_rank
+from ..theory.predictions.crossing import crossing
 from ..training import init
 from ..yardstick import RECOVERY, THRESHOLDS, learn_components, learn_dictionary, match_one_to_one
 
 MEASURES = (
     "atoms", "weakest", "pure", "share", "same z", "same ξ", "regression", "rank", "stage",
-    "seen ξ", "matched", "weakest match",
+    "growth", "g/g*", "seen ξ", "matched", "weakest match",
 )  # fmt: skip
 # What tells the rows of a table apart, beside section and run.
 SETTINGS = ("seed", "augmentation", "objective", "n_features", "n_samples", "noise_correlation")
@@ -30,12 +32,15 @@ def trained(experiment):
     try:
         run = train(experiment.replace(record_every=max(experiment.n_steps // 20, 1)))
     except TrainingDiverged:
-        return dict.fromkeys(MEASURES[:9], float("nan")) | _settings(experiment)
+        return dict.fromkeys(MEASURES[:10], float("nan")) | _settings(experiment)
     return measured(run)
 
 
 def measured(run):
     """Return the measures of a run, and its settings.
+
+    "growth" is ln of that of the norms, and "g/g*", of a loss of pairs without augmentation, how it compares
+    with what the sparse part needs to overtake the dense one.
 
     "seen ξ", of a run on a fixed data set, is how much larger the cosine at the same noise is for noise
     that it was trained on.
@@ -51,8 +56,11 @@ def measured(run):
         s.regression("features"),
         effective_rank(observed),
         s.stage,
+        observed.growth,
     )
     found = dict(zip(MEASURES, values)) | _settings(run.experiment) | _recovery(observed.cosine)
+    if OBJECTIVES[run.experiment.objective].is_pairwise and observed.augmentation.identical_views:
+        found["g/g*"] = observed.growth / crossing(run.experiment).growth
     if run.experiment.n_samples is not None:
         found["seen ξ"] = seen_minus_fresh(observed)
     return found

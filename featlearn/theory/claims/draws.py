@@ -79,7 +79,8 @@ def claim_draws(observed):
 
 def _another_law(experiment):
     """Why the law written out here is not that of an experiment, or nothing."""
-    fields = {"latents": "bernoulli", "density_power": 0, "noise_spikes": 0, "n_samples": None}
+    fields = {"latents": "bernoulli", "density_power": 0, "n_samples": None}
+    fields |= {"noise_spikes": 0, "noise_spread": 0}
     for name, plain in fields.items():
         if getattr(experiment, name, plain) != plain:
             return f"another law of the samples, {name} = {getattr(experiment, name)}"

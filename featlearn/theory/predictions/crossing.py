@@ -37,7 +37,7 @@ def noise_margin(experiment):
     cross-moments along a sparse and a dense one. The noise of a batch makes the dense part grow by
     2κ n₁n₂ more than its drift does, the sparse part leads by 2(c_S - c_D), and the margin is the
     ratio of the two. For `RandomMask` with k = 1/2 it is κ n²/s with n = 2σ² + s f, and without
-    augmentation κ σ⁴/s.
+    augmentation κ σ⁴/s. Where samples differ in the scale c of their noise σ⁴ becomes σ⁴ E c⁴.
 
     Returns
     -------
@@ -55,7 +55,10 @@ def noise_margin(experiment):
     kappa = (
         experiment.learning_rate * experiment.resolved_noise_inputs / (2 * experiment.batch_size)
     )
-    return kappa * views.anchor.dense * views.key.dense / lead
+    power = (
+        views.anchor.dense * views.key.dense + views.scale_excess * views.noise[0] * views.noise[1]
+    )
+    return kappa * power / lead
 
 
 def limiting_ratio(experiment):

@@ -5,6 +5,7 @@ I. Stage I only asks what they are along a direction of span(M), where the spars
 along one of its complement, where only dense noise is.
 """
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -35,6 +36,10 @@ class ViewMoments:
         E⟨v, x⁺⟩² and E⟨v, x⁺⁺⟩²; for `RandomMask` with k = 1/2 that is c = s + n and n.
     cross : Split
         E[⟨v, x⁺⁺⟩⟨v, x⁺⟩], the drift: s(1-f) and -s f for `RandomMask`.
+    noise : tuple of float
+        Variance of the dense noise in anchor and in key, and its covariance, in any direction.
+    scale_excess : float
+        E c⁴ - 1 of the scale c of a sample's noise, E c² = 1.
     anchor_excess, key_excess, cross_excess : float
         E[μ²] - 1, E[ν²] - 1 and E[μν] - 1 of the factors μ, ν by which masks multiply an input in
         the two views; 0 without masks.
@@ -50,6 +55,8 @@ class ViewMoments:
     anchor: Split
     key: Split
     cross: Split
+    noise: tuple
+    scale_excess: float
     anchor_excess: float
     key_excess: float
     cross_excess: float
@@ -132,6 +139,9 @@ def view_moments(experiment):
         anchor=split(moments.anchor),
         key=split(moments.key),
         cross=split(moments.cross),
+        noise=tuple(m.isotropic for m in (moments.anchor, moments.key, moments.cross)),
+        # c is log-normal.
+        scale_excess=math.expm1(4 * experiment.noise_spread**2),
         anchor_excess=excess(moments.anchor),
         key_excess=excess(moments.key),
         cross_excess=excess(moments.cross),

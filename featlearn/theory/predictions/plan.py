@@ -232,8 +232,9 @@ def _too_short(experiment, stages):
 
 def _data(experiment, found):
     """What the data's difference from the paper's means for all of the above, and a data set that drowns."""
+    usual = "predicted as for the paper's data, with the same density and noise"
     warnings = [
-        f"{word}: predicted as for the paper's data, with the same density and noise"
+        f"{word}: {'after stage I ' if word.startswith('noise_spread') else ''}{usual}"
         for word in unusual_data(experiment)
         if found is None or not word.startswith("n_samples")
     ]

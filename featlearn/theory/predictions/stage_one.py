@@ -101,19 +101,25 @@ def sampling_noise(experiment, directions):
         return _paired_noise(v, q, directions)
     q2 = q if experiment.negatives == "in_batch" else q * q
 
-    def fourth(out_excess, in_excess):
-        return q * q * _fourth_cumulant(v, out_excess, in_excess)
+    def fourth(out_excess, in_excess, out_noise, in_noise, pairs):
+        masks = _fourth_cumulant(v, out_excess, in_excess)
+        return q * q * (masks + _scale_cumulant(v, directions, out_noise, in_noise, pairs))
+
+    anchor_noise, key_noise, shared = v.noise
 
     def gradient_through(view, other, excess, other_excess):
         pairs = q * np.outer(np.multiply(directions, view), other)
-        return pairs + q2 * np.diag(np.square(v.cross)) + fourth(excess, other_excess)
+        cumulant = fourth(excess, other_excess, anchor_noise, key_noise, 2 * shared**2)
+        return pairs + q2 * np.diag(np.square(v.cross)) + cumulant
 
     noise = gradient_through(v.anchor, v.key, v.anchor_excess, v.key_excess)
     if experiment.stop_gradient:
         return noise
     noise += gradient_through(v.key, v.anchor, v.key_excess, v.anchor_excess)
     both = q2 * np.outer(np.multiply(directions, v.cross), v.cross)
-    both += q * np.diag(np.multiply(v.anchor, v.key)) + fourth(v.cross_excess, v.cross_excess)
+    both += q * np.diag(np.multiply(v.anchor, v.key))
+    pairs = anchor_noise * key_noise + shared**2
+    both += fourth(v.cross_excess, v.cross_excess, shared, shared, pairs)
     return noise + 2 * both
 
 
@@ -152,6 +158,16 @@ def _fourth_cumulant(v, out_excess, in_excess):
             out_excess * ((1 - f) * kappa * seen + 2 * energy),
         ]
     )
+
+
+def _scale_cumulant(v, directions, out_noise, in_noise, pairs):
+    """Trace of the fourth cumulant that a scale c of each sample's noise makes, acting on (a, β²).
+
+    Given c the noise is Gaussian, so that each way of pairing the four has E c⁴ in the place of (E c²)² = 1:
+    out with out and in with in, in every direction, and the two others, `pairs`, along w alone.
+    """
+    every = np.outer(directions, [out_noise * in_noise] * 2)
+    return v.scale_excess * (every + pairs * np.eye(2))
 
 
 def predict_stage_one(experiment, sparse, dense, n_steps):
