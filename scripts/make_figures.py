@@ -162,13 +162,13 @@ TABLES = {
         "phase_diagram.csv",
         lambda path: plotting.decoupling_diagram(load_results(path)),
     ),
-    "scaling": (
-        "scaling.py",
-        "scaling.csv",
+    "finite-scaling": (
+        "finite_scaling.py",
+        "finite-scaling.csv",
         lambda path: plotting.scaling_fits(scaling_panels(load_results(path))),
     ),
     "speed": ("benchmark.py", "speed.csv", lambda path: plotting.speed(read_speed(path))),
-    "limit-scaling": ("limit_scaling.py", "limit-scaling.csv", _collapse),
+    "scaling": ("scaling.py", "scaling.csv", _collapse),
     **{name: _from_rows(name) for name in TWINS},
 }
 

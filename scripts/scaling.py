@@ -1,17 +1,17 @@
 #!/usr/bin/env python3
-"""How do the quantities that the theory calls o(1) change with d?
+"""What the theorems call o(1), in the large-batch limit, as d, d1 and the batch grow.
 
-Trains with RandomMask at d = 16, 32, 64, 128 (with --long 256 too), three seeds each, everything else
-scaled with d, and fits the power of d that each quantity follows, with its standard error over seeds:
+Trains on the Gram matrix of the dense parts at d = 16, 32, 64, 128, three seeds each, until half of the neurons
+are at the bias cap, where stage III starts: with RandomMask at d1 = d⁴ with two batch sizes, and without
+augmentation at d1 = d² and d⁴. m = 4 d; the batch grows as d^1.25.
 
-  d1 = 16 d, m = 4 d, B = 4 d       so that the noise margin κn²/s falls as log d/(d log log d)
-  τ = log d/log 16                  polylog(d)
-  λ = 0.01 (d/16)^-1.25             between d^-1.499 and d^-1.01
-  bias_cap ∝ log d/√d               polylog(d)/√d
-  n_steps = 20/(η s)                the time scale of the signal
+Off-support alignments follow √(a + c η s d/B): c and a are fitted, with errors from the residuals, and drawn
+as a collapse of all sizes, beside what the balance of stage III says of each. Dense and sparse shares and the
+atoms that no neuron takes are set beside their predictions, too.
 
-Norms start at an eighth of the plateau and stage I ends at half of it. Writes scaling.csv, .png and
-.pdf. About fifteen minutes on one core; an interrupted call goes on where it was.
+Writes scaling.csv, .png and .pdf; an interrupted call goes on where it was. With one thread the four runs of a
+seed take 7 s at d = 16, 20 s at 32 and 90 s at 64, times 4.6 for twice d: half an hour in all, and with --long (d = 256
+and 512) nine hours more.
 
 examples:
   python scripts/scaling.py
@@ -20,158 +20,172 @@ examples:
 
 import argparse
 import math
-import shutil
 import sys
 from pathlib import Path
 
 import numpy as np
 
-from featlearn import Experiment, train
-from featlearn.alignment import best_cosine_of_atoms, cosines
+from featlearn import Experiment, preset, summarize
 from featlearn.display import text_table
-from featlearn.errors import exit_code
-from featlearn.plotting import save, scaling_fits
-from featlearn.reports.progress import Progress
-from featlearn.summary import PURE
+from featlearn.errors import FeatlearnError
+from featlearn.loop import train_or_resume
+from featlearn.plotting import limit_collapse, save
 from featlearn.sweeps.results import load_results, results_table
-from featlearn.theory.predictions.exponents import scaling_exponents, scaling_panels
-from featlearn.theory.predictions.softmax_plateau import softmax_plateau
-from featlearn.theory.predictions.stages import predict_stages
+from featlearn.theory.claims.observed import Observed
+from featlearn.theory.predictions.balance import sustained_noise
+from featlearn.theory.predictions.crossing import limiting_ratio
+from featlearn.theory.predictions.limits import dense_run, fit_walk, walk_of
+from featlearn.theory.predictions.lottery import left_out
 
-SIZES, LONG, QUICK = (16, 32, 64, 128), (256,), (8, 12, 16)
-RATE, STAGE_ONE = 1.0, 4.0
-# An alignment belongs to N_i above this part of the neuron's largest.
-SUPPORT = 0.5
+SIZES, LONG, QUICK = (16, 32, 64, 128), (256, 512), (8, 12)
+GROUP = 128
 
 
-def scaled(d, seed, steps=20.0):
-    """Return the experiment with d features; `steps` is η s n_steps."""
-    experiment = Experiment(
+def scaled(d, seed, power, augmentation, batches=1.0):
+    """Return the experiment with d features, d1 = d^power and `batches` times the usual batch."""
+    s = 0.7 * math.log(math.log(d)) / d
+    variance = math.sqrt(math.log(d)) / d
+    # An even number of groups, and at least 16 samples a half that hold a feature.
+    wanted = max(batches * 32 * d * (d / 16) ** 0.25, 34 / s)
+    batch = 2 * GROUP * math.ceil(wanted / (2 * GROUP))
+    base: Experiment = preset("asymptotic")
+    return base.replace(
         n_features=d,
-        n_inputs=16 * d,
+        n_inputs=d**power,
         n_neurons=4 * d,
-        batch_size=4 * d,
-        learning_rate=RATE,
-        weight_decay=0.01 * (d / 16) ** -1.25,
-        temperature=math.log(d) / math.log(16),
-        density_factor=1.0,
-        noise_factor=0.5,
-        stage_one_growth=STAGE_ONE,
-        bias_factor=1.0,
-        bias_growth=1 + 0.25 * RATE / d,
-        bias_cap=0.6 * math.log(d) / math.log(16) * (d / 16) ** -0.5,
+        noise_inputs=min(5 * d, d**power),
+        batch_size=batch,
+        negative_groups=batch // GROUP,
+        learning_rate=0.07 / s,
+        weight_decay=0.005 * variance,
+        bias_factor=1.69 * variance * d / math.log(d),
+        bias_cap=2.2 * math.sqrt(variance),
+        # Enough for stage III to start.
+        n_steps=math.ceil((45 + math.log(d ** (power - 1)) / 2) / 0.07),
+        record_every=20,
+        augmentation=augmentation,
         seed=seed,
     )
-    n_steps = int(steps / (RATE * experiment.resolved_density))
-    level = softmax_plateau(experiment, finite_batch=False)
-    return experiment.replace(
-        n_steps=n_steps,
-        record_every=max(1, n_steps // 200),
-        initial_norm=level.weight_norm / (2 * STAGE_ONE),
-    )
 
 
-def measures(run):
-    """Return the measures of a finished run, {name: number}, as medians over the neurons.
-
-    T1 speaks of every neuron, but many have not settled when a run ends: off-support alignments are
-    measured over all of them and over the pure ones.
-    """
-    exp, norms = run.experiment, np.asarray(run["weight_norm"][-1], np.float64)
-    cosine = cosines(run["alignment"][-1], norms)
-    dense = run["dense_norm"][-1] / norms
-    outside = cosine < SUPPORT * cosine.max(axis=1, keepdims=True)
-    rms = np.sqrt(np.sum(cosine**2 * outside, axis=1) / np.maximum(outside.sum(axis=1), 1))
-    rms *= math.sqrt(exp.n_features)
-    pure = cosine.max(axis=1) >= PURE
-    return {
-        "dense_share": float(np.median(dense**2)),
-        "dense_coordinate": float(
-            np.median(dense) * math.sqrt(exp.n_inputs / (exp.n_inputs - exp.n_features))
-        ),
-        "off_support": float(np.median(rms)),
-        "off_support_pure": float(np.median(rms[pure])) if pure.any() else math.nan,
-        "stage_one_length": stage_one_length(run),
-        "stage_one_predicted": predict_stages(exp).two,
-        "coverage": float(np.mean(best_cosine_of_atoms(cosine) >= PURE)),
-        "pure_neurons": float(np.mean(pure)),
+def one_row(experiment, place):
+    """Train one experiment until stage III starts, or load it; return its row of the table."""
+    e = experiment
+    power = round(math.log(e.n_inputs) / math.log(e.n_features))
+    name = f"{e.augmentation}-d{e.n_features}-d1^{power}-B{e.batch_size}-seed{e.seed}"
+    run = train_or_resume(e, place / name, until="stage 3")
+    summary, observed = summarize(run), Observed(run)
+    pure = observed.cosine.max(axis=1) >= 0.9
+    outside = np.where(observed.support[pure], 0, observed.cosine[pure])
+    ratio, share, noise = limiting_ratio(e), dense_run(e), sustained_noise(e, e.bias_cap)
+    measured = {
+        "power": power,
+        "last_step": summary.step,
+        "last_stage": summary.stage,
+        "walk": e.learning_rate * e.resolved_density * e.n_features / e.batch_size,
+        "off_support": math.sqrt(np.mean(outside**2) * e.n_features) if pure.any() else math.nan,
+        "off_support_predicted": math.sqrt(noise.off_support * e.n_features),
+        "pure": summary.pure_fraction,
+        "atoms_fraction": summary.atoms_learned / e.n_features,
+        "atoms_fraction_predicted": 1 - left_out(e).expected / e.n_features,
+        "dense_share": 1 - summary.sparse_share,
+        "dense_share_stage_one": 1.0 if math.isinf(ratio) else ratio / (1 + ratio),
+        "dense_share_predicted": noise.dense / (1 + noise.dense),
+        "sparse_share": summary.sparse_share,
+        "sparse_share_predicted": share.share,
+        "same_latents": summary.same_latents,
+        "same_latents_active": summary.same_latents_active,
+        "same_latents_weighted": summary.same_latents_weighted,
+        "same_noise": summary.same_noise,
+        "same_noise_active": summary.same_noise_active,
+        "same_noise_weighted": summary.same_noise_weighted,
+        "regression": summary.regression("features"),
     }
+    return {"run": name, "status": "complete", "error": "", "experiment": e.to_dict(),
+            "measures": measured}  # fmt: skip
 
 
-def stage_one_length(run):
-    """Return the step at which the norms had grown enough, between recorded rows; nan if never."""
-    norms = np.sqrt(np.mean(np.square(run["weight_norm"], dtype=np.float64), axis=1))
-    growth = np.log(norms / norms[0]) - math.log(run.experiment.stage_one_growth)
-    if growth.max() < 0:
-        return math.nan
-    after = int(np.argmax(growth >= 0))
-    part = -growth[after - 1] / (growth[after] - growth[after - 1])
-    return float(run.steps[after - 1] + part * (run.steps[after] - run.steps[after - 1]))
+def experiments(sizes, seeds):
+    """Yield every experiment of the study."""
+    for d in sizes:
+        for seed in range(seeds):
+            for batches in (1.0, 2.0):
+                yield scaled(d, seed, 4, "random_mask", batches)
+            for power in (2, 4):
+                yield scaled(d, seed, power, "none")
 
 
-def one_row(experiment, place, quiet):
-    """Train one experiment, or load it, and return its row of the table."""
-    name = f"d{experiment.n_features}-seed{experiment.seed}"
-    directory = place / name
-    progress = Progress(experiment, name, quiet)
-    if (directory / "config.json").exists():
-        run = train(experiment, directory, resume=True, progress=progress)
-    else:
-        shutil.rmtree(directory, ignore_errors=True)
-        run = train(experiment, directory, progress=progress)
-    return {
-        "run": name,
-        "status": "complete",
-        "error": "",
-        "experiment": experiment.to_dict(),
-        "measures": measures(run),
-    }
-
-
-def exponent_table(table):
-    """Return the lines of the table of exponents, with the means at each size."""
-    sizes = np.unique(table["n_features"])
-    lines = [("quantity", *(f"d={d}" for d in sizes), "exponent", "theory", "")]
-    for name, fit in scaling_exponents(table).items():
-        means = [np.mean(table[name][table["n_features"] == d]) for d in sizes]
-        theory = "" if fit.predicted is None else f"{fit.predicted:.2f}"
-        exponent = f"{fit.value:.2f} ± {fit.error:.2f}"
-        lines.append((name, *(f"{mean:.3g}" for mean in means), exponent, theory, fit.remark))
-    return text_table(lines, right=True)
+def text(table):
+    """Return the lines of the table of means, and the fit."""
+    both = ("same_latents", "same_latents_active", "same_latents_weighted", "same_noise",
+            "same_noise_active", "same_noise_weighted", "regression")  # fmt: skip
+    of_kind = {
+        "random_mask": ("pure", "atoms_fraction", "atoms_fraction_predicted", "dense_share",
+                        "dense_share_predicted", "dense_share_stage_one", "off_support",
+                        "off_support_predicted"),
+        "none": ("pure", "sparse_share", "sparse_share_predicted"),
+    }  # fmt: skip
+    lines = []
+    for kind, own in of_kind.items():
+        shown = ("last_stage", "last_step", *own, *both)
+        for power in np.unique(table["power"][table["augmentation"] == kind]):
+            some = table[(table["augmentation"] == kind) & (table["power"] == power)]
+            sizes = np.unique(some["n_features"])
+            rows = [(f"{kind}, d1 = d^{power:g}", *(f"d={d}" for d in sizes))]
+            for name in shown:
+                cells = []
+                for d in sizes:
+                    x = some[name][some["n_features"] == d]
+                    error = np.std(x, ddof=1) / math.sqrt(len(x)) if len(x) > 1 else math.nan
+                    cells.append(f"{np.mean(x):.3g} ± {error:.1g}")
+                rows.append((f"  {name}", *cells))
+            lines.append(text_table(rows, right=True))
+    a, c, error = fit_walk(*walk_of(table))
+    masked = table[table["augmentation"] == "random_mask"]
+    derived = np.square(masked["off_support_predicted"]) / masked["walk"]
+    lines.append(f"off-support² d = {a:.3g} + ({c:.3g} ± {error:.2g}) η s d/B; by the balance"
+                 f" ({derived.min():.3g} to {derived.max():.3g}) η s d/B")  # fmt: skip
+    return "\n".join(lines)
 
 
 def main(argv=None):
-    """Run what is left, write the table and the figure, print the exponents."""
+    """Run what is left, write the table and the figure, print both."""
+    first, _, rest = __doc__.partition("\n")
     parser = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0],
-        epilog=__doc__.split("\n", 1)[1],
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=first, epilog=rest, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="d = 8, 12, 16 and short, to try it")
-    parser.add_argument("--long", action="store_true", help="d = 256 too: an hour or more")
-    parser.add_argument("--seeds", type=int, help="seeds of each size (3, quick: 2)")
+    parser.add_argument("--quick", action="store_true", help="d = 8 and 12, to try it")
+    parser.add_argument("--long", action="store_true", help="d = 256 and 512 too")
+    parser.add_argument("--seeds", type=int, help="seeds of each size (3, quick: 1)")
     parser.add_argument("--out", type=Path, default=Path("figures"), help="where the files go")
     parser.add_argument("--runs", type=Path, help="where runs are kept (runs/scaling)")
-    parser.add_argument("--quiet", action="store_true", help="no progress")
     arguments = parser.parse_args(argv)
     sizes = QUICK if arguments.quick else SIZES + (LONG if arguments.long else ())
-    seeds = arguments.seeds or (2 if arguments.quick else 3)
-    place = arguments.runs or Path("runs") / ("scaling-quick" if arguments.quick else "scaling")
-    rows = [
-        one_row(scaled(d, seed, 5.0 if arguments.quick else 20.0), place, arguments.quiet)
-        for d in sizes
-        for seed in range(seeds)
-    ]
+    seeds = arguments.seeds or (1 if arguments.quick else 3)
+    place = arguments.runs or Path("runs/scaling" + ("-quick" if arguments.quick else ""))
+    rows = []
+    for experiment in experiments(sizes, seeds):
+        rows.append(one_row(experiment, place))
+        print(rows[-1]["run"], file=sys.stderr, flush=True)
     arguments.out.mkdir(parents=True, exist_ok=True)
     path = arguments.out / "scaling.csv"
     path.write_text(results_table(rows), encoding="utf-8")
     table = load_results(path)
-    files = save(scaling_fits(scaling_panels(table)), path.with_suffix(""))
-    print(exponent_table(table))
-    for file in (path, *files):
+    print(text(table))
+    for file in (
+        path,
+        *save(limit_collapse(table, fit_walk(*walk_of(table))), path.with_suffix("")),
+    ):
         print(file)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(exit_code(main, "scaling"))
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on", file=sys.stderr)
+        sys.exit(130)
+    except FeatlearnError as error:
+        print(f"scaling: {error}", file=sys.stderr)
+        sys.exit(2)

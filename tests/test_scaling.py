@@ -19,7 +19,7 @@ from featlearn.theory.predictions.limits import fit_walk
 
 pytestmark = pytest.mark.usefixtures("one_blas_thread")
 
-SCRIPT = runpy.run_path(Path(__file__).parent.parent / "scripts" / "scaling.py")
+SCRIPT = runpy.run_path(Path(__file__).parent.parent / "scripts" / "finite_scaling.py")
 
 
 def test_a_power_is_found_with_the_scatter_of_its_seeds():
@@ -60,7 +60,7 @@ def test_the_script_writes_its_table_and_figure_and_goes_on(tmp_path, capsys):
     arguments = ["--quick", "--out", str(tmp_path), "--runs", str(tmp_path / "runs"), "--quiet"]
     assert SCRIPT["main"](arguments) == 0
     said = capsys.readouterr().out
-    written = [tmp_path / f"scaling.{kind}" for kind in ("csv", "png", "pdf")]
+    written = [tmp_path / f"finite-scaling.{kind}" for kind in ("csv", "png", "pdf")]
     assert said.split()[-3:] == [str(path) for path in written]
     assert all(name in said for name in QUANTITIES)
     table = load_results(written[0])
@@ -89,7 +89,7 @@ def test_a_walk_is_fitted_with_the_error_of_its_residuals():
 
 @pytest.mark.statistical
 def test_the_limit_is_trained_drawn_and_gone_on_with(tmp_path, monkeypatch, capsys):
-    script = runpy.run_path(Path(__file__).parent.parent / "scripts" / "limit_scaling.py")
+    script = runpy.run_path(Path(__file__).parent.parent / "scripts" / "scaling.py")
     exact = script["scaled"](64, 0, 4, "random_mask")
     assert exact.n_inputs == 64**4 and exact.is_large_batch_limit and exact.n_neurons == 256
     assert script["scaled"](128, 0, 4, "none").batch_size > 2 * exact.batch_size
@@ -105,7 +105,7 @@ def test_the_limit_is_trained_drawn_and_gone_on_with(tmp_path, monkeypatch, caps
     assert script["main"](arguments) == 0
     said = capsys.readouterr().out
     assert "off-support² d =" in said and "same_latents_active" in said
-    before = (tmp_path / "limit-scaling.csv").read_bytes()
+    before = (tmp_path / "scaling.csv").read_bytes()
     assert script["main"](arguments) == 0
-    assert (tmp_path / "limit-scaling.csv").read_bytes() == before
-    assert (tmp_path / "limit-scaling.png").stat().st_size > 10_000
+    assert (tmp_path / "scaling.csv").read_bytes() == before
+    assert (tmp_path / "scaling.png").stat().st_size > 10_000

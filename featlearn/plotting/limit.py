@@ -18,7 +18,7 @@ def limit_collapse(table, fit):
     Parameters
     ----------
     table : structured ndarray
-        A row a run, as scripts/limit_scaling.py writes it.
+        A row a run, as scripts/scaling.py writes it.
     fit : tuple of float
         a, c and the error of c, of off-support² d = a + c η s d/B.
 

@@ -85,7 +85,7 @@ QUANTITIES = {
 
 
 def scaling_exponents(table):
-    """Return {column: Exponent} of the columns `QUANTITIES` of scripts/scaling.py's table.
+    """Return {column: Exponent} of the columns `QUANTITIES` of scripts/finite_scaling.py's table.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def scaling_exponents(table):
 
 
 def scaling_panels(table):
-    """Return the argument of `featlearn.plotting.scaling_fits` for a table of scripts/scaling.py."""
+    """Return the argument of `featlearn.plotting.scaling_fits` for a table of scripts/finite_scaling.py."""
     return {
         QUANTITIES[name][0]: {
             "n_features": table["n_features"],

@@ -15,7 +15,7 @@ from .saturation import saturation_growth
 from .stage_one import initial_split
 
 # In units of η s d/B: what a pure neuron's alignments with other atoms keep of the batches' noise.
-# Fitted (scripts/limit_scaling.py); `balance.sustained_noise` derives it for pure neurons at rest.
+# Fitted (scripts/scaling.py); `balance.sustained_noise` derives it for pure neurons at rest.
 WALK = 6.5
 # Growth of the norms in stage II that a selection of single atoms needs.
 NEEDED_GROWTH = 6.0
@@ -130,7 +130,7 @@ def walk_of(table):
     Parameters
     ----------
     table : structured ndarray
-        A row a run, as scripts/limit_scaling.py writes it.
+        A row a run, as scripts/scaling.py writes it.
 
     Returns
     -------
