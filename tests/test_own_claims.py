@@ -112,3 +112,21 @@ def test_a_file_without_claims_is_refused_in_one_line(twins, tmp_path, capsys, t
         path.write_text(text)
     assert main(["check", str(twins[0]), "--claims", str(path)]) == 2
     assert match in capsys.readouterr().err
+
+
+def test_a_claim_sees_the_states_of_a_run_on_ones_own_model(small, tmp_path):
+    exp = small.replace(n_steps=10)
+    model = featlearn.init(exp.replace(seed=5)).model
+    featlearn.train(exp, tmp_path / "run", model=model)
+
+    @featlearn.claim("states")
+    def of_the_model(observed):
+        (o,) = observed
+        aligned = [s.weights @ model.dictionary - o.run["alignment"][row] for row, s in o.states]
+        assert all(s.model is model for _, s in o.states)
+        return at_most("states", "largest difference", 1e-5, np.abs(aligned).max(), "rounding")
+
+    for run in (featlearn.train(exp, model=model), featlearn.load_run(tmp_path / "run", model)):
+        assert featlearn.check(run, of_the_model)[-1].outcome == "holds"
+    with pytest.raises(featlearn.InvalidInput, match="load_run"):
+        featlearn.check(featlearn.load_run(tmp_path / "run"), of_the_model)

@@ -62,22 +62,23 @@ class Observed:
     def states(self):
         """(row, `TrainingState`) of the states that were kept at recorded rows, a list.
 
-        A run in memory keeps its last one.
+        A run in memory keeps its last one. Of parts of the user's own, only a model is known to a run.
         """
         run, steps = self.run, np.asarray(self.run.steps)
+        own = {"model": run.require_model()} if "model" in run.own else {}
         if run.directory is None:
-            states = [self._last_state()]
+            states = [self._last_state(own)]
         else:
-            states = [load_state(run.directory, step) for step in kept_steps(run.directory)]
-            states.append(load_state(run.directory))
+            kept = kept_steps(run.directory)
+            states = [load_state(run.directory, step, **own) for step in (*kept, None)]
         rows = {int(step): row for row, step in enumerate(steps)}
         return [(rows[s.step], s) for s in states if s.step in rows]
 
-    def _last_state(self):
+    def _last_state(self, own):
         run = self.run
         norms = np.linalg.norm(run.weights, axis=1).astype(run.weights.dtype)
         return dataclasses.replace(
-            init(run.experiment),
+            init(run.experiment, **own),
             step=int(run.steps[-1]),
             stage=self.last_stage,
             weights=run.weights,
