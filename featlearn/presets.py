@@ -116,6 +116,7 @@ PRESETS = {
     ),
     "no-negatives": _QUICK.replace(
         objective="no_negatives",
+        density_power=0.5,
         prediction_head=True,
         head_rate=30.0,
         learning_rate=0.15,

@@ -97,7 +97,7 @@ def other_gradient(quick):
 
 
 def no_negatives(quick):
-    told = preset("no-negatives").replace(density_power=0.5)
+    told = preset("no-negatives")
     names = {"no negatives, prediction head": told}
     names["no negatives, no head"] = told.replace(prediction_head=False)
     names["no negatives, no head, equal densities"] = told.replace(

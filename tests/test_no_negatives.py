@@ -4,7 +4,9 @@ import pytest
 
 from featlearn import preset, train
 from featlearn.theory import check
+from featlearn.theory.claims.groups import check_all
 from featlearn.theory.claims.no_negatives import without_negatives
+from featlearn.theory.claims.observed import Observed
 
 pytestmark = pytest.mark.usefixtures("one_blas_thread")
 
@@ -32,6 +34,40 @@ def test_neurons_collapse_unless_densities_are_equal_or_a_head_couples_them(chan
         v for v in check(train(BASE.replace(**changes)), replay=0) if v.claim == "no negatives"
     ]
     assert [v.outcome for v in found] == ["holds"] * n_criteria, found
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    (
+        (dict(n_neurons=6, n_steps=1500), "leave 3.6 out"),
+        (dict(batch_size=16), "more than 0.2"),
+        (dict(n_steps=900), "neurons select"),
+        (dict(density_power=0.5, stage_one_steps=150, n_steps=500), "leads after 4"),
+        (dict(density_power=0.5, prediction_head=True, head_rate=0.3), "raise head_rate"),
+        (dict(prediction_head=True, head_rate=10.0), "not derived"),
+    ),
+)
+def test_what_is_not_promised_without_negatives_does_not_apply(changes, reason):
+    found = check(train(BASE.replace(**changes)), replay=0)
+    assert [(v.claim, v.quantity, v.measured) for v in found if v.outcome == "fails"] == []
+    mine = [v for v in found if v.claim == "no negatives"]
+    assert len(mine) == 1 and reason in mine[0].reason, mine
+
+
+def test_a_prediction_head_keeps_more_atoms_than_none():
+    alone = BASE.replace(density_power=0.5)
+    coupled = alone.replace(prediction_head=True, head_rate=10.0)
+    observed = [Observed(train(exp), replays=0) for exp in (alone, coupled)]
+    related = check_all(observed)[-1]
+    assert related.title.endswith("against none") and "prediction_head = True" in related.title
+    assert [v.outcome for v in related.verdicts] == ["holds", "holds"], related.verdicts
+    short = [Observed(train(exp.replace(n_steps=2)), replays=0) for exp in (alone, coupled)]
+    assert "stage I" in check_all(short)[-1].verdicts[0].reason
+
+
+def test_the_preset_has_what_its_claims_speak_of():
+    exp = preset("no-negatives")
+    assert exp.density_power > 0 and exp.prediction_head
 
 
 def test_where_nothing_is_said_of_runs_without_negatives():

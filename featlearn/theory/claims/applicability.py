@@ -10,7 +10,10 @@ import numpy as np
 from ...latents import unusual_data
 from ...schedule import root_mean_square
 from ..predictions.crossing import crossing, limiting_ratio, noise_margin
+from ..predictions.limits import threshold
+from ..predictions.lottery import left_out
 from ..predictions.moments import view_moments
+from .normalised import dense_on_sphere, not_selected_on_sphere, rated
 
 FEWEST_ANCHORS = 16
 # ln of the growth over the last tenth of a run from which norms have not come to rest.
@@ -82,16 +85,20 @@ def features_not_promised(observed):
             f"the views share dense noise, of covariance {shared:.3g} per coordinate"
             f" ({exp.augmentation})"
         )
-    margin = noise_margin(exp)
+    margin = noise_margin(rated(exp))
     if margin >= 1:
         return f"noise margin κn²/s = {margin:.3g} is not below 1: raise B or lower η"
-    ratio = limiting_ratio(exp)
+    ratio = limiting_ratio(rated(exp))
     if ratio > MOST_DENSE:
         return (
             f"sampling noise makes ‖β‖² {ratio:.2g} of ‖α‖² in stage I, more than the"
             f" {MOST_DENSE:.2g} of neurons that are learned: raise B or lower η"
         )
-    return not_finished(observed) or not_selected(observed)
+    unmet = not_finished(observed)
+    if unmet or exp.objective != "nt_xent":
+        return unmet or not_selected(observed)
+    found = [not_selected_on_sphere(o) or dense_on_sphere(o) for o in observed]
+    return next(filter(None, found), "")
 
 
 def not_selected(observed):
@@ -115,22 +122,49 @@ def not_selected(observed):
     return ""
 
 
+def no_competition(experiment):
+    """Return why noise and features do not compete in an un-augmented network, or nothing."""
+    exp = experiment
+    if exp.resolved_density == 0 or exp.resolved_noise_variance == 0:
+        return "the samples lack latents or noise, one of the two that compete"
+    limit = threshold(rated(exp))
+    if not exp.stays_linear and not limit.met:
+        return (
+            f"dense neurons die: at the cap of b/‖w‖ they are active on {100 * limit.activity:.3g} % of the"
+            f" samples, and decay asks for λ/σ² = {100 * limit.needed:.3g} %"
+        )
+    return ""
+
+
 def noise_not_promised(observed):
     """Return the unmet precondition of T3, or nothing; see `not_finished`."""
     exp = observed[0].experiment
     if not observed[0].augmentation.identical_views:
         return f"the views are augmented ({exp.augmentation})"
-    if exp.resolved_density == 0 or exp.resolved_noise_variance == 0:
-        return "the samples lack latents or noise, one of the two that compete"
+    unmet = no_competition(exp)
+    if unmet:
+        return unmet
     if max(o.norms.max() for o in observed) ** 2 < np.finfo(exp.dtype).tiny:
         return "products of two outputs are below the smallest number of their type"
     growth, needed = max(o.growth for o in observed), crossing(exp).growth
-    if growth >= needed:
+    # On the unit sphere norms measure no progress, and do not say how far the sparse part came.
+    if growth >= needed and exp.objective != "nt_xent":
         return (
             f"growth g = {growth:.3g} reached g* = {needed:.3g}, where the sparse part overtakes"
             " the dense one: raise d1/d or the noise, or lower τ"
         )
     return not_finished(observed)
+
+
+def few_to_pick(experiment):
+    """Return why some atom may lead no neuron, or nothing: m neurons that pick atoms at random."""
+    lost = left_out(experiment, steps=0).expected
+    if round(lost) == 0:
+        return ""
+    return (
+        f"n_neurons = {experiment.n_neurons} that pick among {experiment.n_features} atoms at random"
+        f" are expected to leave {lost:.2g} out"
+    )
 
 
 def few_anchors(experiment):

@@ -10,6 +10,7 @@ from ...latents import unusual_data
 from ...recording.files import write_json
 from .checking import check, check_pair, kind
 from .finite_data import claim_fewer_with_labels, claim_more_samples
+from .no_negatives import claim_head
 from .supervised import claim_third_twin
 
 # What an objective is told or has beside the loss: the fields that a title names where they are set.
@@ -86,6 +87,8 @@ def _relations(groups):
     for augmented, plain in twins(groups):
         title = f"{_title(augmented)} against its twin without augmentation"
         yield title, (augmented, plain), check_pair
+    for alone, coupled in heads(groups):
+        yield f"{_title(coupled)} against none", (alone, coupled), claim_head
     for contrastive, told in on_same_samples(groups):
         title = f"{_title(told)} against contrastive learning on the same samples"
         yield title, (contrastive, told), claim_fewer_with_labels
@@ -95,6 +98,29 @@ def _relations(groups):
     for augmented, plain, told in third_twins(groups):
         title = f"{_title(told)} against its contrastive twins"
         yield title, (augmented, plain, told), claim_third_twin
+
+
+def heads(groups):
+    """Return the pairs (without, with) of runs without negatives that differ in the prediction head only.
+
+    Parameters
+    ----------
+    groups : sequence of list of Observed
+        Each of one experiment, sorted by seed.
+
+    Returns
+    -------
+    list of (list of Observed, list of Observed)
+    """
+    return [
+        (alone, coupled)
+        for coupled in groups
+        if coupled[0].experiment.prediction_head and not _branched_or_own(coupled)
+        for alone in groups
+        if not _branched_or_own(alone)
+        and [one.experiment.replace(head_rate=1.0) for one in alone]
+        == [one.experiment.replace(prediction_head=False, head_rate=1.0) for one in coupled]
+    ]
 
 
 def third_twins(groups):

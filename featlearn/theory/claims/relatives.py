@@ -8,8 +8,7 @@ featlearn/theory/derivation.md, "Other objectives").
 """
 
 from ..predictions.crossing import crossing
-from ..predictions.moments import view_moments
-from .applicability import AT_REST, noise_not_promised, not_finished
+from .applicability import AT_REST, features_not_promised, no_competition, noise_not_promised
 from .claim import claim
 from .criterion import Criterion, judged
 from .representation import t1_criteria, t2_criteria, t3_criteria
@@ -33,23 +32,19 @@ def claim_relatives(observed):
     """Hold another loss of pairs to T1 and T2, or to T3, and the decoupled one to its divergence."""
     exp = observed[0].experiment
     if not observed[0].augmentation.identical_views:
-        unmet = not_finished(observed)
-        if view_moments(exp).cross.dense > 0:
-            unmet = f"the views share dense noise ({exp.augmentation})"
+        unmet = features_not_promised(observed)
         return judged(CLAIM, observed, unmet, [*t1_criteria(exp), *t2_criteria(exp)])
     if exp.objective == "decoupled":
         return divergence(observed)
-    # On the unit sphere norms measure no progress, and do not say how far the sparse part came.
-    unmet = not_finished(observed) if exp.objective == "nt_xent" else noise_not_promised(observed)
-    return judged(CLAIM, observed, unmet, t3_criteria(exp))
+    return judged(CLAIM, observed, noise_not_promised(observed), t3_criteria(exp))
 
 
 def divergence(observed):
     """Judge whether norms grow past g*: the attraction stays 1 where a key is its own anchor."""
     overtakes = crossing(observed[0].experiment)
     last = min(int(o.run.steps[-1]) for o in observed)
-    unmet = ""
-    if last < SLOWER * overtakes.step:
+    unmet = no_competition(observed[0].experiment)
+    if not unmet and last < SLOWER * overtakes.step:
         unmet = f"{last} steps: norms may take {SLOWER * overtakes.step:.0f} to grow by e^g*"
     return judged(
         CLAIM,

@@ -13,33 +13,21 @@ from ..predictions.lottery import leading_chances, left_out
 from .applicability import contrastive, features_not_promised, noise_not_promised
 from .claim import claim
 from .criterion import Criterion, judged
-from .verdict import at_least, at_most, does_not_apply
-
-# The first criteria of T1 are about every atom.
-ATOMS = 2
+from .verdict import at_least, at_most
 
 
 @claim("T1", contrastive)
 def claim_t1(observed):
     """T1: with the augmentation, neurons become single features and cover all of them."""
-    exp = observed[0].experiment
-    unmet = features_not_promised(observed)
-    verdicts = judged("T1", observed, unmet, t1_criteria(exp))
-    lost = left_out(exp).expected
-    if unmet or lost <= 1:
-        return verdicts
-    reason = (
-        f"{lost:.2g} atoms are expected to lead no neuron after stage I, n_neurons ="
-        f" {exp.n_neurons} being few for n_features = {exp.n_features}"
-    )
-    atoms = [does_not_apply("T1", v.quantity, reason, v.predicted) for v in verdicts[:ATOMS]]
-    return atoms + verdicts[ATOMS:]
+    criteria = t1_criteria(observed[0].experiment)
+    return judged("T1", observed, features_not_promised(observed), criteria)
 
 
 def t1_criteria(experiment):
     """Return what T1 is judged by, a list of `Criterion`."""
     d, m = experiment.n_features, experiment.n_neurons
     learned, remark = atoms_to_learn(experiment)
+    few = few_neurons(experiment)
     return [
         Criterion(
             "atoms j in some N_i",
@@ -48,6 +36,7 @@ def t1_criteria(experiment):
             learned,
             lambda o: o.atoms_in_some_support,
             "every atom is learned; j is in N_i from |α_ij| = ‖w_i‖/√d on" + remark,
+            few,
         ),
         Criterion(
             "atoms with a pure neuron",
@@ -56,6 +45,7 @@ def t1_criteria(experiment):
             learned,
             lambda o: o.summary.atoms_learned,
             "pure: cosine ≥ 0.9, so that one atom holds over 4/5 of ‖w_i‖²" + remark,
+            few,
         ),
         Criterion(
             "mean |N_i|",
@@ -100,6 +90,17 @@ def t1_criteria(experiment):
             " neuron picks its atom at random, with the unequal chances that batches' noise leaves",
         ),
     ]
+
+
+def few_neurons(experiment):
+    """Return why atoms need not all be learned, more than one being expected to lead none, or nothing."""
+    lost = left_out(experiment).expected
+    if lost <= 1:
+        return ""
+    return (
+        f"{lost:.2g} atoms are expected to lead no neuron after stage I, n_neurons ="
+        f" {experiment.n_neurons} being few for n_features = {experiment.n_features}"
+    )
 
 
 def atoms_to_learn(experiment):

@@ -13,9 +13,14 @@ from ...compute.streams import generator
 from ...network import features
 from ...objectives import make_objective
 from ..predictions.label_noise import label_noise
-from ..predictions.lottery import left_out
 from ..predictions.supervised import leaked_share, not_told, supervised_linear_phase
-from .applicability import noise_not_promised, not_finished, not_selected, other_moments
+from .applicability import (
+    few_to_pick,
+    noise_not_promised,
+    not_finished,
+    not_selected,
+    other_moments,
+)
 from .claim import claim
 from .criterion import Criterion, judged
 from .verdict import at_least, at_most, does_not_apply, within
@@ -145,7 +150,7 @@ def _learned(observed):
 def _atoms(experiment):
     """What d tasks teach, or half as many; a list of `Criterion`."""
     d = experiment.n_features
-    few, small = few_neurons(experiment), ""
+    few, small = few_to_pick(experiment), ""
     if d < SMALLEST:
         small = f"d = {d}: signs and sums of so few features are told without single ones"
     pure = 0.5 if experiment.resolved_n_tasks < d else 0.85 if d >= LARGE else 0.75
@@ -178,17 +183,6 @@ def _atoms(experiment):
             "the dense part has no drift but decay, and sampling noise",
         ),
     ]
-
-
-def few_neurons(experiment):
-    """Return why some atom may lead no neuron, or nothing: m neurons that pick atoms at random."""
-    lost = left_out(experiment, steps=0).expected
-    if round(lost) == 0:
-        return ""
-    return (
-        f"n_neurons = {experiment.n_neurons} that pick among {experiment.n_features} atoms at random"
-        f" are expected to leave {lost:.2g} out"
-    )
 
 
 def _noise(observed, unmet, shares):

@@ -76,7 +76,8 @@ class Threshold(NamedTuple):
     activity : float
         2Q(ϱ/σ), the fraction of samples on which a dense neuron of an un-augmented run is active.
     needed : float
-        λ/(q σ²): below it decay outdoes what is left of the attraction, and dense neurons die.
+        λ/(q σ²), half of it without stop-gradient: below it decay outdoes what is left of the attraction, and
+        dense neurons die.
     """
 
     ratio: float
@@ -95,7 +96,7 @@ def threshold(experiment):
     if sigma == 0:
         return Threshold(math.inf, 0.0, math.inf)
     ratio = experiment.bias_cap / sigma
-    pull = uniform_attraction(experiment) * sigma**2
+    pull = (1 if experiment.stop_gradient else 2) * uniform_attraction(experiment) * sigma**2
     return Threshold(ratio, 2 * float(ndtr(-ratio)), experiment.weight_decay / pull)
 
 
