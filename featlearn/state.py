@@ -129,6 +129,14 @@ class TrainingState:
         """What makes the views: the user's own, or the experiment's."""
         return self.own.get("augmentation") or view_law(self.experiment)
 
+    @property
+    def views(self) -> str:
+        """What the augmentation is called: the experiment's by its name, the user's own by its label."""
+        own = self.own.get("augmentation")
+        if own is None:
+            return self.experiment.augmentation
+        return getattr(own, "label", "") or type(own).__name__
+
     @functools.cached_property
     def schedule(self) -> object:
         """What sets the biases: the user's own, or the experiment's."""

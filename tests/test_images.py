@@ -347,6 +347,21 @@ def test_images_go_through_the_ordinary_step(model):
     assert np.all(sparse + images.dense_share(after.weights, model) <= 1 + 1e-5)
 
 
+def test_an_update_on_images_is_explained_with_their_coefficients(model):
+    exp = featlearn.Experiment(n_features=20, n_inputs=64, n_neurons=4, batch_size=8, n_steps=1)
+    own = {"model": model, "augmentation": images.Hybrid(0.2)}
+    state = featlearn.init(exp, **own)
+    explained = featlearn.explain_step(state)
+    numbers = featlearn.draw_batch(state).sample.latents
+    np.testing.assert_array_equal(explained.latents, model.coefficients[numbers])
+    said = str(explained)
+    assert "views: hybrid, ρ = 0.2" in said and "x± = M z + √ρ ξ" in said and "mask" not in said
+    strongest = np.abs(explained.latents[0]).argmax()
+    assert f"{abs(explained.latents[0, strongest]):.2f} M{strongest} " in said
+    with pytest.raises(InvalidInput, match="active_given_feature"):
+        featlearn.train(exp, record="active_given_feature", **own)
+
+
 def test_an_image_becomes_grey_and_its_patches_are_cut_from_its_logarithm():
     colour = np.zeros((20, 30, 3), np.uint8)
     colour[..., 1] = np.arange(30)

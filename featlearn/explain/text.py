@@ -31,7 +31,7 @@ def _head(e):
         f"   B = {exp.batch_size} anchors",
         f"η = {exp.learning_rate:g}   λ = {exp.weight_decay:g}   τ = {exp.temperature:g}"
         f"   s = {s.model.density:.3g}   σ² = {s.model.noise_variance:.3g}"
-        f"   views: {exp.augmentation}",
+        f"   views: {s.views}",
         f"followed: neuron i = {e.neuron} (w{e.neuron}) and anchor p = {e.anchor} (p{e.anchor});"
         " a dot is an exact 0",
     ]
@@ -47,10 +47,22 @@ def _section(number, title, blocks, look):
 def _samples(e):
     atoms, keep = [f"M{j}" for j in range(e.latents.shape[1])], (e.anchor,)
     z = e.latents[e.anchor]
-    made_of = " ".join(f"{'+' if z[j] > 0 else '-'} M{j}" for j in np.flatnonzero(z)[:ATOMS_SHOWN])
+    whole = np.array_equal(e.latents, np.rint(e.latents))
+    first = np.argsort(-np.abs(z), kind="stable")[: min(ATOMS_SHOWN, np.count_nonzero(z))]
+    made_of = " ".join(
+        f"{'+' if z[j] > 0 else '-'} {'' if abs(z[j]) == 1 else f'{abs(z[j]):.2f} '}M{j}"
+        for j in first
+    )
     energy, noise = (float(np.mean(np.sum(a**2, axis=1))) for a in (e.signal, e.noise))
     blocks = [
-        matrix("z", e.latents, columns=atoms, keep=keep, places=0, note="which atoms, which sign"),
+        matrix(
+            "z",
+            e.latents,
+            columns=atoms,
+            keep=keep,
+            places=0 if whole else 2,
+            note="which atoms, which sign",
+        ),
         matrix("ξ", e.noise, keep=keep, note="dense noise"),
         matrix("x", e.inputs, keep=keep, note="the samples, one a row"),
     ]
@@ -60,15 +72,16 @@ def _samples(e):
 
 def _views(e):
     exp, keep = e.before.experiment, (e.anchor,)
-    augmentation = augmentation_of(exp)
-    formula, look = augmentation.formula, augmentation.remark
-    if augmentation.n_masks:
-        formula += f",  k = {exp.keep_probability:g}"
+    own = e.before.own.get("augmentation")
+    augmentation = augmentation_of(exp) if own is None else own
+    formula, look = (getattr(augmentation, word, "") for word in ("formula", "remark"))
+    if hasattr(augmentation, "keep_probability"):
+        formula += f",  k = {augmentation.keep_probability:g}"
     names = zip(("diag D", "diag D'"), e.masks)
     blocks = [masks(name, mask, keep, "which inputs are kept") for name, mask in names]
     blocks.append(matrix("x⁺", e.anchors, keep=keep, note="the anchors"))
     blocks.append(matrix("x⁺⁺", e.keys, keep=keep, note="the keys"))
-    return _section(2, f"The two views: {formula}", blocks, look)
+    return _section(2, f"The two views: {formula or e.before.views}", blocks, look)
 
 
 def _network(e):

@@ -229,7 +229,10 @@ def explain_step(state: TrainingState, neuron: int = 0, anchor: int = 0) -> Expl
     candidates = key_part.features
     if batch.negatives is not None:
         candidates = features(state.weights, state.biases, batch.negatives)
-    sample, exp = batch.sample, state.experiment
+    sample, exp, model = batch.sample, state.experiment, state.model
+    # A model that holds its samples knows them by their numbers.
+    numbered = getattr(model, "draws_numbers", False)
+    latents = model.coefficients[sample.latents] if numbered else sample.latents
     loss, held_loss, next_loss = loss_changes(state, after, batch, gradient)
 
     def force(total):
@@ -256,7 +259,7 @@ def explain_step(state: TrainingState, neuron: int = 0, anchor: int = 0) -> Expl
         after=after,
         neuron=int(neuron),
         anchor=int(anchor),
-        latents=sample.latents,
+        latents=latents,
         signal=sample.signal,
         noise=sample.noise,
         inputs=sample.inputs,

@@ -37,7 +37,7 @@ def update(explained):
         f"Update {state.step} → {state.step + 1}, stage {'I' * state.stage};"
         f" followed: neuron w{e.neuron}, anchor p{e.anchor}\n"
         f"d = {exp.n_features}, d1 = {exp.n_inputs}, m = {exp.n_neurons}, B = {exp.batch_size},"
-        f" views: {exp.augmentation}"
+        f" views: {state.views}"
     )
     _views(top, e)
     _softmax(middle, e)

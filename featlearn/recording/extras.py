@@ -3,6 +3,7 @@
 import numpy as np
 
 from ..alignment import cosines, support
+from ..errors import InvalidInput
 from .quantities import Quantity
 
 # They are functions of (state, batch, gradient), with the arrays' shapes and types by fields.
@@ -43,6 +44,10 @@ def off_support_maximum(state, batch, gradient):
 def active_given_feature(state, batch, gradient):
     """Pr(neuron i active | z_j = 1) among the anchors; nan where no sample has that"""
     active = gradient.terms[0].activations.active
+    if batch.sample.latents.ndim != 2:
+        raise InvalidInput(
+            "record", "active_given_feature", "latents: an image has no features in ±1"
+        )
     present = (batch.sample.latents == 1).astype(state.weights.dtype)
     with np.errstate(invalid="ignore"):
         return active.T.astype(present.dtype) @ present / present.sum(axis=0)

@@ -128,8 +128,10 @@ def frames_of_steps(state, n_steps):
             several.append(_with_dense(force.on_atoms, (force.dense * unit).sum(axis=1)))
     states = [e.before for e in found]
     norms = np.array([s.weight_norms for s in states])
+    own = "augmentation" in state.own
+    label = state.views if own else augmentation_of(state.experiment).label
     return Frames(
-        title=f"{augmentation_of(state.experiment).label}, d = {d}, {n_steps} steps",
+        title=f"{label}, d = {d}, {n_steps} steps",
         steps=np.array([s.step for s in states]),
         stages=np.array([s.stage for s in states]),
         losses=np.array([e.loss.before for e in found]),
