@@ -45,9 +45,8 @@ def active_given_feature(state, batch, gradient):
     """Pr(neuron i active | z_j = 1) among the anchors; nan where no sample has that"""
     active = gradient.terms[0].activations.active
     if batch.sample.latents.ndim != 2:
-        raise InvalidInput(
-            "record", "active_given_feature", "latents: an image has no features in ±1"
-        )
+        wanted = "a model with latents in {-1, 0, 1}: images have none"
+        raise InvalidInput("record", "active_given_feature", wanted)
     present = (batch.sample.latents == 1).astype(state.weights.dtype)
     with np.errstate(invalid="ignore"):
         return active.T.astype(present.dtype) @ present / present.sum(axis=0)
