@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -10,12 +11,14 @@ import numpy as np
 import pytest
 from figure_checks import assert_sound
 from matplotlib import cbook
+from sizes import FULL
 
 import featlearn
 from featlearn import InvalidInput, NoAugmentation, images
 from featlearn.commands import images as command
 from featlearn.commands import main
-from featlearn.images import sources
+from featlearn.images import model as model_of
+from featlearn.images import patches, sources
 from featlearn.plotting import canvas
 from featlearn.plotting import images as plotting
 from featlearn.reports import image_tables as tables
@@ -48,11 +51,19 @@ def experiment(model):
 
 @pytest.fixture(scope="module")
 def learned(model, experiment, tmp_path_factory):
-    """What the dial's ends and their control learned, by name."""
-    place = tmp_path_factory.mktemp("images")
-    kinds = images.Hybrid(0.0), NoAugmentation(), images.SharedLight()
+    """What the dial's ends and their controls learned, by name."""
+    return learn_all(model, experiment, tmp_path_factory.mktemp("images"))
+
+
+def learn_all(model, experiment, place):
+    kinds = images.Hybrid(0.0), NoAugmentation(), images.SharedLight(), images.PixelMask()
     plans = [report.planned(augmentation) for augmentation in kinds]
-    return {p.name: report.learn(p, model, experiment, place / p.name) for p in plans}
+    plans.append(report.Planned("linear", "linear network", images.Hybrid(0.0), linear=True))
+    found = {}
+    for plan in plans:
+        own = experiment.replace(stage_one_growth=None) if plan.linear else experiment
+        found[plan.name] = report.learn(plan, model, own, place / plan.name)
+    return found
 
 
 def test_edges_are_learned_where_the_low_frequencies_are_decoupled(learned):
@@ -63,6 +74,128 @@ def test_edges_are_learned_where_the_low_frequencies_are_decoupled(learned):
     assert none.same_light - none.same_edges > 0.2
     # Light of another image decouples nothing as long as both views have it.
     assert shared.dense_share > 0.9 and shared.match < 0.2
+    # A pixel's neighbours show what it does: what is masked is not decoupled.
+    mask, linear = learned["pixel_mask"], learned["linear"]
+    assert mask.coupling[0] > 0.4 and mask.dense_share > 0.5 and mask.match < 0.4
+    # Without thresholds there are no low frequencies, but no edges either.
+    assert linear.dense_share < 0.15 and linear.match < hybrid.match - 0.1
+    assert np.isnan([*linear.predicted, *linear.measured]).all()
+
+
+def test_edges_need_not_be_of_one_strength(model, experiment, tmp_path):
+    """Sparse directions that are not whitened, and the same network."""
+    rows = model.windows
+    uneven = images.ImageModel.from_rows(rows, 8, 20, whiten=False, margin=2)
+    plans = [report.planned(a) for a in (images.Hybrid(0.0), NoAugmentation())]
+    hybrid, none = (report.learn(p, uneven, experiment, tmp_path / p.name) for p in plans)
+    assert hybrid.dense_share < 0.15 and none.dense_share > 0.5
+    assert hybrid.match > 0.5 and none.match < 0.4
+
+
+@pytest.mark.statistical
+def test_the_claims_hold_on_every_seed(tmp_path, monkeypatch):
+    """Photographs and digits from reading to the head on f; with FEATLEARN_FULL=1 as the command runs them."""
+    pytest.importorskip("sklearn", reason="needs featlearn[images]")
+    from featlearn.images.digits import digits, label_curve
+
+    monkeypatch.setattr(report, "QUICK", report.Pace(1200, 700, 4.0))
+    pace = report.Pace() if FULL else report.QUICK
+    for seed in range(5 if FULL else 1):
+        model = sources.image_model(seed=seed)
+        place = tmp_path / str(seed)
+        found = learn_all(model, report.photograph_experiment(model, seed, pace), place)
+        assert not failed(image_verdicts(found, (0.027, np.nan, np.nan)))
+        data = digits(model, seed)
+        jobs = report.digit_jobs(data, seed, pace, place / "digits")
+        curves = {name.removeprefix("digits: "): job.function(*job.arguments)
+                  for name, job in jobs.items()}  # fmt: skip
+        curves["raw"] = label_curve(data, lambda x: x, seed, labels=(50,))
+        assert not failed(digit_verdicts(curves))
+
+
+def stronger_light(model, strongest):
+    """The model with low frequencies times a number."""
+    factor = np.float32(np.sqrt(strongest / report.strongest_dense(model)))
+    return dataclasses.replace(model, loadings=factor * model.loadings)
+
+
+def test_the_strongest_light_bounds_the_rate(model):
+    # The cubic map of the leading direction: bounded up to r = 2.
+    for r, bounded in ((0.5, True), (1.5, True), (2.0, True), (2.1, False)):
+        v = np.linspace(-1, 1, 1001) * np.sqrt(2 + r) * (1 - 1e-9)
+        with np.errstate(over="ignore", invalid="ignore"):
+            for _ in range(60):
+                v = (1 + r) * v - v**3
+        assert np.isfinite(v).all() == bounded
+    paces = report.Pace(), report.QUICK
+    gentle = report.photograph_experiment(stronger_light(model, 10), pace=report.QUICK)
+    for strongest in (80, 250):
+        bright = stronger_light(model, strongest)
+        for pace in paces:
+            found = report.photograph_experiment(bright, pace=pace)
+            assert found.learning_rate * strongest <= 1.5001
+            for name in ("n_steps", "bias_growth"):
+                before, after = getattr(gentle, name), getattr(found, name)
+                rates = gentle.learning_rate / found.learning_rate
+                if name == "n_steps":
+                    assert after == pytest.approx(before * rates, rel=1e-3)
+                else:
+                    assert before - 1 == pytest.approx((after - 1) * rates)
+            digits = report.digit_experiment(bright, pace=pace)
+            assert digits.n_steps == pytest.approx(found.n_steps * 2 / 3, rel=1e-3)
+    bright = stronger_light(model, 250)
+    slow = report.photograph_experiment(bright, pace=report.QUICK).replace(n_steps=300)
+    own = {"model": bright, "augmentation": NoAugmentation()}
+    assert np.isfinite(featlearn.train(slow, **own)["loss"]).all()
+    with pytest.raises(featlearn.TrainingDiverged):
+        featlearn.train(slow.replace(learning_rate=gentle.learning_rate), **own)
+    with pytest.raises(InvalidInput, match="at most 300 times"):
+        report.photograph_experiment(stronger_light(model, 400))
+
+
+def test_the_noise_of_batches_brings_the_dense_part_that_is_derived(experiment):
+    rng = np.random.default_rng(0)
+    basis = np.linalg.qr(rng.standard_normal((64, 28)))[0].astype(np.float32)
+    variances = 40 / np.arange(1, 9)
+    model = images.ImageModel(
+        dictionary=basis[:, :20],
+        components=basis[:, 20:],
+        coefficients=rng.laplace(scale=0.5**0.5, size=(40000, 20)).astype(np.float32),
+        loadings=(np.sqrt(variances) * rng.standard_normal((40000, 8))).astype(np.float32),
+    )
+    for kappa in (0.1, 0.3):
+        rate = 2 * 256 * kappa / np.sum(variances**2)
+        quiet = experiment.replace(
+            n_neurons=64, batch_size=256, learning_rate=rate, n_steps=2000, stage_one_growth=12.0
+        )
+        shares = []
+        for seed in range(4):
+            run = featlearn.train(
+                quiet.replace(seed=seed, record_every=1), model=model,
+                augmentation=images.Hybrid(0.0), until="stage 2",
+            )  # fmt: skip
+            sparse = np.sum(np.square(run["alignment"][-1]))
+            dense = np.sum(np.square(run.weights @ model.components))
+            start = featlearn.init(quiet.replace(seed=seed)).weights
+            # What is left of the start, which decays as e^(-ηλt).
+            left = np.sum(np.square(start @ model.components)) * (1 - 0.12 * rate) ** (
+                2 * run.steps[-1]
+            )
+            shares.append((dense - left) / sparse)
+        derived = rate * variances.sum() / (2 * 256) / (1 - kappa)
+        assert np.mean(shares) == pytest.approx(derived, rel=0.25)
+
+
+def test_stage_one_is_run_where_batches_are_quiet(model, experiment):
+    """However strong the light, and whatever the rate of the run it is asked for."""
+    bright = stronger_light(model, 250)
+    predicted, measured = report.stage_one(bright, images.Hybrid(0.0), experiment)
+    again, _ = report.stage_one(model, images.Hybrid(0.0), experiment)
+    # In steps of the same rate, and without augmentation as well.
+    assert predicted[0] == pytest.approx(again[0], rel=0.02)
+    none = report.stage_one(bright, NoAugmentation(), experiment)
+    for a, b in ((predicted, measured), none):
+        assert abs(a[0] - b[0]) <= 3 and abs(a[1] - b[1]) <= 0.03
 
 
 @pytest.mark.parametrize(
@@ -176,7 +309,8 @@ def failed(verdicts):
         ({"hybrid-0.5": {"dense_share": 0.9}}, 1),
         ({"hybrid-0.5": {"match": 0.1}}, 1),
         ({"hybrid-0": {"same_edges": 0.1}}, 1),
-        ({"none": {"same_edges": 0.5}}, 1),
+        ({"none": {"same_edges": 0.26}}, 1),
+        ({"hybrid-0": {"same_light": 0.66, "same_edges": 0.3}}, 2),
         ({"none": {"loss": 130.0}}, 1),
         ({"shared_light": {"dense_share": 0.0, "match": 0.6}}, 2),
         ({"pixel_mask": {"coupling": (0.0, 1.0)}}, 1),
@@ -186,10 +320,37 @@ def failed(verdicts):
         ({"none": {"measured": (134.0, 0.02)}}, 1),
         ({"none": {"measured": (129.0, 0.1)}}, 1),
         ({"none": {"match": float("nan")}}, 2),
+        *(({name: {"measured": (float("nan"), float("nan"))}}, 2) for name in GOOD),
     ),
 )  # fmt: skip
 def test_each_claim_about_images_can_fail(changes, n_failed):
     assert len(failed(image_verdicts(good(changes), SCAN))) == n_failed
+
+
+@pytest.mark.parametrize(
+    "hybrid, n_failed",
+    (
+        ({"dense_share": 0.12, "same_edges": 0.1}, 0),
+        ({"dense_share": 0.16}, 1),
+        ({"match": 0.49}, 1),
+        ({"same_edges": 0.05}, 1),
+    ),
+)
+def test_images_of_ones_own_have_margins_of_their_own(hybrid, n_failed):
+    assert len(failed(image_verdicts(good({"hybrid-0": hybrid}), SCAN, "own"))) == n_failed
+
+
+def test_edges_that_are_hardly_sparse_are_not_asked_to_stand_above_light():
+    runs = good({"hybrid-0": {"same_edges": 0.05}})
+    verdicts = image_verdicts(runs, SCAN, "own", kurtosis=6.0)
+    assert not failed(verdicts)
+    assert [v.reason for v in verdicts if v.outcome == "does not apply"] == [
+        "edges of kurtosis 6.0 < 8 do not stand out from light"
+    ]
+    assert len(failed(image_verdicts(runs, SCAN, "own", kurtosis=9.0))) == 1
+    for name, fields in (("dense_share", 0.4), ("match", 0.5), ("same_edges", 0.5)):
+        runs = good({"none": {name: fields}})
+        assert failed(image_verdicts(runs, SCAN, "own"))
 
 
 def test_claims_about_the_crossover_and_about_digits_can_fail():
@@ -376,6 +537,70 @@ def test_the_command_prints_judges_and_draws(tmp_path, monkeypatch, capsys):
     assert again.out == said.out and again.err == ""
 
 
+def test_the_exit_code_is_0_where_all_holds_and_1_where_digits_fail(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("sklearn", reason="needs featlearn[images]")
+    from featlearn.images import digits as digit_tools
+
+    monkeypatch.setattr(command, "OwnWorkers", Here)
+    monkeypatch.setattr(sources, "N_WINDOWS", 3000)
+    monkeypatch.setattr(command, "_draw", lambda *_: ())
+    monkeypatch.setattr(report, "learn", lambda plan, *_: good().get(plan.name, good()["none"]))
+    row = (0.052, (9.0, 0.5), (9.0, 0.5))
+    monkeypatch.setattr(
+        report, "crossover_scan", lambda *_: (0.027, [(0.03, (9.0, 0.1), (9.0, 0.1)), row])
+    )
+    monkeypatch.setattr(digit_tools, "label_curve", lambda *_: CURVES["raw"])
+    curves = {"hybrid": CURVES["hybrid"], "none": CURVES["none"]}
+
+    def learn_digits(data, augmentation, *_):
+        return curves[augmentation.name]
+
+    monkeypatch.setattr(report, "learn_digits", learn_digits)
+    monkeypatch.setattr(report, "strongest_dense", lambda _: 100.0)
+    words = ["images", "--quick", "--out", str(tmp_path)]
+    assert main(words) == 0
+    said = capsys.readouterr()
+    assert "digits" in said.out
+    assert "light of 100 times the variance of edges: runs take 2.7 times as many steps" in said.err
+    curves["none"] = {50: 0.4, 1200: 0.5}
+    assert main(words) == 1
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_any_work(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sources, "image_model", lambda *_: pytest.fail("images were read"))
+    (tmp_path / "file").touch()
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o555)
+    places = [(tmp_path / "file", "not a directory"), (tmp_path / "file/x/y", "not a directory")]
+    if not os.access(closed, os.W_OK):  # as it is for root
+        places.append((closed / "x/y", "not writable"))
+    for place, said in places:
+        assert main(["images", "--quick", "--out", str(place)]) == 2
+        assert said in capsys.readouterr().err
+
+
+def test_what_is_done_to_images_and_what_they_lack_is_said(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sources, "N_WINDOWS", 3000)
+    monkeypatch.setattr(command, "_images", lambda model, *_: seen.append(model) or 0)
+    seen = []
+    large = np.kron(matplotlib.image.imread(HOPPER), np.ones((2, 2, 1), np.uint8))
+    matplotlib.image.imsave(tmp_path / "large.png", large)
+    words = ["images", "--quick", "--out", str(tmp_path), "--from"]
+    assert main([*words, HOPPER]) == 0
+    assert "shrunk" not in capsys.readouterr().err
+    # Twice as large and shrunk again it is the same photograph.
+    assert main([*words, str(tmp_path / "large.png")]) == 0
+    assert "1024 × 1200 pixels shrunk to 512 × 600" in capsys.readouterr().err
+    np.testing.assert_allclose(seen[0].windows, seen[1].windows, atol=1e-3)
+    # Narrow ones stay wide enough for patches.
+    assert patches.shrink(np.zeros((70, 40000)), 32).shape == (35, 20000)
+    monkeypatch.setattr(
+        model_of, "fast_ica", lambda white, rng: (np.eye(white.shape[1]), seen == [])
+    )
+    assert main([*words, HOPPER]) == 0
+    assert "FastICA still turned" in capsys.readouterr().err and not seen[-1].converged
+
+
 def test_without_the_extra_it_says_so(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sources, "has_extra", lambda: False)
     monkeypatch.setattr(sources, "N_WINDOWS", 3000)
@@ -438,7 +663,8 @@ def test_a_directory_of_other_images_is_named_and_left_alone(tmp_path, monkeypat
     stop = RuntimeError("as far as this test goes")
     monkeypatch.setattr(report, "submit", raising(stop))
     monkeypatch.setattr(tables, "prediction_table", lambda *_: "")
-    for name, image in (("a", SMOOTH), ("b", SMOOTH.T)):
+    part = images.grey(matplotlib.image.imread(HOPPER))[:300, :300]
+    for name, image in (("a", part), ("b", part.T)):
         Path(name).mkdir()
         np.save(f"{name}/x.npy", image)
 
@@ -450,7 +676,7 @@ def test_a_directory_of_other_images_is_named_and_left_alone(tmp_path, monkeypat
 
     assert images_of("a/x.npy")[0] is stop
     written = Path("images/x-0/source.json").read_bytes()
-    np.save("a/y.npy", SMOOTH)
+    np.save("a/y.npy", part)
     # The same images go on, from wherever.
     assert images_of("a/y.npy", "--out", "images/x-0")[0] is stop
     for words in (["b/x.npy"], ["a/x.npy", "--dense", "15"]):
@@ -479,6 +705,11 @@ def test_the_figures_are_sound(model):
         plotting.label_curves(CURVES),
     ):
         assert_sound(figure)
+    # The key is not struck through by the line where views share no edges.
+    ax = plotting.plane(good()).axes[0]
+    key = next(text for text in ax.texts if "hybrid-0.5" in text.get_text())
+    assert key.get_bbox_patch().get_alpha() in (None, 1)
+    assert key.get_zorder() > max(line.get_zorder() for line in ax.lines)
     tiled = plotting.mosaic(rng.standard_normal((5, 16)), columns=3)
     assert tiled.shape == (9, 14) and np.nanmax(np.abs(tiled)) == 1
     with pytest.raises(InvalidInput, match="square patches"):

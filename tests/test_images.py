@@ -113,6 +113,16 @@ def test_rows_without_such_a_structure_are_refused(rows, said):
     assert said in str(caught.value) and "..." not in str(caught.value)
 
 
+@pytest.mark.parametrize("n", (600, 6000))
+def test_rows_with_nothing_sparse_are_refused(n):
+    """Normal noise with the spectrum of images has no independent components, however few the rows."""
+    strengths = 1 / np.arange(1, 65)
+    with pytest.raises(InvalidInput, match="nothing here is sparse"):
+        images.ImageModel.from_rows(strengths * white((n, 64)), 8, 20)
+    heavy = strengths * np.random.default_rng(0).laplace(size=(n, 64))
+    assert images.ImageModel.from_rows(heavy, 8, 20).n_features == 20
+
+
 EVERY = [
     images.Hybrid(0.3), images.RandomLight(0.6), images.SharedLight(), NoAugmentation(),
     images.PixelMask(), images.Crop(2), images.Blur(1.0), images.Cutout(), images.PixelNoise(0.5),

@@ -22,7 +22,7 @@ from pathlib import Path
 from ..compute.workers import OwnWorkers
 from ..errors import FeatlearnError, RunDirectoryError
 from ..parts import describe
-from ..recording.files import read_json, write_json
+from ..recording.files import read_json, require_place, write_json
 from ..rules import require
 from .common import message, whole_number
 
@@ -37,8 +37,10 @@ def add_arguments(parser):
     parser.add_argument("--seed", type=whole_number, default=0, help="of patches, ICA and training")
     parser.add_argument("--out", metavar="DIR", help="where runs and figures go (images/NAME-SEED)")
     parser.add_argument(
-        "--quick", action="store_true", help="fewer and shorter runs, half a minute"
-    )
+        "--quick", action="store_true",
+        help="half a minute: fewer and shorter runs, without random light, a linear network, crops and"
+        " the like, and without digits trained three times as long",
+    )  # fmt: skip
     parser.add_argument("--quiet", action="store_true", help="no messages")
 
 
@@ -54,8 +56,8 @@ def add_splitting_arguments(parser):
                         help="components that follow, the sparse part (54)")  # fmt: skip
 
 
-def model_from(arguments, files, seed):
-    """Return the `ImageModel` that the arguments of `add_splitting_arguments` describe."""
+def model_from(arguments, files, seed, say=None):
+    """Return the `ImageModel` that the arguments of `add_splitting_arguments` describe; tell of it."""
     from ..images.model import N_DENSE, N_SPARSE, SEED
     from ..images.sources import image_model
 
@@ -65,7 +67,8 @@ def model_from(arguments, files, seed):
         for name, (word, rule) in asked.items()
         if getattr(arguments, word) is not None
     }
-    return image_model(files, arguments.layout, seed=require("--seed", seed, SEED), **counts)
+    seed = require("--seed", seed, SEED)
+    return image_model(files, arguments.layout, seed=seed, say=say, **counts)
 
 
 def main(arguments):
@@ -73,14 +76,16 @@ def main(arguments):
     # Reading and splitting images needs parts of scipy that the other commands do without.
     from ..images.sources import EXTRA, has_extra
 
-    model = model_from(arguments, arguments.files, arguments.seed)
-    if not arguments.files and not has_extra():
-        message(f"scikit-learn is not installed ({EXTRA}): one photograph instead of two, and no"
-                " digits", arguments.quiet)  # fmt: skip
     margins = "photographs" if not arguments.files and has_extra() else "own"
     shown = Path(arguments.files[0]).stem if arguments.files else margins
     name = f"{shown}-{arguments.seed}{'-quick' * arguments.quick}"
     out = Path(arguments.out or f"images/{name}")
+    require_place(out)
+    model = model_from(arguments, arguments.files, arguments.seed,
+                       lambda line: message(line, arguments.quiet))  # fmt: skip
+    if not arguments.files and not has_extra():
+        message(f"scikit-learn is not installed ({EXTRA}): one photograph instead of two, and no"
+                " digits", arguments.quiet)  # fmt: skip
     message(f"training into {out}", arguments.quiet)
     workers = OwnWorkers(OwnWorkers.default())
     try:
@@ -105,6 +110,10 @@ def _images(model, margins, out, executors, arguments):
 
     pace, seed = report.QUICK if arguments.quick else report.Pace(), arguments.seed
     experiment = report.photograph_experiment(model, seed, pace)
+    longer = pace.speed / pace.bounded(model).speed
+    if longer >= 1.1:
+        message(f"light of {report.strongest_dense(model):.0f} times the variance of edges: runs take"
+                f" {longer:.1f} times as many steps", arguments.quiet)  # fmt: skip
     plans = report.photograph_runs(model, arguments.quick)
     take_directory(out, arguments.files or [margins], model, experiment)
     # Before any training: what each augmentation leaves to be learned.
@@ -122,7 +131,8 @@ def _images(model, margins, out, executors, arguments):
     print("\n" + tables.learned_table(learned.values()))
     star, rows = futures["crossover"].result()
     scan = (star, *(report.half_way(rows, which) for which in (1, 2)))
-    verdicts = image_verdicts(learned, scan, margins)
+    own = {"kurtosis": model.kurtosis} if margins == "own" else {}
+    verdicts = image_verdicts(learned, scan, margins, **own)
     curves = {name.removeprefix("digits: "): futures[name].result() for name in on_digits}
     if curves:
         curves["raw"] = label_curve(data, lambda inputs: inputs, seed)

@@ -1,5 +1,7 @@
 """Patches of photographs: grey, in logarithms, cut at random, of mean 0 and about unit contrast."""
 
+import math
+
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
@@ -12,6 +14,9 @@ BLACK = 0.05
 # Added to the variance of a patch, as a part of the mean variance, before it is divided by: a patch
 # of sky stays a weak one.
 CONTRAST_FLOOR = 0.25
+# Pixels of the largest photograph that is cut as it is: patches of larger ones are smooth, and light is
+# all of them.
+MOST_PIXELS = 400_000
 
 
 def full_scale(array):
@@ -60,6 +65,28 @@ def grey(image, scale=None):
     if low == high:
         raise InvalidInput("image", f"{low + 0.0:g} everywhere", "an image that is not constant")
     return image if low >= 0 and high <= 1 else (image - low) / (high - low)
+
+
+def shrink(image, least=1):
+    """Return means over squares of pixels, as few a side as leave at most 400,000 of them.
+
+    Parameters
+    ----------
+    image : ndarray of shape (H, W)
+    least : int
+        Pixels of the shorter side that stay.
+
+    Returns
+    -------
+    ndarray of shape (h, w)
+        The image itself where it is small enough.
+    """
+    k = math.ceil(math.sqrt(image.size / MOST_PIXELS))
+    k = min(k, min(image.shape) // least)
+    if k <= 1:
+        return image
+    h, w = (side // k for side in image.shape)
+    return image[: h * k, : w * k].reshape(h, k, w, k).mean(axis=(1, 3))
 
 
 def cut_windows(images, side, n, rng):

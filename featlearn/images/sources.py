@@ -10,7 +10,7 @@ from ..compute.streams import generator
 from ..errors import InvalidInput
 from ..rules import require
 from .model import N_DENSE, N_SPARSE, ROWS_PER_DIRECTION, SEED, ImageModel
-from .patches import centre, cut_windows, full_scale, grey, normalise
+from .patches import centre, cut_windows, full_scale, grey, normalise, shrink
 
 SIDE, MARGIN = 12, 2
 N_WINDOWS = 20000
@@ -42,7 +42,7 @@ def photographs():
         return {"grace_hopper.jpg": grey(image.imread(file, format="jpg"))}
 
 
-def image_model(files=None, layout=None, n_dense=20, n_sparse=54, seed=0):
+def image_model(files=None, layout=None, n_dense=20, n_sparse=54, seed=0, say=None):
     """Return the `ImageModel` of a user's files, or of the photographs at hand.
 
     Parameters
@@ -51,6 +51,8 @@ def image_model(files=None, layout=None, n_dense=20, n_sparse=54, seed=0):
         As for `read`; the photographs without files.
     n_dense, n_sparse, seed
         As for `ImageModel.from_rows`.
+    say : callable, optional
+        Is told, in a line, what was done to the images and what they lack.
 
     Raises
     ------
@@ -63,7 +65,7 @@ def image_model(files=None, layout=None, n_dense=20, n_sparse=54, seed=0):
     )
     kept, seed = n_dense + n_sparse, require("seed", seed, SEED)
     if files:
-        rows, margin = read(files, layout, seed, kept=kept)
+        rows, margin = read(files, layout, seed, kept=kept, say=say)
     else:
         rows, margin = windows_of(photographs().values(), seed), MARGIN
     source = named(files) if files else "photographs"
@@ -72,7 +74,10 @@ def image_model(files=None, layout=None, n_dense=20, n_sparse=54, seed=0):
         wanted = f"more than n_dense + n_sparse = {kept}, as the mean of each is removed"
         raise InvalidInput(source, f"rows of {d1} numbers", wanted)
     make = functools.partial(ImageModel.from_rows, margin=margin, seed=seed)
-    return _from(source, make, rows, n_dense, n_sparse)
+    model = _from(source, make, rows, n_dense, n_sparse)
+    if say and not model.converged:
+        say("FastICA still turned when it stopped: other seeds find other atoms than they need to")
+    return model
 
 
 def named(paths):
@@ -100,7 +105,7 @@ def windows_of(images, seed=0, n=None):
     return normalise(cut, MARGIN)
 
 
-def read(paths, layout=None, seed=0, n=None, kept=74):
+def read(paths, layout=None, seed=0, n=None, kept=74, say=None):
     """Read a user's images, as rows or windows for `ImageModel.from_rows`.
 
     Parameters
@@ -114,6 +119,8 @@ def read(paths, layout=None, seed=0, n=None, kept=74):
         Patches to cut, or rows to draw of more; 20,000 without.
     kept : int
         Directions that they have to determine.
+    say : callable, optional
+        Is told where images are shrunk.
 
     Returns
     -------
@@ -127,7 +134,10 @@ def read(paths, layout=None, seed=0, n=None, kept=74):
     """
     if layout is not None and layout not in LAYOUTS:
         raise InvalidInput("--layout", layout, "one of " + ", ".join(LAYOUTS))
-    paths, cut = [Path(path) for path in paths], functools.partial(_cut, seed=seed, n=n, kept=kept)
+    paths, cut = (
+        [Path(path) for path in paths],
+        functools.partial(_cut, seed=seed, n=n, kept=kept, say=say),
+    )
     arrays = [path.suffix.lower() == ".npy" for path in paths]
     if any(arrays) and len(paths) > 1:
         raise InvalidInput("--from", f"{len(paths)} files", "one .npy file, or image files only")
@@ -168,14 +178,19 @@ def read(paths, layout=None, seed=0, n=None, kept=74):
     return _from(path, normalise, rows / largest).astype(np.float32), 0
 
 
-def _cut(images, seed, n, kept):
-    """Windows of images by name, and their margin.
+def _cut(images, seed, n, kept, say):
+    """Windows of images by name, and their margin; large images are shrunk.
 
     Places that overlap by half at most count, as neighbours are almost one patch. Atoms of fewer may fit
     nothing else: those of 128 × 128 pixels of a portrait had a third of their kurtosis on the rest of
     it, those of 256 × 256 all of it.
     """
     side, stride, places = SIDE + 2 * MARGIN, SIDE // 2, 0
+    large = {name: image.shape for name, image in images.items()}
+    images = {name: shrink(image, 2 * side) for name, image in images.items()}
+    for (h, w), small in dict.fromkeys((large[name], images[name].shape) for name in images):
+        if say and small != (h, w):
+            say(f"{w} × {h} pixels shrunk to {small[1]} × {small[0]}, so that patches have edges")
     for name, (height, width) in ((name, image.shape) for name, image in images.items()):
         if min(height, width) < side:
             raise InvalidInput(str(name), f"{height} × {width} pixels", f"at least {side} × {side}")

@@ -132,8 +132,10 @@ def _draw_plane(ax, learned):
         ax.annotate(", ".join(numbers), place, (0, 5), textcoords="offset points", fontsize=6,
                     ha="center", va="bottom")  # fmt: skip
     key = "\n".join(f"{number:2d}  {run.label}" for number, run in enumerate(runs, 1))
-    ax.text(0.03, 0.03, key, transform=ax.transAxes, fontsize=6, va="bottom", color="0.25")
     ax.axhline(0, color=GREY, linewidth=0.6)
+    # Over the line, which would strike an entry through.
+    ax.text(0.03, 0.03, key, transform=ax.transAxes, fontsize=6, va="bottom", color="0.25",
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})  # fmt: skip
     ax.set(xlabel="correlation of the views: low frequencies", ylabel="edges",
            xlim=(-0.12, 1.12), ylim=(-0.45, 1.25))  # fmt: skip
     return drawn

@@ -67,6 +67,23 @@ def remove_unfinished(directory):
             path.unlink()
 
 
+def require_place(path):
+    """Refuse a directory that could not be made or written, before work is spent on what it is for.
+
+    Raises
+    ------
+    RunDirectoryError
+        Naming what stands in the way.
+    """
+    place = Path(os.path.abspath(path))
+    while not os.path.lexists(place):
+        place = place.parent
+    if not place.is_dir():
+        raise RunDirectoryError(f"{path}: {place} is not a directory")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise RunDirectoryError(f"{path}: {place} is not writable")
+
+
 def make_directory(path):
     """Make a directory inside a run directory; a symbolic link in its place is refused."""
     if os.path.islink(path):

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..alignment import best_cosine_of_neurons, cosines
 from ..compute.streams import generator
+from ..errors import InvalidInput
 from ..experiment import Experiment
 from ..images import (
     Blur,
@@ -36,6 +37,14 @@ from ..views import NoAugmentation
 DIAL = (0.0, 0.25, 0.5, 0.75)
 # Correlations around the predicted crossover, as multiples of it.
 AROUND = (0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0)
+# Learning rate at speed 1.
+RATE = 0.02
+# Largest η λ_1 of a run, and λ_1 from which on runs are refused: at 300 they are 4 times as long
+# (derived: featlearn/theory/derivation.md, "How fast images can be learned").
+FASTEST_GROWTH, MOST_CONTRAST = 1.5, 300
+# Largest η tr Σ_d²/(2B) where the end of stage I is compared with its prediction: from 1 on the noise of
+# batches outgrows the edges (derived: the same section).
+MOST_NOISE = 0.2
 # Steps to wait for the end of stage I, as a multiple of those predicted.
 PATIENCE = 2
 
@@ -98,13 +107,38 @@ class Pace:
     digits: int = 4000
     speed: float = 1.0
 
+    def bounded(self, model):
+        """Return a pace as slow as the strongest dense direction of a model asks for.
+
+        Above η λ_1 = 2 the network can leave every bound; as much slower, so many more steps.
+
+        Raises
+        ------
+        InvalidInput
+            Where that would take too long.
+        """
+        strongest = strongest_dense(model)
+        if strongest > MOST_CONTRAST:
+            raise InvalidInput(
+                "images", f"light of {strongest:.0f} times the variance of edges",
+                f"at most {MOST_CONTRAST} times: shrink them, or take less smooth ones"
+            )  # fmt: skip
+        speed = min(self.speed, FASTEST_GROWTH / (RATE * strongest))
+        longer = self.speed / speed
+        return Pace(math.ceil(self.photographs * longer), math.ceil(self.digits * longer), speed)
+
 
 QUICK = Pace(3000, 2000, 2.0)
 
 
+def strongest_dense(model):
+    """Return λ_1, the largest variance of a dense direction over that of the sparse ones."""
+    return float(np.linalg.eigvalsh(model.dense_covariance)[-1])
+
+
 def photograph_experiment(model, seed=0, pace=None, linear=False):
-    """Return the experiment of the runs on a model of images."""
-    pace = pace or Pace()
+    """Return the experiment of the runs on a model of images, at a pace that its light allows."""
+    pace = (pace or Pace()).bounded(model)
     d = model.n_features
     return Experiment(
         n_features=d,
@@ -112,7 +146,7 @@ def photograph_experiment(model, seed=0, pace=None, linear=False):
         n_neurons=64,
         batch_size=256,
         n_steps=pace.photographs,
-        learning_rate=0.02 * pace.speed,
+        learning_rate=RATE * pace.speed,
         weight_decay=0.12,
         temperature=30.0,
         density=1.0,
@@ -130,8 +164,8 @@ def photograph_experiment(model, seed=0, pace=None, linear=False):
 
 def digit_experiment(model, seed=0, pace=None, times=1):
     """Return the experiment of the runs on digits, `times` as long."""
-    steps = times * (pace or Pace()).digits
     start = photograph_experiment(model, seed, pace)
+    steps = times * (pace or Pace()).bounded(model).digits
     return start.replace(n_neurons=200, bias_cap=1.5, n_steps=steps)
 
 
@@ -155,8 +189,9 @@ class Learned:
     loss : float
         Mean over the last tenth of the run.
     predicted, measured : tuple of (float, float)
-        Step at which stage I ends and the part of ‖W‖² outside of the atoms then, as the shared
-        moment says and as a run from the same weights has it; nan where stage I has no end.
+        Where stage I ends, in steps of η = 0.02, and the part of ‖W‖² outside of the atoms then, as
+        the shared moment says and as a run from the same weights has it; nan where stage I has no
+        end.
     """
 
     name: str
@@ -205,17 +240,25 @@ def predict_stage_one(model, augmentation, experiment):
 
 
 def stage_one(model, augmentation, experiment):
-    """Return both numbers of `predict_stage_one`, and a run's own."""
-    predicted = predict_stage_one(model, augmentation, experiment)
-    if not math.isfinite(predicted[0]):
-        return predicted, (math.nan, math.nan)
-    experiment = experiment.replace(record_every=1, n_steps=int(PATIENCE * predicted[0]) + 10)
+    """Return both numbers of `predict_stage_one`, and a run's own, with steps of η = 0.02 as unit.
+
+    The run is as slow as it takes for the noise of batches to be small, which the prediction leaves out.
+    """
+    energy = float(np.sum(np.square(model.dense_covariance)))
+    quiet = 2 * experiment.batch_size * MOST_NOISE / energy
+    rate = min(RATE, quiet, FASTEST_GROWTH / strongest_dense(model))
+    experiment = experiment.replace(learning_rate=rate)
+    step, share = predict_stage_one(model, augmentation, experiment)
+    predicted, unknown = (step * rate / RATE, share), (math.nan, math.nan)
+    if not math.isfinite(step):
+        return predicted, unknown
+    experiment = experiment.replace(record_every=1, n_steps=int(PATIENCE * step) + 10)
     run = train(experiment, model=model, augmentation=augmentation, until="stage 2")
     if run["stage"][-1] == 1:
-        return predicted, (math.nan, math.nan)
+        return predicted, unknown
     total = np.sum(np.square(run["weight_norm"][-1], dtype=np.float64))
     sparse = np.sum(np.square(run["alignment"][-1], dtype=np.float64))
-    return predicted, (float(run.steps[-1]), float(1 - sparse / total))
+    return predicted, (float(run.steps[-1] * rate / RATE), float(1 - sparse / total))
 
 
 def crossover_scan(model, experiment):
