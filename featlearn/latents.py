@@ -198,6 +198,55 @@ class Amplitudes(Law):
 LAWS = {law.name: law for law in (Bernoulli, OneOfD, KSparse, Binary, Amplitudes)}
 
 
+@dataclass(frozen=True, eq=False)
+class Coherent(Law):
+    """Latents z = C b of a dictionary M C whose atoms are not orthogonal; b as in the paper.
+
+    Written in an orthonormal M, which spans the same: a model's own law, none that an experiment names.
+
+    Attributes
+    ----------
+    mixing : ndarray of shape (d, d)
+        C, columns of length 1.
+    """
+
+    mixing: np.ndarray
+    name = "coherent"
+
+    @property
+    def variances(self):
+        return self.mixing**2 @ self.densities
+
+    @property
+    def second_moment(self):
+        return self.mixing * self.densities @ self.mixing.T
+
+    @property
+    def fourth_cumulants(self):
+        return self.mixing**4 @ (self.densities - 3 * self.densities**2)
+
+    def draw(self, rng, n):
+        return Bernoulli.draw(self, rng, n) @ self.mixing.T.astype(np.float32)
+
+
+def mixing_of(n_features, coherence, rng):
+    """Return C of shape (d, d): columns of length 1, |⟨C_j, C_k⟩| at most `coherence` < 1, and once that."""
+    normals = rng.standard_normal((n_features, n_features))
+
+    def mixed(size):
+        columns = np.eye(n_features) + size * normals
+        columns /= np.linalg.norm(columns, axis=0)
+        return columns, np.abs(columns.T @ columns - np.eye(n_features)).max()
+
+    low, high = 0.0, 1e-3
+    while mixed(high)[1] < coherence:
+        high *= 2
+    for _ in range(50):
+        middle = (low + high) / 2
+        low, high = (middle, high) if mixed(middle)[1] < coherence else (low, middle)
+    return mixed(low)[0]
+
+
 def power_densities(mean, n_features, power):
     """Return s_j = mean · d j^-p / Σ_k k^-p, ndarray of shape (d,), the first feature most frequent."""
     weights = np.arange(1, n_features + 1, dtype=np.float64) ** -power

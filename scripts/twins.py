@@ -23,6 +23,7 @@ from featlearn.compute.workers import OwnWorkers
 from featlearn.display import text_table
 from featlearn.reports.measured import (
     MEASURES,
+    coherent,
     read_rows,
     trained,
     warm_start,
@@ -33,6 +34,8 @@ from featlearn.reports.measured import (
 TINY, QUICK = preset("tiny"), preset("quick")
 TOLD = dict(objective="supervised", augmentation="none")
 SAMPLES = (4096, 8192, 32768)
+# |⟨M_j, M_k⟩| at most.
+COHERENCE = 0.3
 CORRELATIONS = (0.0, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0)
 
 
@@ -127,7 +130,7 @@ def other_data(quick):
             noise_spikes=4, spike_variance=4 * TINY.resolved_noise_variance
         ),
     }
-    return _both_views(dict(list(found.items())[4:]) if quick else found)
+    return _both_views(dict(list(found.items())[6:]) if quick else found)
 
 
 def _both_views(experiments):
@@ -225,6 +228,17 @@ def main(argv=None):
                 for n in SAMPLES
                 for seed in seeds
             }
+        oblique = {}
+        if "other data" in arguments.only:
+            oblique = {
+                f"atoms of coherence {COHERENCE}{label}": [
+                    next(executors).submit(
+                        coherent, _shorter(exp.replace(seed=seed), steps), COHERENCE
+                    )
+                    for seed in seeds
+                ]
+                for label, exp in _both_views({"": TINY}).items()
+            }
         # Sections share some of their networks; long ones first.
         for exp in sorted(asked, key=lambda e: -e.n_steps * e.batch_size * e.n_neurons):
             asked[exp] = next(executors).submit(trained, exp)
@@ -234,6 +248,8 @@ def main(argv=None):
                 label: [asked[exp.replace(seed=seed)].result() for seed in seeds]
                 for label, exp in part.items()
             }
+            if section == "other data":
+                found |= {label: [one.result() for one in runs] for label, runs in oblique.items()}
             print(f"\n{section}\n{table(found)}", flush=True)
             rows += _rows(section, found)
         if warm:

@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 
 import featlearn
-from featlearn.latents import LAWS, Amplitudes, Binary, KSparse, OneOfD, law_of, power_densities
+from featlearn.latents import (
+    LAWS,
+    Amplitudes,
+    Binary,
+    Coherent,
+    KSparse,
+    OneOfD,
+    law_of,
+    mixing_of,
+    power_densities,
+)
 from featlearn.theory.claims.finite_data import claim_finite_data, seen_minus_fresh
 from featlearn.theory.claims.groups import check_all
 from featlearn.theory.claims.observed import Observed
@@ -55,6 +65,19 @@ def test_the_posterior_mean_is_that_of_the_marginal(law):
     expected = sum(a * w for a, w in weight.items()) / sum(weight.values())
     np.testing.assert_allclose(law.posterior_mean(u, v), expected, rtol=1e-9, atol=1e-12)
     assert np.isfinite(law.posterior_mean(np.array([[-1e4], [1e4]]), 0.01)).all()
+
+
+def test_atoms_that_are_not_orthogonal():
+    rng, s = np.random.default_rng(0), power_densities(0.15, 6, 0.5)
+    law = Coherent(s, mixing_of(6, 0.3, rng))
+    gram = law.mixing.T @ law.mixing
+    assert np.abs(gram - np.eye(6)).max() == pytest.approx(0.3, abs=1e-3)
+    z = law.draw(rng, N).astype(float)
+    error = 5 / np.sqrt(N)
+    np.testing.assert_allclose(z.T @ z / N, law.second_moment, atol=error)
+    np.testing.assert_allclose(np.diag(law.second_moment), law.variances)
+    fourth = (z**4).mean(axis=0) - 3 * (z**2).mean(axis=0) ** 2
+    np.testing.assert_allclose(fourth, law.fourth_cumulants, atol=error)
 
 
 def test_every_sample_has_its_number_of_features():

@@ -11,7 +11,7 @@ import pytest
 from featlearn import InvalidInput, preset
 from featlearn.plotting.dial import dial
 from featlearn.plotting.twins import FIGURES
-from featlearn.reports.measured import MEASURES, read_rows, trained, write_rows
+from featlearn.reports.measured import MEASURES, coherent, read_rows, trained, write_rows
 from featlearn.theory.predictions.crossing import crossing
 
 PATH = Path(__file__).parent.parent / "scripts" / "twins.py"
@@ -69,6 +69,8 @@ def test_measures_of_a_data_set_and_of_a_network_that_diverged():
     assert plain["g/g*"] == pytest.approx(
         plain["growth"] / crossing(preset("tiny").replace(augmentation="none")).growth
     )
+    oblique = coherent(exp.replace(n_samples=None), 0.3)
+    assert 0 < oblique["weakest"] < 1 and oblique["share"] > 0
     lost = trained(exp.replace(learning_rate=1e30))
     assert lost["share"] != lost["share"] and lost["objective"] == "infonce"
 

@@ -1,13 +1,16 @@
 """A network trained and measured by a worker process, which finds these functions by name."""
 
 import csv
+import dataclasses
 import tempfile
 from pathlib import Path
 
 import numpy as np
 
+from ..alignment import cosines
 from ..compute.streams import generator
 from ..errors import InvalidInput, TrainingDiverged
+from ..latents import Coherent, mixing_of
 from ..loop import train
 from ..objectives import OBJECTIVES
 from ..recording.load import load_state
@@ -64,6 +67,24 @@ def measured(run):
     if run.experiment.n_samples is not None:
         found["seen ξ"] = seen_minus_fresh(observed)
     return found
+
+
+def coherent(experiment, coherence):
+    """Train on atoms that are not orthogonal, of a coherence; return what `trained` does, of these atoms."""
+    plain = init(experiment).model
+    mixing = mixing_of(plain.n_features, coherence, generator(experiment.seed, "theory", 12))
+    law = Coherent(plain.law.densities, mixing)
+    model = dataclasses.replace(plain, law=law)
+    run = train(experiment.replace(record_every=max(experiment.n_steps // 20, 1)), model=model)
+    observed = Observed(run)
+    cosine = cosines(observed.alignments @ mixing, observed.norms)
+    atoms = cosine.max(axis=0)
+    of_atoms = {
+        "atoms": int(np.sum(atoms >= PURE)),
+        "weakest": float(atoms.min()),
+        "pure": float(np.mean(cosine.max(axis=1) >= PURE)),
+    }
+    return measured(run) | of_atoms | _recovery(cosine)
 
 
 def warm_start(experiment):
