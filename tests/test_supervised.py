@@ -173,6 +173,8 @@ def test_the_course_of_a_run_on_labels_is_known_before_it(taught_runs, task):
     assert taught(exp.replace(n_steps=10**9)).label_noise != found.label_noise
     for changes in (dict(augmentation="random_mask"), dict(label_leak=0.1), dict(n_tasks=10**8)):
         assert taught(exp.replace(**changes)) is None
+        reason = plan(exp.replace(**changes)).end_remark
+        assert next(iter(changes)) in reason or "fit in memory" in reason
 
 
 def test_one_task_learns_its_direction():

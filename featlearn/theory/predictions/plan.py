@@ -32,7 +32,7 @@ from .saturation import saturation_growth
 from .softmax_plateau import softmax_plateau
 from .stages import Stages, predict_stages
 from .supervised import not_told
-from .taught import Taught, taught, too_many_tasks
+from .taught import Taught, not_taught, taught, too_many_tasks
 
 # The noise margin that a suggestion aims for: sampling noise then leaves the sparse part about three
 # quarters of the weights, and errors of the estimates do not matter.
@@ -135,6 +135,7 @@ def plan(experiment):
         what is left only a given length of stage I is known.
     """
     kind, values = OBJECTIVES[experiment.objective], {}
+    remark = not_predicted(experiment) or ""
     if kind.is_pairwise:
         values = _stage_one(experiment)
         if kind.fades:
@@ -143,7 +144,8 @@ def plan(experiment):
             values["stages"] = values["stages"]._replace(three=math.nan)
     elif experiment.objective == "supervised":
         values["taught"] = taught(experiment)
-    end, remark = end_state(experiment), not_predicted(experiment) or ""
+        remark = not_taught(experiment) or remark
+    end = end_state(experiment)
     if end is None:
         remark = remark or "norms do not saturate by the last step"
     elif math.isfinite(end.stage_three):

@@ -62,11 +62,14 @@ def not_taught(experiment):
     exp = experiment
     try:
         require_noiseless_labels(exp)
-        check_memory(exp)
     except InvalidInput as problem:
-        return f"{problem.field} = {problem.value}"
+        return f"what labels teach is not derived for {problem.field} = {problem.value}"
+    try:
+        check_memory(exp)
+    except InvalidInput:
+        return "it does not fit in memory"
     if exp.n_neurons > _LARGEST or too_many_tasks(exp):
-        return "the network or its tasks are too many"
+        return f"the recursion takes long beyond {_LARGEST} neurons or n_tasks d² = {_MOST_NUMBERS}"
     return not_told(exp) or None
 
 
