@@ -6,6 +6,7 @@ that finds its runs there goes on after them.
 
     python scripts/false_alarms.py tiny --runs 40 --out tiny.jsonl
     python scripts/false_alarms.py random --runs 60 --out random.jsonl
+    python scripts/false_alarms.py objectives --runs 40 --out objectives.jsonl
 
 At most three runs of a hundred may fail. Of 60 random experiments, 40 seeds of tiny and 20 of quick none
 had a verdict that fails.
@@ -25,7 +26,7 @@ from featlearn.errors import FeatlearnError, InvalidInput
 from featlearn.theory import check
 from featlearn.theory.predictions.crossing import noise_margin
 
-RANDOM = "random"
+RANDOM, OBJECTIVES = "random", "objectives"
 # Largest share of the runs that may have a verdict that fails.
 SHARE = 0.03
 
@@ -84,11 +85,50 @@ def random_experiment(number, scale=1.0):
     )
 
 
+def objective_experiment(number, scale=1.0):
+    """Return "tiny" with another objective, and sizes, rate and length drawn at random, as `random_experiment`."""
+    rng = np.random.default_rng([number, 23])
+
+    def one_of(*values):
+        return values[rng.integers(len(values))]
+
+    tiny, rate = featlearn.preset("tiny"), float(0.5 + rng.random())
+    changes = {
+        "supervised": dict(
+            augmentation=one_of("none", "none", "none", "random_mask"),
+            task=one_of("classification", "regression"),
+            n_tasks=one_of(None, None, 1, 5, 24),
+            train_head=one_of(True, True, True, False),
+            label_leak=one_of(0.0, 0.0, 0.0, 0.3),
+        ),
+        "nt_xent": dict(
+            stop_gradient=False, temperature=0.5, learning_rate=0.03, stage_one_steps=1000
+        ),
+        "no_negatives": dict(
+            density_power=one_of(0.0, 0.5), prediction_head=one_of(True, False), head_rate=20.0
+        ),
+    }
+    name = one_of(
+        "infonce", "spectral", "decoupled", *2 * ["supervised"], "nt_xent", "no_negatives"
+    )
+    exp = tiny.replace(objective=name, augmentation=one_of("random_mask", "none"))
+    exp = exp.replace(**changes.get(name, {}))
+    return exp.replace(
+        n_neurons=one_of(6, 12, 32, 32, 64),
+        batch_size=one_of(16, 64, 128, 128, 256),
+        n_steps=max(1, round(scale * exp.n_steps * (0.2 + rng.random()))),
+        learning_rate=rate * exp.learning_rate,
+        weight_decay=one_of(0.001, 0.004, 0.004, 0.02),
+        seed=number,
+    )
+
+
 def experiments(source, runs, scale=1.0):
     """Yield that many experiments of a preset, one for each seed, or drawn at random."""
     for number in range(runs):
-        if source == RANDOM:
-            yield random_experiment(number, scale)
+        if source in (RANDOM, OBJECTIVES):
+            draw = random_experiment if source == RANDOM else objective_experiment
+            yield draw(number, scale)
         else:
             base = featlearn.preset(source)
             steps = max(1, round(scale * base.n_steps))
@@ -128,7 +168,7 @@ def summary(rows):
 def main(arguments=None):
     """Train, check and count; return 1 if more runs fail than may."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("source", help="a preset, or random")
+    parser.add_argument("source", help="a preset, random, or objectives")
     parser.add_argument("--runs", type=int, default=40, help="seeds, or experiments (%(default)s)")
     parser.add_argument("--scale", type=float, default=1.0, help="of the number of steps")
     parser.add_argument("--out", type=Path, help="file of one line of JSON for each run")

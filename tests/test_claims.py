@@ -145,6 +145,18 @@ def test_too_few_neurons_are_not_asked_for_every_atom(twins):
     assert "few for n_features" in found[0].reason
 
 
+def test_few_neurons_and_neurons_that_die_are_named():
+    tiny = featlearn.preset("tiny").replace(learning_rate=0.36, bias_growth=1.006, record_every=5)
+    for changes, reasons in (
+        (dict(n_neurons=6, batch_size=256, n_steps=1300), ("being few", "tells little")),
+        (dict(augmentation="none", weight_decay=0.05, n_steps=500), ("dense neurons die",)),
+    ):
+        found = check(featlearn.train(tiny.replace(**changes)), replay=0)
+        assert [(v.claim, v.quantity, v.measured) for v in found if v.outcome == "fails"] == []
+        skipped = " ".join(v.reason for v in found if v.outcome == "does not apply")
+        assert all(reason in skipped for reason in reasons)
+
+
 def test_the_two_numbers_of_the_preconditions():
     matched = featlearn.Experiment(noise_factor=2.0, learning_rate=0.15)
     # The matched pair of the theory's last table.

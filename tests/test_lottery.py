@@ -10,7 +10,7 @@ from scipy.integrate import quad
 import featlearn
 from featlearn import Experiment
 from featlearn.alignment import lottery_sets
-from featlearn.theory.claims.lottery import claim_lottery
+from featlearn.theory.claims.lottery import claim_lottery, most_missed
 from featlearn.theory.claims.observed import Observed
 from featlearn.theory.claims.representation import largest_count_bound
 from featlearn.theory.predictions.lottery import (
@@ -241,3 +241,12 @@ def test_a_linear_run_has_no_end_of_stage_one(small):
     run = featlearn.train(small.replace(stage_one_growth=None, n_steps=3))
     verdicts = claim_lottery([Observed(run)])
     assert {v.outcome for v in verdicts[2:]} == {"does not apply"}
+
+
+def test_a_fraction_of_few_pairs_may_miss_by_chance():
+    """The tail of the law of misses is longer than three standard deviations of it."""
+    for pairs, p in ((16, 0.954), (16, 0.7), (100, 0.9)):
+        low = p - most_missed(pairs, p)
+        assert stats.binom.cdf(round(low * pairs) - 1, pairs, p) <= 1e-3
+        assert stats.binom.cdf(round(low * pairs), pairs, p) > 1e-3
+    assert most_missed(16, 0.954) > 3 * np.sqrt(0.954 * 0.046 / 16)

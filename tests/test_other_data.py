@@ -42,4 +42,21 @@ def test_features_are_forgotten_without_the_augmentation(tmp_path):
     found = judged(later, "warm start")
     assert {v.outcome for v in found} == {"holds"} and len(found) == 4, found
     again = train(None, start=state.replace(n_steps=310))
-    assert "T1 holds from any start" in judged(again, "warm start")[0].reason
+    assert "T1 speaks of what they teach" in judged(again, "warm start")[0].reason
+
+
+def test_a_mask_and_labels_teach_a_network_that_had_learned_noise(tmp_path):
+    first = FAST.replace(batch_size=256, weight_decay=0.006, augmentation="none", n_steps=300)
+    train(first, tmp_path / "none")
+    state = load_state(tmp_path / "none")
+    masked = train(None, start=state.replace(augmentation="random_mask", n_steps=1700))
+    found = check(masked, replay=0)
+    assert not [v for v in found if v.outcome == "fails"], found
+    assert [v.outcome for v in found if v.claim == "T1"] == ["holds"] * 4 + ["does not apply"] * 3
+    told = judged(
+        train(None, start=state.replace(objective="supervised", n_steps=1700)), "supervised"
+    )
+    held = {v.quantity: v.outcome for v in told if v.outcome != "does not apply"}
+    assert held == {"atoms with a pure neuron": "holds", "median sparse share": "holds"}, told
+    short = train(None, start=state.replace(augmentation="random_mask", n_steps=310))
+    assert "dense norm of the start" in judged(short, "T1")[0].reason

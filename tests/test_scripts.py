@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from featlearn import preset
+from featlearn.objectives import OBJECTIVES
 from featlearn.theory.claims import replay
 
 SCRIPTS = Path(__file__).resolve().parent.parent / "scripts"
@@ -109,6 +110,13 @@ def test_random_experiments_vary_in_all_that_they_may():
         assert len({getattr(e, name) for e in drawn}) > 1
     assert all(8 <= e.n_features <= 60 and 8 <= e.n_inputs / e.n_features <= 40 for e in drawn)
     assert any(e.stays_linear for e in drawn)
+
+
+def test_experiments_of_every_objective_are_drawn_and_checked(tmp_path):
+    alarms = script("false_alarms")
+    drawn = [alarms.objective_experiment(k) for k in range(60)]
+    assert {e.objective for e in drawn} == set(OBJECTIVES)
+    assert alarms.main(["objectives", "--runs", "3", "--scale", "0.005"]) == 0
 
 
 def test_a_few_updates_part_by_rounding_only():

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from featlearn import InvalidInput, preset
@@ -49,6 +50,19 @@ def test_figures_are_drawn_from_the_table(tmp_path):
     assert read_rows(tmp_path / "again.csv") == rows
     for needed, draw in FIGURES.values():
         draw([row for row in rows if row["section"] in needed]).draw_without_rendering()
+
+
+def test_labels_need_fewer_samples_than_a_mask_and_more_are_better_for_both():
+    rows = read_rows(PATH.parent.parent / "figures" / "twins.csv")
+    share = {
+        (row["objective"], row["n_samples"]): row["share"]
+        for row in rows
+        if row["section"] == "finite data"
+    }
+    sizes = (4096, 8192, 32768)
+    for objective in ("infonce", "supervised"):
+        assert np.all(np.diff([share[objective, n] for n in sizes]) > 0.05)
+    assert all(share["supervised", n] > share["infonce", n] + 0.1 for n in sizes)
 
 
 def test_figures_need_their_sections(tmp_path):

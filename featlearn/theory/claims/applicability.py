@@ -22,6 +22,10 @@ AT_REST = 0.02
 MOST_DENSE = 1 / 3
 # Laws of z with the paper's second moments.
 UNCORRELATED = ("latents = one_of_d", "latents = k_sparse")
+# Part of a neuron that its start may still be.
+STARTED = 0.15
+# And of a pure one, whose cosine of 0.9 leaves 0.44 for all else.
+IMPURE = 0.4
 # ln of the growth in stages II and III by which losing features fall behind, and the time in which those
 # of norms at rest do, in units of 1/λ.
 _SELECTS, _DECAYS = 2.0, 0.9
@@ -95,10 +99,26 @@ def features_not_promised(observed):
             f" {MOST_DENSE:.2g} of neurons that are learned: raise B or lower η"
         )
     unmet = not_finished(observed)
+    if not unmet and any(o.run.start for o in observed):
+        unmet = remembers_start(observed, "dense_norm", IMPURE)
     if unmet or exp.objective != "nt_xent":
         return unmet or not_selected(observed)
     found = [not_selected_on_sphere(o) or dense_on_sphere(o) for o in observed]
     return next(filter(None, found), "")
+
+
+def remembers_start(observed, part="weight_norm", most=STARTED):
+    """Return why a part of the weights that a run began with may still be seen, or nothing."""
+    exp, left = observed[0].experiment, []
+    for o in observed:
+        kept = (1 - exp.learning_rate * exp.weight_decay) ** float(o.run.steps[-1] - o.run.steps[0])
+        left.append(float(np.median(o.run[part][0] / o.norms)) * kept)
+    if max(left) <= most:
+        return ""
+    return (
+        f"the {part.replace('_', ' ')} of the start, once decayed, may be {max(left):.2g} of a neuron's"
+        f" norm; needs {most}"
+    )
 
 
 def not_selected(observed):
@@ -122,18 +142,23 @@ def not_selected(observed):
     return ""
 
 
+def dying(experiment):
+    """Return why the dense neurons of an un-augmented network die of decay, or nothing."""
+    limit = threshold(rated(experiment))
+    if experiment.stays_linear or limit.met:
+        return ""
+    return (
+        f"dense neurons die: at the cap of b/‖w‖ they are active on {100 * limit.activity:.3g} % of the"
+        f" samples, and decay asks for λ/σ² = {100 * limit.needed:.3g} %"
+    )
+
+
 def no_competition(experiment):
     """Return why noise and features do not compete in an un-augmented network, or nothing."""
     exp = experiment
     if exp.resolved_density == 0 or exp.resolved_noise_variance == 0:
         return "the samples lack latents or noise, one of the two that compete"
-    limit = threshold(rated(exp))
-    if not exp.stays_linear and not limit.met:
-        return (
-            f"dense neurons die: at the cap of b/‖w‖ they are active on {100 * limit.activity:.3g} % of the"
-            f" samples, and decay asks for λ/σ² = {100 * limit.needed:.3g} %"
-        )
-    return ""
+    return dying(exp)
 
 
 def noise_not_promised(observed):

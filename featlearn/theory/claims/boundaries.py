@@ -13,7 +13,7 @@ from ..predictions.balance import pure_balance
 from ..predictions.linear_phase import linear_phase
 from ..predictions.moments import uniform_attraction, view_moments
 from ..predictions.stages import predict_stages
-from .applicability import contrastive
+from .applicability import contrastive, dying
 from .claim import claim
 from .stage_one import linear_rows
 from .verdict import does_not_apply, within
@@ -148,6 +148,10 @@ def planned(observed):
     gain = math.log(exp.resolved_bias_growth)
     if len(steps[1]) < len(observed) or not math.isfinite(stages.three) or gain == 0:
         return [*verdicts, does_not_apply(CLAIM, PLANNED[1], "the run has no stage III")]
+    # Where attraction cannot hold them up, norms fall as fast as decay lets them.
+    dies = dying(exp) if view_moments(exp).cross.dense > 0 else ""
+    if dies:
+        return [*verdicts, does_not_apply(CLAIM, PLANNED[1], dies)]
     unknown = abs(math.log(stages.norms[1] / stages.norms[0])) / gain
     unknown = max(unknown, _steps_to_rest(exp, stages.norms[0], gain))
     length = stages.three - stages.two

@@ -75,6 +75,7 @@ WHEREVER_BEGUN = (
     claim_t2,
     claim_t5,
     claim_limit,
+    claim_supervised,
     claim_forgets,
 )
 

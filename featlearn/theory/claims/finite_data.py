@@ -25,6 +25,8 @@ from .verdict import at_least, at_most, does_not_apply, within
 CLAIM = "finite data"
 # Pairs that cosines on seen and on fresh noise are means of.
 PAIRS = 2048
+# Ratio of two numbers of samples from which on the larger one shows.
+CLEARLY = 1.5
 # The predicted share from which the noise of samples is too weak to be remembered visibly.
 REMEMBERED = 0.85
 # Position of this module's draws in the "theory" stream of a seed.
@@ -160,7 +162,9 @@ def claim_more_samples(groups):
             share_gained,
             "the noise that views share, or that labels meet by chance, falls as 1/N",
         )  # fmt: skip
-        unmet = not_finished(fewer) or not_finished(more)
+        unmet = not_finished(fewer) or _not_told_of_features(more)
+        if b < CLEARLY * a:
+            unmet = f"{b} samples are less than {CLEARLY} times {a}: chance may outdo them"
         found += judged(CLAIM, list(zip(fewer, more)), unmet, [criterion])
     return found
 
@@ -189,8 +193,19 @@ def claim_fewer_with_labels(contrastive, told):
         share_gained,
         "a mask leaves the noise of the sample in both views; a label meets it by chance only",
     )
-    unmet = not_finished(contrastive) or not_finished(told)
+    unmet = not_finished(contrastive) or _not_told_of_features(told)
     return judged(CLAIM, list(zip(contrastive, told)), unmet, [criterion])
+
+
+def _not_told_of_features(observed):
+    """Return why more samples, or labels, need not help, or nothing; see `not_finished`."""
+    exp = observed[0].experiment
+    if exp.objective == "supervised":
+        if exp.label_leak:
+            return f"labels leak noise, {exp.label_leak:.3g} of their signal"
+        if not exp.train_head or exp.resolved_n_tasks < exp.n_features / 2:
+            return "a fixed head, or fewer than half as many tasks as features, do not teach atoms"
+    return (exp.objective == "supervised" and not_told(exp)) or not_finished(observed)
 
 
 def share_gained(pair):

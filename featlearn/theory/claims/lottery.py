@@ -4,6 +4,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from scipy import special
 
 from ...alignment import lottery_sets
 from ..predictions.lottery import expected_sets, leading_probability, memory
@@ -15,6 +16,8 @@ from .verdict import at_least, does_not_apply, within
 CLAIM = "lottery"
 # Part of 1 - P_pp that is left where similarities still are well below τ.
 LEAST_MASS = 0.9
+# Sure pairs that a fraction of them is judged from.
+FEWEST = 10
 SIZES = ("potential winners a feature has at the start", "sure winners a feature has at the start")
 KEPT = (
     "cosine of α_i after stage I with its start",
@@ -79,6 +82,8 @@ class Draw(NamedTuple):
     expected, variance : float
         Fraction of the start's sure pairs that lead after stage I, predicted from how much of the
         start is left, and its variance.
+    pairs, later : int
+        Number of sure pairs at the start and after stage I.
     led, won : float
         Fraction of the start's sure pairs that lead after stage I, and in the end.
     won_later : float
@@ -89,6 +94,8 @@ class Draw(NamedTuple):
     cosine: float
     expected: float
     variance: float
+    pairs: int
+    later: int
     led: float
     won: float
     won_later: float
@@ -123,6 +130,8 @@ def draw(observed):
         float(cosine.mean()),
         float(chance.mean()),
         float(np.mean(chance * (1 - chance)) / len(neurons)),
+        len(neurons),
+        len(later),
         float(np.mean(leader[neurons] == features)),
         float(np.mean(winner[neurons] == features)),
         float(np.mean(winner[later] == later_features)),
@@ -133,6 +142,13 @@ def negative_mass(observed, rows):
     """Return the recorded mean of 1 - P_pp, relative to 1 - 1/N, at some rows."""
     positive = np.asarray(observed.run["positive_probability"][rows], np.float64)
     return (1 - positive) / uniform_attraction(observed.experiment)
+
+
+def most_missed(pairs, expected):
+    """Return how far a fraction of n pairs may fall below its mean p: the 0.1 % point of Binomial(n, p)."""
+    missed = np.arange(pairs + 1)
+    most = int(np.argmax(special.bdtrc(missed, pairs, 1 - expected) <= 1e-3))
+    return most / pairs - (1 - expected)
 
 
 def _drawn(observed):
@@ -156,7 +172,8 @@ def _drawn(observed):
     n = len(draws)
     kept = float(np.mean([d.memory for d in draws]))
     expected = float(np.mean([d.expected for d in draws]))
-    scatter = 3 * math.sqrt(sum(d.variance for d in draws)) / n
+    pairs = sum(d.pairs for d in draws)
+    scatter = max(3 * math.sqrt(sum(d.variance for d in draws)) / n, most_missed(pairs, expected))
     # Of a cosine c = (1 + v)^(-1/2), where v is the mean square of d² Gaussian numbers.
     shared = (1 - kept**2) / (math.sqrt(2 * n) * observed[0].experiment.n_features)
     allowed = 0.05 + 3 * shared
@@ -178,7 +195,8 @@ def _drawn(observed):
             expected,
             [d.led for d in draws],
             0.0,
-            "by the measured cosine; three standard deviations of a fraction",
+            f"by the measured cosine; three standard deviations of a fraction of {pairs} pairs, or the 99.9 %"
+            " point of those that miss",
             absolute=scatter,
         ),
     ]
@@ -196,13 +214,24 @@ def _drawn(observed):
             " own noise may overturn",
             absolute=scatter + 0.1,
         ),
-        at_least(
-            CLAIM,
-            WON[1],
-            0.8,
-            [d.won_later for d in draws],
-            "all but o(1); at one d four of five, stage II having some noise of its own. A feature"
-            " picked at random wins once in d",
-            predicted="1 - o(1)",
-        ),
+        _later(draws),
     ]
+
+
+def _later(draws):
+    """Whether sure pairs after stage I win, of runs that have enough of them to tell."""
+    fewest = min(d.later for d in draws)
+    if fewest < FEWEST:
+        reason = (
+            f"{fewest} sure pairs after stage I: a fraction of fewer than {FEWEST} tells little"
+        )
+        return does_not_apply(CLAIM, WON[1], reason)
+    return at_least(
+        CLAIM,
+        WON[1],
+        0.8,
+        [d.won_later for d in draws],
+        "all but o(1); at one d four of five, stage II having some noise of its own. A feature"
+        " picked at random wins once in d",
+        predicted="1 - o(1)",
+    )

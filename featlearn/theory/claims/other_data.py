@@ -10,7 +10,7 @@ import numpy as np
 
 from ...latents import law_of, unusual_data
 from ..predictions.crossing import noise_margin
-from .applicability import contrastive, not_finished
+from .applicability import contrastive, no_competition, not_finished
 from .claim import claim
 from .criterion import Criterion, judged
 from .representation import t3_criteria
@@ -121,8 +121,9 @@ def claim_forgets(observed):
     exp = observed[0].experiment
     unmet = not_finished(observed)
     if not observed[0].augmentation.identical_views:
-        unmet = f"the views are augmented ({exp.augmentation}): T1 holds from any start"
+        unmet = f"the views are augmented ({exp.augmentation}): T1 speaks of what they teach"
     else:
+        unmet = unmet or no_competition(exp)
         steps = min(float(o.run.steps[-1] - o.run.steps[0]) for o in observed)
         lasted = exp.learning_rate * exp.weight_decay * steps
         if lasted < 1:

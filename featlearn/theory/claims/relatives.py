@@ -11,7 +11,7 @@ from ..predictions.crossing import crossing
 from .applicability import AT_REST, features_not_promised, no_competition, noise_not_promised
 from .claim import claim
 from .criterion import Criterion, judged
-from .representation import t1_criteria, t2_criteria, t3_criteria
+from .representation import few_neurons, t1_criteria, t2_criteria, t3_criteria
 from .verdict import at_least
 
 CLAIM = "relatives"
@@ -33,7 +33,9 @@ def claim_relatives(observed):
     exp = observed[0].experiment
     if not observed[0].augmentation.identical_views:
         unmet = features_not_promised(observed)
-        return judged(CLAIM, observed, unmet, [*t1_criteria(exp), *t2_criteria(exp)])
+        few = few_neurons(exp)
+        downstream = [c._replace(unmet=few) for c in t2_criteria(exp)]
+        return judged(CLAIM, observed, unmet, [*t1_criteria(exp), *downstream])
     if exp.objective == "decoupled":
         return divergence(observed)
     return judged(CLAIM, observed, noise_not_promised(observed), t3_criteria(exp))

@@ -6,6 +6,7 @@ from ...summary import PURE
 from ..predictions.balance import measured_balance, pure_balance
 from .applicability import AT_REST, contrastive, features_not_promised
 from .claim import claim
+from .representation import few_neurons
 from .verdict import does_not_apply, within
 
 CLAIM = "stage III"
@@ -27,7 +28,8 @@ def claim_stage_three(observed):
     from the run: the ratio of bias to norm, which is that of the schedule's cap, and how pure the
     pure neurons are.
     """
-    unmet = features_not_promised(observed) or _restless(observed)
+    unmet = features_not_promised(observed) or few_neurons(observed[0].experiment)
+    unmet = unmet or _restless(observed)
     if unmet:
         return [does_not_apply(CLAIM, name, unmet) for name in NAMES]
     measured = [measured_balance(o, PURE) for o in observed]

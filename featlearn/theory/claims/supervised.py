@@ -20,6 +20,7 @@ from .applicability import (
     not_finished,
     not_selected,
     other_moments,
+    remembers_start,
 )
 from .claim import claim
 from .criterion import Criterion, judged
@@ -38,8 +39,8 @@ BEARABLE = 0.09
 FORGOTTEN = 1.25
 # What older noise may add to a dense share, relative to that of label noise.
 MOST_FADING = 0.5
-# Part of a neuron that its start may still be, and cosine of one task's w* with an atom.
-STARTED, DISTANT = 0.15, 0.8
+# Cosine of one task's w* with an atom from which on a neuron along it is pure.
+DISTANT = 0.8
 # Dense share that labels' noise may leave beside M w*: with 0.15² a tenth, what a cosine of 0.95 leaves.
 BESIDE = 0.07
 # Sparse share of the pull of labels that leak, from which on they may still teach features.
@@ -131,7 +132,7 @@ def not_taught(observed):
     elif exp.resolved_n_tasks < exp.n_features / 2:
         unmet = f"{exp.n_tasks} tasks for {exp.n_features} features: half as many suffice"
     unmet = unmet or not_finished(observed) or not_selected(observed)
-    return unmet or _remembers(observed, "dense_norm")
+    return unmet or remembers_start(observed, "dense_norm")
 
 
 def _learned(observed):
@@ -144,13 +145,17 @@ def _learned(observed):
     shares = [] if no_balance else [label_noise_share(o) for o in observed]
     noise = _noise(observed, no_balance or _restless(observed), shares)
     unmet = not_taught(observed) or _drowned(shares)
-    return [*noise, *judged(CLAIM, observed, unmet, _atoms(exp))]
+    return [*noise, *judged(CLAIM, observed, unmet, _atoms(observed))]
 
 
-def _atoms(experiment):
+def _atoms(observed):
     """What d tasks teach, or half as many; a list of `Criterion`."""
+    experiment = observed[0].experiment
     d = experiment.n_features
     few, small = few_to_pick(experiment), ""
+    start = observed[0].run.start
+    if start:
+        small = f"the run began at step {start['step']}, with neurons of several features already"
     if d < SMALLEST:
         small = f"d = {d}: signs and sums of so few features are told without single ones"
     pure = 0.5 if experiment.resolved_n_tasks < d else 0.85 if d >= LARGE else 0.75
@@ -277,7 +282,7 @@ def _one_task(observed):
     unmet = not_told(exp) or _no_balance(exp)
     if exp.task != "regression" and not exp.stays_linear:
         unmet = "the signs of one task teach more than a direction once thresholds are up"
-    unmet = unmet or _remembers(observed)
+    unmet = unmet or remembers_start(observed)
     if not unmet:
         unmet = _drowned([label_noise_share(o) for o in observed], BESIDE)
     tasks = [make_objective(o.experiment).tasks[:, 0] for o in observed]
@@ -314,20 +319,6 @@ def _one_task(observed):
                 "w* is spread over all features",
             ),
         ],
-    )
-
-
-def _remembers(observed, part="weight_norm"):
-    """Return why a part of the weights that a run began with may still be seen, or nothing."""
-    exp, left = observed[0].experiment, []
-    for o in observed:
-        kept = (1 - exp.learning_rate * exp.weight_decay) ** float(o.run.steps[-1] - o.run.steps[0])
-        left.append(float(np.median(o.run[part][0] / o.norms)) * kept)
-    if max(left) <= STARTED:
-        return ""
-    return (
-        f"the {part.replace('_', ' ')} of the start, once decayed, may be {max(left):.2g} of a neuron's"
-        f" norm; needs {STARTED}"
     )
 
 

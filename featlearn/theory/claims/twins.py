@@ -2,6 +2,7 @@
 
 from .applicability import features_not_promised, noise_not_promised, other_moments
 from .criterion import Criterion, judged
+from .representation import few_neurons
 from .supervised import claim_masked_labels
 from .verdict import at_least, at_most
 
@@ -24,7 +25,9 @@ def claim_pair(augmented, plain):
     if exp.objective == "supervised":
         return claim_masked_labels(augmented, plain)
     unmet = _no_dichotomy(exp) or other_moments(exp)
-    unmet = unmet or features_not_promised(augmented) or noise_not_promised(plain)
+    unmet = (
+        unmet or few_neurons(exp) or features_not_promised(augmented) or noise_not_promised(plain)
+    )
     return judged(CLAIM, list(zip(augmented, plain)), unmet, twin_criteria(exp))
 
 
