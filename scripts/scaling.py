@@ -25,12 +25,13 @@ from pathlib import Path
 
 import numpy as np
 
-from featlearn import Experiment, preset, summarize
+from featlearn import Experiment, load_run, preset, summarize
 from featlearn.display import text_table
 from featlearn.errors import FeatlearnError
-from featlearn.loop import train_or_resume
 from featlearn.plotting import limit_collapse, save
+from featlearn.reports.progress import SweepProgress
 from featlearn.sweeps.results import load_results, results_table
+from featlearn.sweeps.sweep import sweep
 from featlearn.theory.claims.observed import Observed
 from featlearn.theory.predictions.balance import sustained_noise
 from featlearn.theory.predictions.crossing import limiting_ratio
@@ -68,12 +69,11 @@ def scaled(d, seed, power, augmentation, batches=1.0):
     )
 
 
-def one_row(experiment, place):
-    """Train one experiment until stage III starts, or load it; return its row of the table."""
-    e = experiment
+def one_row(run):
+    """Return the row of a run in the table."""
+    e = run.experiment
     power = round(math.log(e.n_inputs) / math.log(e.n_features))
     name = f"{e.augmentation}-d{e.n_features}-d1^{power}-B{e.batch_size}-seed{e.seed}"
-    run = train_or_resume(e, place / name, until="stage 3")
     summary, observed = summarize(run), Observed(run)
     pure = observed.cosine.max(axis=1) >= 0.9
     outside = np.where(observed.support[pure], 0, observed.cosine[pure])
@@ -163,10 +163,18 @@ def main(argv=None):
     sizes = QUICK if arguments.quick else SIZES + (LONG if arguments.long else ())
     seeds = arguments.seeds or (1 if arguments.quick else 3)
     place = arguments.runs or Path("runs/scaling" + ("-quick" if arguments.quick else ""))
-    rows = []
-    for experiment in experiments(sizes, seeds):
-        rows.append(one_row(experiment, place))
-        print(rows[-1]["run"], file=sys.stderr, flush=True)
+    # The longest first, so that no worker is left alone with one.
+    found = sweep(
+        list(experiments(sizes, seeds))[::-1],
+        place,
+        check=False,
+        progress=SweepProgress(),
+        until="stage 3",
+    )
+    for row in found:
+        if row["status"] != "complete":
+            raise FeatlearnError(f"{row['run']}: {row['error']}")
+    rows = [one_row(load_run(place / "runs" / row["run"])) for row in found[::-1]]
     arguments.out.mkdir(parents=True, exist_ok=True)
     path = arguments.out / "scaling.csv"
     path.write_text(results_table(rows), encoding="utf-8")
