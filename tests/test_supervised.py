@@ -97,6 +97,8 @@ def test_labels_teach_the_atoms_without_augmentation(taught_runs, task):
         (dict(n_features=3, n_inputs=40, density=0.2, batch_size=256), "without single ones"),
         (dict(initial_norm=1.0, n_steps=200), "stage I"),
         (dict(label_leak=0.3, task="regression"), "0.84 of what labels pull on"),
+        (dict(label_leak=0.3, n_neurons=6, n_steps=400), "leave 3.6 out"),
+        (dict(label_leak=0.3, n_tasks=1, n_steps=400), "mix noise"),
         (dict(density=0.0, n_steps=60), "s = 0"),
         (dict(density=0.9, n_steps=300, n_samples=2000), "s < 1/2"),
         (dict(density=0.9, n_steps=300), "s < 1/2"),

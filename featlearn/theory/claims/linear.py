@@ -131,6 +131,10 @@ def claim_t4(observed):
 def _end_of_stage_one(observed):
     """Whether the linear phase has singled out atoms: the neurons against rotations of them."""
     name = "best cosine in span(M), end of stage I"
+    exp = observed[0].experiment
+    if exp.objective == "supervised" and exp.resolved_n_tasks < exp.n_features:
+        reason = "fewer tasks than features leave fewer directions than rotations turn"
+        return does_not_apply("T4", name, reason)
     rows = [(o.first_row_of(2) or len(o.run)) - 1 for o in observed]
     if min(rows) < 1:
         return does_not_apply("T4", name, "stage I is shorter than the recorded rows")

@@ -325,7 +325,9 @@ def _one_task(observed):
 def _leaked(observed):
     """Labels that leak more noise than signal teach the noise."""
     exp = observed[0].experiment
-    unmet = not_told(exp) or not_finished(observed)
+    unmet = not_told(exp) or not_finished(observed) or few_to_pick(exp)
+    if not exp.train_head or exp.resolved_n_tasks < exp.n_features / 2:
+        unmet = "few tasks, or a head that is fixed, mix features as they mix noise"
     if not unmet:
         share = max(leaked_share(o.experiment) for o in observed)
         if share > MOSTLY_NOISE:
