@@ -348,9 +348,10 @@ def test_edges_that_are_hardly_sparse_are_not_asked_to_stand_above_light():
         "edges of kurtosis 6.0 < 8 do not stand out from light"
     ]
     assert len(failed(image_verdicts(runs, SCAN, "own", kurtosis=9.0))) == 1
-    for name, fields in (("dense_share", 0.4), ("match", 0.5), ("same_edges", 0.5)):
-        runs = good({"none": {name: fields}})
-        assert failed(image_verdicts(runs, SCAN, "own"))
+    for control in ("none", "pixel_mask"):
+        for name, value in (("dense_share", 0.4), ("match", 0.5)):
+            assert failed(image_verdicts(good({control: {name: value}}), SCAN, "own"))
+    assert failed(image_verdicts(good({"none": {"same_edges": 0.5}}), SCAN, "own"))
 
 
 def test_claims_about_the_crossover_and_about_digits_can_fail():
