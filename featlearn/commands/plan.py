@@ -142,7 +142,10 @@ def _rows(experiment, predicted, costs):
     share, limit = predicted.dense_run, predicted.threshold
     if share is not None:
         rows += [
-            ("sparse share of the twin without", f"{share.share:.2g}, floor {share.floor:.2g}"),
+            (
+                "sparse share of the twin without",
+                f"{share.share:.2g} ± {share.error:.1g}, floor {share.floor:.2g}",
+            ),
             ("off-support √d that noise sustains", f"{predicted.off_support:.2g}"),
             ("growth of ‖w‖ in stage II, e^", f"{predicted.selection_growth:.3g}"),
         ]

@@ -37,6 +37,8 @@ _LEAP, _MOST_LEAPS = 0.35, 2000
 _LARGEST = 1024
 # ln of the growth in stage II from which on selection is over before the norms saturate.
 LEAST_SELECTION = 4.0
+# How far the share of the sparse part without augmentation may be off.
+MOST_ERROR = 0.1
 # Position of this module's draws in the "theory" stream of a seed.
 _STREAM = 8
 
@@ -100,6 +102,12 @@ def not_predicted(experiment):
         three = predict_stages(exp).three
         if three > exp.n_steps:
             return f"stage III starts at about {three:.0f}, beyond the last step"
+        dense = dense_run(exp)
+        if dense.error > MOST_ERROR:
+            return (
+                f"sparse and dense part end with shares of {dense.share:.2g} and {1 - dense.share:.2g},"
+                f" which a tenth of the exponent of their growth moves by {dense.error:.2g}"
+            )
         return None
     if view_moments(exp).cross.dense > 0:
         return "the views share dense noise"

@@ -28,11 +28,14 @@ class DenseRun(NamedTuple):
     ----------
     share : float
         As predicted.
+    error : float
+        How far a tenth of the exponent moves it, by which the sparse part outgrows the dense one.
     floor : float
         ‖α‖²/‖β‖² that the sampling noise of independent batches leaves at any d1, before it grows.
     """
 
     share: float
+    error: float
     floor: float
 
 
@@ -51,10 +54,11 @@ def dense_run(experiment):
         floor = plain.learning_rate / plain.batch_size * plain.n_features
         floor *= (s + variance) * variance / (2 * s)
     if variance == 0 or start.dense == 0:
-        return DenseRun(1.0, floor)
+        return DenseRun(1.0, 0.0, floor)
     exponent = 2 * s / variance * saturation_growth(plain)
     ratio = math.log(start.sparse / start.dense + floor) + exponent
-    return DenseRun(1 / (1 + math.exp(-min(ratio, 700.0))), floor)
+    share = 1 / (1 + math.exp(-min(ratio, 700.0)))
+    return DenseRun(share, 0.1 * exponent * share * (1 - share), floor)
 
 
 def off_support_floor(experiment):
