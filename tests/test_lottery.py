@@ -223,7 +223,7 @@ def test_claim_fails_where_the_start_is_lost(runs):
 
 def test_claim_fails_where_losers_lead():
     """After stage I the first two of every neuron change places: little of the start is lost by that."""
-    run = featlearn.train(SMALL.replace(batch_size=2048, n_neurons=256))
+    run = featlearn.train(SMALL.replace(n_inputs=128, batch_size=1024, n_neurons=256))
     last = Observed(run).first_row_of(2) - 1
     values = np.array(run["alignment"][last])
     rows = np.arange(len(values))

@@ -149,7 +149,8 @@ def test_an_error_can_be_sent_from_a_worker(error):
     assert vars(other) == vars(error)
 
 
-def test_the_comparison_shows_the_claims_and_their_verdicts(twins):
+def test_the_comparison_shows_the_claims_and_their_verdicts(twins, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
     observed = {label: Observed(load_run(place)) for label, place in zip(LABELS, twins)}
     checked = check_all(observed.values())
     lines = comparison(observed, checked).splitlines()

@@ -216,8 +216,8 @@ def test_a_sweep_trains_seeds_together(tmp_path):
 
     from featlearn.sweep import sweep
 
-    experiments = [e for t in (1.0, 2.0) for e in seeds(BASE.replace(temperature=t), 4)]
-    rows = sweep(experiments, tmp_path, Inline(), workers=2)
-    assert submitted == [4, 4] and {row["status"] for row in rows} == {"complete"}
+    experiments = [e for t in (1.0, 2.0) for e in seeds(BASE.replace(temperature=t), 2)]
+    rows = sweep(experiments, tmp_path, Inline(), workers=2, check=False)
+    assert submitted == [2, 2] and {row["status"] for row in rows} == {"complete"}
     for row, exp in zip(rows, experiments):
         assert_same(load_run(Path(tmp_path) / "runs" / row["run"]), train(exp))
