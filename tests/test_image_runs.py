@@ -593,6 +593,8 @@ def test_what_is_done_to_images_and_what_they_lack_is_said(tmp_path, monkeypatch
     assert main([*words, str(tmp_path / "large.png")]) == 0
     assert "1024 × 1200 pixels shrunk to 512 × 600" in capsys.readouterr().err
     np.testing.assert_allclose(seen[0].windows, seen[1].windows, atol=1e-3)
+    assert main(["plan", "--images", str(tmp_path / "large.png")]) == 0
+    assert "shrunk to 512 × 600" in capsys.readouterr().err
     # Narrow ones stay wide enough for patches.
     assert patches.shrink(np.zeros((70, 40000)), 32).shape == (35, 20000)
     monkeypatch.setattr(

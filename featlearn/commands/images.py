@@ -59,7 +59,7 @@ def add_splitting_arguments(parser):
                         help="components that follow, the sparse part (54)")  # fmt: skip
 
 
-def model_from(arguments, files, seed, say=None):
+def model_from(arguments, files, seed):
     """Return the `ImageModel` that the arguments of `add_splitting_arguments` describe; tell of it."""
     from ..images.model import N_DENSE, N_SPARSE, SEED
     from ..images.sources import image_model
@@ -71,7 +71,13 @@ def model_from(arguments, files, seed, say=None):
         if getattr(arguments, word) is not None
     }
     seed = require("--seed", seed, SEED)
-    return image_model(files, arguments.layout, seed=seed, say=say, **counts)
+    return image_model(
+        files,
+        arguments.layout,
+        seed=seed,
+        say=lambda line: message(line, arguments.quiet),
+        **counts,
+    )
 
 
 def main(arguments):
@@ -84,8 +90,7 @@ def main(arguments):
     name = f"{shown}-{arguments.seed}{'-quick' * arguments.quick}"
     out = Path(arguments.out or f"images/{name}")
     require_place(out)
-    model = model_from(arguments, arguments.files, arguments.seed,
-                       lambda line: message(line, arguments.quiet))  # fmt: skip
+    model = model_from(arguments, arguments.files, arguments.seed)
     if not arguments.files and not has_extra():
         message(f"scikit-learn is not installed ({EXTRA}): one photograph instead of two, and no"
                 " digits", arguments.quiet)  # fmt: skip
