@@ -10,8 +10,8 @@ as a collapse of all sizes, beside what the balance of stage III says of each. D
 atoms that no neuron takes are set beside their predictions, too.
 
 Writes scaling.csv, .png and .pdf; an interrupted call goes on where it was. With one thread the four runs of a
-seed take 7 s at d = 16, 20 s at 32 and 90 s at 64, times 4.6 for twice d: half an hour in all, and with --long (d = 256
-and 512) nine hours more.
+seed take 7 s at d = 16, 20 s at 32 and 90 s at 64, times 5 to 6 for twice d: half an hour of processor time in all, and
+with --long (d = 256 and 512) fifteen hours more.
 
 examples:
   python scripts/scaling.py
