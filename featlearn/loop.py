@@ -305,8 +305,12 @@ def train_or_resume(experiment, directory, progress=None, **options):
 
     Takes and returns what `train` does.
     """
-    begun = (Path(directory) / "config.json").exists()
-    return train(experiment, directory, resume=begun, progress=progress, **options)
+    return train(experiment, directory, resume=is_begun(directory), progress=progress, **options)
+
+
+def is_begun(directory):
+    """Return whether a directory holds a run, to go on with or to load."""
+    return (Path(directory) / "config.json").exists()
 
 
 @contextlib.contextmanager

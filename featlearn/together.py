@@ -8,7 +8,6 @@ import contextlib
 import functools
 from collections.abc import Callable, Sequence
 from os import PathLike
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -20,7 +19,7 @@ from .compute.workspace import Workspace, beside_each_other, stacked
 from .errors import InvalidInput
 from .experiment import Experiment
 from .gram_views import view_law
-from .loop import running
+from .loop import is_begun, running
 from .objectives import make_objective
 from .recording.quantities import built_in, measure
 from .recording.resources import largest_array
@@ -146,7 +145,7 @@ class Group:
                 experiment,
                 place,
                 work=works[k],
-                resume=_is_begun(place),
+                resume=place is not None and is_begun(place),
                 progress=progress and functools.partial(progress, k),
                 **(options or {}),
             )
@@ -196,10 +195,6 @@ class Group:
                 self.outcomes[k] = error
                 self._runs[k].close()
         return found
-
-
-def _is_begun(place):
-    return place is not None and (Path(place) / "config.json").exists()
 
 
 def _several(turns, work):
