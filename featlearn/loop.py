@@ -7,15 +7,17 @@ import time
 from collections.abc import Callable, Iterable
 from os import PathLike
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from .batches import draw_batch
+from .batches import Batch, draw_batch
 from .compute.interrupts import noted
 from .compute.processes import process_group
 from .compute.workspace import Workspace
 from .errors import InvalidInput, RunDirectoryError, TrainingDiverged
 from .experiment import Experiment
+from .gradient import Gradient
 from .parts import describe, given_parts
 from .recording.config import origin
 from .recording.quantities import built_in, measure
@@ -24,7 +26,7 @@ from .recording.resources import check_memory, largest_array, memory_needed
 from .recording.rundir import RunDirectory, load_run, read_status
 from .recording.trajectory import MemoryRecorder, Run
 from .state import TrainingState
-from .training import evaluate, init, require_finite, step
+from .training import after_descent, evaluate, init, require_finite, step
 
 CHECKPOINT_SECONDS = 20.0
 
@@ -144,11 +146,9 @@ def running(
     schedule=None,
     objective=None,
 ):
-    """Return `train` as a generator, for whoever computes the gradients.
+    """Return `train` as a generator, for whoever draws the batches and computes the gradients.
 
-    At every step it yields (state, batch, work, due), due where the state is to be recorded. It is sent
-    the gradient of that state on that batch, and beside it None, or what is known already of the
-    quantities to record; `state.alignment` then is, too. It returns the run.
+    At every step it yields a `Turn` and is sent what was `Found` for it. It returns the run.
 
     Parameters
     ----------
@@ -344,8 +344,8 @@ def _loop(state, place, progress, between_steps, ends, work):
     """Record and step until the last step is recorded, a generator as `running`; return the last state."""
     first, asked = place.first, place.quantities
 
-    def record(state, batch, gradient, known):
-        row = measure(state, batch, gradient, asked, first, known)
+    def record(state, found):
+        row = measure(state, found.batch, found.gradient, asked, first, found.known)
         place.append(row)
         if progress is not None:
             # Whoever watches may keep it.
@@ -366,16 +366,65 @@ def _loop(state, place, progress, between_steps, ends, work):
         return (yield from _steps(state, work, record, between_steps, ends, first, keep_sample))
 
 
+class Turn(NamedTuple):
+    """A step of a run that is to be made.
+
+    Attributes
+    ----------
+    state : TrainingState
+    work : Workspace
+        Where its batch is drawn.
+    keep_sample : bool
+        See `draw_batch`.
+    due : bool
+        Whether the state is to be recorded.
+    """
+
+    state: TrainingState
+    work: Workspace
+    keep_sample: bool
+    due: bool
+
+    def draw(self):
+        """Return the batch of the step."""
+        return draw_batch(self.state, self.work, self.keep_sample)
+
+    def find(self, batch):
+        """Return what is `Found` on the batch of the step by this run alone."""
+        return Found(batch, evaluate(self.state, batch, self.work))
+
+
+class Found(NamedTuple):
+    """What is computed for a `Turn`.
+
+    Attributes
+    ----------
+    batch : Batch
+    gradient : Gradient
+    known : dict or None
+        Of the quantities to record, those that are measured already; `state.alignment` then is, too.
+    updated : tuple of ndarray or None
+        The weights after the step, and their norms, where those are known already.
+    """
+
+    batch: Batch
+    gradient: Gradient
+    known: dict | None = None
+    updated: tuple | None = None
+
+
 def alone(steps):
     """Make the steps of one run, a generator as `running` returns; return what that returns."""
     with contextlib.closing(steps):
-        gradient = None
+        found = None
         while True:
             try:
-                now = steps.send(gradient)
+                turn = steps.send(found)
             except StopIteration as end:
                 return end.value
-            gradient = evaluate(*now[:3]), None
+            # The last batch is not kept beside the next one.
+            found = None
+            found = turn.find(turn.draw())
 
 
 def _ignore(*_):
@@ -389,13 +438,16 @@ def _steps(state, work, record, between_steps, ends, first, keep_sample):
         between_steps(state)
         last = state.step == exp.n_steps or ends(state)
         due = last or state.step % exp.record_every == 0 or state.step == first
-        batch = draw_batch(state, work, keep_sample=due and keep_sample(state))
-        gradient, known = yield state, batch, work, due
-        require_finite(state, gradient.loss)
+        found = yield Turn(state, work, due and keep_sample(state), due)
+        require_finite(state, found.gradient.loss)
         if due:
-            if known is None:
+            if found.known is None:
                 state.align(work)
-            record(state, batch, gradient, known)
+            record(state, found)
         if last:
             return state
-        state = step(state, gradient, work)
+        if found.updated is None:
+            state = step(state, found.gradient, work)
+        else:
+            state = after_descent(state, found.gradient, *found.updated)
+        del found

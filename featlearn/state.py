@@ -291,9 +291,12 @@ def make_schedule(experiment, step=0):
 
 
 def neuron_norms(weights):
-    """Return ‖w_i‖, ndarray of shape (m,), also where its square is out of the type's range."""
-    squares = np.einsum("ij,ij->i", weights, weights)
+    """Return ‖w_i‖, ndarray of shape (..., m), also where its square is out of the type's range."""
+    squares = np.einsum("...j,...j->...", weights, weights)
     if not (squares.min() > 1e-30 and squares.max() < 1e30):
+        if weights.ndim > 2:
+            # Of several runs only those that need it.
+            return np.stack([neuron_norms(w) for w in weights])
         # In float32 the square of a weight below 1e-23 vanishes, and that of one above 1e19 overflows.
-        squares = np.einsum("ij,ij->i", weights, weights, dtype=np.float64)
+        squares = np.einsum("...j,...j->...", weights, weights, dtype=np.float64)
     return np.sqrt(squares).astype(weights.dtype, copy=False)

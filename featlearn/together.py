@@ -1,7 +1,8 @@
 """Runs that advance together: one gradient for several of equal shape.
 
 A step of a small network is mostly its calls, and the kernels of a loss of pairs take several runs at
-once. The samples, the views, the update and the rows of each run are made as they are of a run alone.
+once, as does the update of the weights. The samples, the views, the biases and the rows of each run are
+made as they are of a run alone, one kind of work for all runs after the other.
 """
 
 import contextlib
@@ -19,12 +20,13 @@ from .compute.workspace import Workspace, beside_each_other, stacked
 from .errors import InvalidInput
 from .experiment import Experiment
 from .gram_views import view_law
-from .loop import is_begun, running
+from .loop import Found, is_begun, running
 from .objectives import make_objective
 from .recording.quantities import built_in, measure
 from .recording.resources import largest_array
 from .recording.trajectory import Run
-from .training import evaluate
+from .state import neuron_norms
+from .training import descend, rates
 from .views import Views
 
 # Of the views of all runs. More leave the caches, of fewer each makes more calls.
@@ -160,10 +162,10 @@ class Group:
                 told.stop |= self._asked.stop
                 told.save |= self._asked.save
             self._asked.save = False
-        now = {}
-        for k, found in self._waiting.items():
+        turns = {}
+        for k in list(self._waiting):
             try:
-                now[k] = self._runs[k].send(found)
+                turns[k] = self._runs[k].send(self._waiting.pop(k))
             except StopIteration as end:
                 self.outcomes[k] = end.value
             except Exception as error:
@@ -173,7 +175,7 @@ class Group:
                 if self._asked is None:
                     raise
                 self.outcomes[k] = error
-        self._waiting = self._evaluate(now)
+        self._waiting = self._find(turns)
         return bool(self._waiting)
 
     def close(self):
@@ -181,25 +183,33 @@ class Group:
         for run in self._runs:
             run.close()
 
-    def _evaluate(self, now):
-        """Return what runs wait for, by run: a gradient, and what is known of the quantities to record."""
-        if len(now) > 1:
+    def _find(self, turns):
+        """Return what runs wait for, `Found` by run."""
+        batches = self._of_each(turns, lambda k: turns[k].draw())
+        turns = {k: turns[k] for k in batches}
+        if len(turns) > 1:
             # What is wrong with one run is found when each is asked alone.
             with contextlib.suppress(Exception):
-                return dict(zip(now, _several(list(now.values()), self._work)))
-        found = {}
-        for k, (*each, _) in now.items():
+                found = _several(list(turns.values()), list(batches.values()), self._work)
+                return dict(zip(turns, found))
+        return self._of_each(turns, lambda k: turns[k].find(batches[k]))
+
+    def _of_each(self, turns, function):
+        """Return {k: function(k)} of the runs for which it does not fail; the others end."""
+        made = {}
+        for k in turns:
             try:
-                found[k] = evaluate(*each), None
+                made[k] = function(k)
             except Exception as error:
                 self.outcomes[k] = error
                 self._runs[k].close()
-        return found
+        return made
 
 
-def _several(turns, work):
-    """Return what several runs wait for; see `running`."""
-    states, batches, works, due = zip(*turns)
+def _several(turns, batches, work):
+    """Return what is `Found` for several runs at once."""
+    states = [turn.state for turn in turns]
+    exp = states[0].experiment
     views = [batch.views for batch in batches]
     anchors = keys = stacked([v.anchors for v in views])
     if any(v.keys is not v.anchors for v in views):
@@ -209,20 +219,26 @@ def _several(turns, work):
         negatives = stacked([batch.negatives for batch in batches])
     batch = Batch(Views(anchors, keys), negatives, None)
     several = SimpleNamespace(
-        experiment=states[0].experiment,
+        experiment=exp,
         model=states[0].model,
         step=[s.step for s in states],
         stage=[s.stage for s in states],
         weights=stacked([s.weights for s in states]),
         biases=np.stack([s.biases for s in states]),
-        weight_norms=np.stack([s.weight_norms for s in states]),
+        weight_norms=stacked([s.weight_norms for s in states]),
         float64_factorisations=[s.float64_factorisations for s in states],
     )
+    known = updated = [None] * len(states)
     with np.errstate(over="ignore", invalid="ignore"):
         gradient = states[0].objective.gradient(several.weights, several.biases, batch, {}, work)
-    known = [None] * len(states)
-    if all(due):
-        several.alignment = stacked([s.align(w) for s, w in zip(states, works)])
-        measured = measure(several, batch, gradient, built_in(several.experiment))
-        known = [{name: values[k] for name, values in measured.items()} for k in range(len(states))]
-    return [(gradient.of_run(k), known[k]) for k in range(len(states))]
+        # Outer noise of a Gram matrix is of each run by itself.
+        if exp.dense != "gram":
+            weights = work("new weights", several.weights.shape, several.weights.dtype)
+            descend(weights, several.weights, gradient.weights, **rates(exp))
+            work.exchange("new weights", "old weights")
+            updated = list(zip(weights, neuron_norms(weights)))
+    if all(turn.due for turn in turns):
+        several.alignment = stacked([turn.state.align(turn.work) for turn in turns])
+        measured = measure(several, batch, gradient, built_in(exp))
+        known = [dict(zip(measured, values)) for values in zip(*measured.values())]
+    return [Found(batches[k], gradient.of_run(k), known[k], updated[k]) for k in range(len(states))]

@@ -152,14 +152,20 @@ def step(
         require_finite(state, gradient.loss)
         work = work or Workspace()
         weights = work("gradient", state.weights.shape, state.weights.dtype)
-        keep = 1 - exp.learning_rate * exp.weight_decay
-
-        work.over_rows(
-            descend, weights, state.weights, gradient.weights, rate=exp.learning_rate, keep=keep
-        )
+        work.over_rows(descend, weights, state.weights, gradient.weights, **rates(exp))
         work.exchange("gradient", "weights")
         float64 = _add_outer_noise(state, weights, gradient, work) if exp.dense == "gram" else 0
         norms = neuron_norms(weights)
+    return after_descent(state, gradient, weights, norms, float64)
+
+
+def after_descent(state, gradient, weights, norms, float64=0):
+    """Return the state that follows one, of the new weights and their norms: the rest of `step`.
+
+    float64 counts the factorisations that float32 was not enough for.
+    """
+    exp = state.experiment
+    with np.errstate(over="ignore", invalid="ignore"):
         parameters = state.objective.update(
             state.parameters, gradient.parameters, exp.learning_rate, exp.weight_decay
         )
@@ -195,6 +201,12 @@ def _add_outer_noise(state, weights, gradient, work):
     rows = noise_rows(gradient, covariances, exp.batches == "paired")
     rate, rng = exp.learning_rate / exp.batch_size, generator(exp.seed, "dense", state.step)
     return advance(weights, rows, rate, state.weight_norms, exp.n_features, dof, rng, work)
+
+
+def rates(experiment):
+    """Return what `descend` takes of an experiment: η, and the part 1 - ηλ of W that is kept."""
+    rate = experiment.learning_rate
+    return {"rate": rate, "keep": 1 - rate * experiment.weight_decay}
 
 
 def descend(new, old, gradient, rate, keep):

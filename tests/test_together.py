@@ -59,7 +59,7 @@ def test_the_same_bits_as_one_by_one(name, monkeypatch):
     experiments = seeds(BASE.replace(**VARIANTS[name]))
     alone = [train(exp) for exp in experiments]
     if name not in ALONE:
-        monkeypatch.setattr("featlearn.together.evaluate", None)
+        monkeypatch.setattr("featlearn.loop.evaluate", None)
     for run, other in zip(train_together(experiments), alone):
         assert_same(run, other)
     assert alone[0]["stage"].max() > 1
@@ -116,6 +116,36 @@ class Negative(BiasSchedule):
         if initial_norm == self.seed:
             biases = biases - 1
         return stage, biases
+
+
+def test_one_whose_norms_need_float64_leaves_the_others_alone():
+    def shrinks(state):
+        if state.experiment.seed == 1 and state.step == 9:
+            state.weights[...] *= 1e-20
+        return False
+
+    experiments = seeds(BASE)
+    runs = train_together(experiments, until=shrinks)
+    for run, exp in zip(runs, experiments):
+        assert_same(run, train(exp, until=shrinks))
+    assert [run["weight_norm"][-1].max() < 1e-18 for run in runs] == [False, True, False]
+
+
+def test_one_whose_batch_fails_leaves_the_others_alone():
+    class Fails(featlearn.RandomMask):
+        drawn = 0
+
+        def pair(self, rng, sample, model, out=None):
+            type(self).drawn += 1
+            if type(self).drawn == 20:
+                raise ZeroDivisionError
+            return super().pair(rng, sample, model, out)
+
+    experiments = seeds(BASE)
+    found = train_together(experiments, augmentation=Fails(0.5))
+    assert [isinstance(run, ZeroDivisionError) for run in found] == [False, True, False]
+    for k in (0, 2):
+        assert_same(found[k], train(experiments[k]))
 
 
 def test_what_one_gradient_refuses_leaves_the_others_alone():
