@@ -16,7 +16,7 @@ import numpy as np
 
 from ..compute.workspace import Workspace
 from ..errors import InvalidInput
-from ..loss import Contrast, over_anchors
+from ..loss import Contrast, over_anchors, row_maxima
 
 
 def decoupled(
@@ -80,7 +80,7 @@ def softmax_of_negatives(
 ):
     """P_pn = exp S_pn / Σ_n exp S_pn of some anchors, in `P`; S_p0 and log of the sum beside it."""
     similarities(h, h_key, scaled, P, index, positive, others, temperature, in_batch, -np.inf)
-    largest = P.max(axis=-1)
+    largest = row_maxima(P)
     P -= largest[..., None]
     np.exp(P, out=P)
     total = P.sum(axis=-1)
