@@ -35,7 +35,8 @@ from featlearn.sweeps.sweep import sweep
 from featlearn.theory.claims.observed import Observed
 from featlearn.theory.predictions.balance import sustained_noise
 from featlearn.theory.predictions.crossing import limiting_ratio
-from featlearn.theory.predictions.limits import dense_run, fit_walk, walk_of
+from featlearn.theory.predictions.dense_path import dense_run
+from featlearn.theory.predictions.limits import fit_walk, walk_of
 from featlearn.theory.predictions.lottery import left_out
 
 SIZES, LONG, QUICK = (16, 32, 64, 128), (256, 512), (8, 12)
@@ -77,7 +78,9 @@ def one_row(run):
     summary, observed = summarize(run), Observed(run)
     pure = observed.cosine.max(axis=1) >= 0.9
     outside = np.where(observed.support[pure], 0, observed.cosine[pure])
-    ratio, share, noise = limiting_ratio(e), dense_run(e), sustained_noise(e, e.bias_cap)
+    ratio, noise = limiting_ratio(e), sustained_noise(e, e.bias_cap)
+    # The state that runs are trained to.
+    three = min(dense_run(e).stage_three, e.n_steps)
     measured = {
         "power": power,
         "last_step": summary.step,
@@ -92,7 +95,7 @@ def one_row(run):
         "dense_share_stage_one": 1.0 if math.isinf(ratio) else ratio / (1 + ratio),
         "dense_share_predicted": noise.dense / (1 + noise.dense),
         "sparse_share": summary.sparse_share,
-        "sparse_share_predicted": share.share,
+        "sparse_share_predicted": dense_run(e.replace(n_steps=int(three))).share,
         "same_latents": summary.same_latents,
         "same_latents_active": summary.same_latents_active,
         "same_latents_weighted": summary.same_latents_weighted,

@@ -2,7 +2,6 @@
 
 import json
 
-import numpy as np
 import pytest
 
 import featlearn
@@ -10,7 +9,6 @@ from featlearn.commands import main
 from featlearn.theory.claims.limit import limit_criteria, not_in_the_limit
 from featlearn.theory.predictions.crossing import noise_margin
 from featlearn.theory.predictions.limits import (
-    dense_run,
     off_support_floor,
     samples_needed,
     threshold,
@@ -27,29 +25,6 @@ def test_a_run_of_so_many_samples_has_the_margin():
 
 
 @pytest.mark.statistical
-def test_the_dense_run_has_the_predicted_share():
-    """At d1 = 10⁶, where the floor of independent batches decides, and at d1 = 8192, where d/d1 counts.
-
-    The share of a seed scatters by a factor of two, as all neurons share the batches' noise.
-    """
-    exp = featlearn.Experiment(
-        n_features=8, n_inputs=10**6, n_neurons=16, batch_size=64, density=0.06,
-        noise_variance=0.13, learning_rate=0.1, weight_decay=0.004, temperature=1.0,
-        initial_norm=1e-2, stage_one_growth=None, n_steps=300, augmentation="none", dense="gram",
-        record_every=300, noise_inputs=24,
-    )  # fmt: skip
-    for experiment in (exp, exp.replace(n_inputs=8192, batch_size=256, n_steps=200)):
-        ratios = []
-        for seed in range(3):
-            run = featlearn.train(experiment.replace(seed=seed))
-            sparse = np.sum(np.square(run["alignment"][-1], dtype=float))
-            dense = np.sum(np.square(run["dense_norm"][-1], dtype=float))
-            ratios.append(sparse / dense)
-        predicted = dense_run(experiment).share / (1 - dense_run(experiment).share)
-        assert 0.5 * predicted < np.mean(ratios) < 2 * predicted, (ratios, predicted)
-    assert dense_run(exp).floor > 100 * 8 / 10**6
-
-
 def test_a_dense_neuron_dies_above_the_threshold():
     exp = featlearn.preset("default").replace(augmentation="none")
     assert threshold(exp).met and threshold(exp).ratio == pytest.approx(1.33, abs=0.01)
@@ -60,8 +35,6 @@ def test_the_floors_fall_with_the_batch():
     exp = featlearn.preset("default")
     larger = exp.replace(batch_size=4 * exp.batch_size)
     assert off_support_floor(larger) == pytest.approx(off_support_floor(exp) / 2)
-    assert dense_run(larger).floor == pytest.approx(dense_run(exp).floor / 4)
-    assert dense_run(featlearn.preset("asymptotic")).floor == 0
 
 
 def test_the_suggestion_is_an_experiment_in_the_limit():

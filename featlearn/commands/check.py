@@ -22,6 +22,7 @@ claims:
   plateau     a long linear run ends where repulsion and decay balance growth
   boundaries  the trajectory shows where the stages begin
   stage II    winning features and their alignments follow the mean field
+  dense run   without augmentation the sparse part falls behind as saturation has it
   lottery     the sets of early winners, and who wins, follow their laws
   stage III   a network of pure neurons ends in its balance
   T1          with the augmentation neurons become single features, and cover all

@@ -12,6 +12,7 @@ from .boundaries import claim_boundaries
 from .claim import Claim, Verdicts, judge
 from .decoupling import claim_t5
 from .definitions import claim_definitions
+from .dense_run import claim_dense_run
 from .draws import claim_draws
 from .end_state import claim_end_state
 from .feature_rates import claim_feature_rates
@@ -46,6 +47,7 @@ CLAIMS = (
     claim_plateau,
     claim_boundaries,
     claim_stage_two,
+    claim_dense_run,
     claim_lottery,
     claim_stage_three,
     claim_t1,
@@ -98,6 +100,7 @@ WITH_ANY_DATA = (
 
 # Those that are left out of the table of a run of another kind.
 OF_A_KIND = (
+    claim_dense_run,
     claim_relatives,
     claim_no_negatives,
     claim_finite_data,

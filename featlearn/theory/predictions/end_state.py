@@ -21,8 +21,9 @@ from ...summary import PURE
 from ...views import augmentation_of
 from .balance import pure_balance, sustained_noise
 from .crossing import crossing, noise_margin
+from .dense_path import dense_run
 from .drift import MeanFieldLaw
-from .limits import dense_run, selection_growth
+from .limits import selection_growth
 from .linear_phase import linear_phase
 from .lottery import common_scatter, left_out
 from .moments import view_moments
@@ -37,8 +38,8 @@ _LEAP, _MOST_LEAPS = 0.35, 2000
 _LARGEST = 1024
 # ln of the growth in stage II from which on selection is over before the norms saturate.
 LEAST_SELECTION = 4.0
-# How far the share of the sparse part without augmentation may be off.
-MOST_ERROR = 0.1
+# Sparse share at the end without augmentation, beyond which neurons select features.
+MOST_SPARSE = 0.5
 # Position of this module's draws in the "theory" stream of a seed.
 _STREAM = 8
 
@@ -59,8 +60,7 @@ class EndState(NamedTuple):
     regression : float
         Regression error on f, relative.
     saturated, stage_three : float
-        Steps at which the norms saturate and at which biases are at their cap; nan without
-        augmentation.
+        Steps at which the norms saturate, nan without augmentation, and at which biases are at their cap.
     """
 
     pure_fraction: float
@@ -99,15 +99,11 @@ def not_predicted(experiment):
         growth, needed = saturation_growth(exp), crossing(exp).growth
         if growth >= needed:
             return "the sparse part overtakes the dense one, and neither is then alone"
-        three = predict_stages(exp).three
-        if three > exp.n_steps:
-            return f"stage III starts at about {three:.0f}, beyond the last step"
         dense = dense_run(exp)
-        if dense.error > MOST_ERROR:
-            return (
-                f"sparse and dense part end with shares of {dense.share:.2g} and {1 - dense.share:.2g},"
-                f" which a tenth of the exponent of their growth moves by {dense.error:.2g}"
-            )
+        if dense.share > MOST_SPARSE:
+            return f"the sparse part ends with a share of {dense.share:.2g}: neither is then alone"
+        if dense.stage_three > exp.n_steps:
+            return "stage III starts beyond the last step"
         return None
     if view_moments(exp).cross.dense > 0:
         return "the views share dense noise"
@@ -169,12 +165,12 @@ def _sparse_end(experiment):
 
 def _dense_end(experiment):
     exp, d = experiment, experiment.n_features
-    share = dense_run(exp).share
+    share, _, _, three = dense_run(exp)
     rng = generator(exp.seed, "theory", _STREAM, 1)
     shape = min(exp.n_neurons, _LARGEST), d
     alignments = math.sqrt(share / d) * rng.standard_normal(shape)
     measured = _measured(exp, alignments, 1 - share, exp.bias_cap, rng)
-    return EndState(0.0, float(d), 1 - share, *measured)
+    return EndState(0.0, float(d), 1 - share, *measured, stage_three=three)
 
 
 def _measured(experiment, alignments, dense, ratio, rng):

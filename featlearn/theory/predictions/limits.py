@@ -12,53 +12,12 @@ from scipy.special import ndtr
 from .crossing import stage_one_growth
 from .moments import uniform_attraction, view_moments
 from .saturation import saturation_growth
-from .stage_one import initial_split
 
 # In units of η s d/B: what a pure neuron's alignments with other atoms keep of the batches' noise.
 # Fitted (scripts/scaling.py); `balance.sustained_noise` derives it for pure neurons at rest.
 WALK = 6.5
 # Growth of the norms in stage II that a selection of single atoms needs.
 NEEDED_GROWTH = 6.0
-
-
-class DenseRun(NamedTuple):
-    """Sparse share ‖α‖²/‖w‖² of a network without augmentation at the end of its run.
-
-    Attributes
-    ----------
-    share : float
-        As predicted.
-    error : float
-        How far a tenth of the exponent moves it, by which the sparse part outgrows the dense one.
-    floor : float
-        ‖α‖²/‖β‖² that the sampling noise of independent batches leaves at any d1, before it grows.
-    """
-
-    share: float
-    error: float
-    floor: float
-
-
-def dense_run(experiment):
-    """Return the `DenseRun` of an experiment's twin without augmentation.
-
-    ‖α‖²/‖β‖² starts at d/(d1-d) plus the floor (η/B) d (s+σ²) σ²/(2s), and grows by exp[2 (s/σ²) g],
-    where g is ln of the growth of the norms. What decay takes afterwards and attraction gives back is
-    not counted: samples that hold a feature are told from others more easily, and so attract less.
-    """
-    plain = experiment.replace(augmentation="none")
-    s, variance = plain.resolved_density, plain.resolved_noise_variance
-    start = initial_split(plain)
-    floor = 0.0
-    if plain.batches == "iid" and s > 0:
-        floor = plain.learning_rate / plain.batch_size * plain.n_features
-        floor *= (s + variance) * variance / (2 * s)
-    if variance == 0 or start.dense == 0:
-        return DenseRun(1.0, 0.0, floor)
-    exponent = 2 * s / variance * saturation_growth(plain)
-    ratio = math.log(start.sparse / start.dense + floor) + exponent
-    share = 1 / (1 + math.exp(-min(ratio, 700.0)))
-    return DenseRun(share, 0.1 * exponent * share * (1 - share), floor)
 
 
 def off_support_floor(experiment):

@@ -13,13 +13,12 @@ from ...recording.resources import check_memory
 from ...training import init, step
 from ...views import augmentation_of
 from .crossing import Crossing, crossing, limiting_ratio
+from .dense_path import DenseRun, dense_run
 from .end_state import EndState, end_state, not_predicted
 from .fixed_data import FixedData, LabelledData, fixed_data, labelled_data
 from .limits import (
     NEEDED_GROWTH,
-    DenseRun,
     Threshold,
-    dense_run,
     off_support_floor,
     samples_needed,
     selection_growth,

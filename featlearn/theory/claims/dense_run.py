@@ -1,0 +1,84 @@
+"""The sparse share of a run without augmentation, followed through saturation from the start of stage II."""
+
+import math
+
+import numpy as np
+
+from ...gram_views import view_law
+from ..predictions.dense_path import Parts, dense_path
+from ..predictions.end_state import MOST_SPARSE
+from .applicability import contrastive
+from .claim import claim
+from .verdict import does_not_apply, within
+
+CLAIM = "dense run"
+NAME = "ln(Σ‖α_i‖²/Σ‖β_i‖²) at the end"
+TOLERANCE = 0.4
+# Growth of the dense part in a step, ησ²: larger ones set its directions apart, and the largest fade first.
+MOST_GROWTH = 0.18
+
+
+def _augmented(experiment):
+    """Return why the claim does not speak of an experiment with other views, or None."""
+    if view_law(experiment).identical_views:
+        return None
+    return f"it speaks of runs without augmentation, not of {experiment.augmentation}"
+
+
+def _large_steps(experiment):
+    """Return why a prediction for directions that are alike does not apply, or None."""
+    growth = experiment.learning_rate * experiment.resolved_noise_variance
+    growth *= 1 if experiment.stop_gradient else 2
+    if growth <= MOST_GROWTH:
+        return None
+    return (
+        f"the dense part grows by {growth:.2g} in a step: such steps set its directions apart,"
+        f" the claim is for up to {MOST_GROWTH:g}"
+    )
+
+
+@claim(CLAIM, (contrastive, _augmented))
+def claim_dense_run(observed):
+    """Compare the shares that a dense network ends with, and those that its stage II led to expect.
+
+    Notes
+    -----
+    Derived in featlearn/theory/derivation.md, "A dense run through saturation".
+    """
+    large = _large_steps(observed[0].experiment)
+    if large:
+        return [does_not_apply(CLAIM, NAME, large)]
+    if any(o.first_row_of(2) is None for o in observed):
+        return [does_not_apply(CLAIM, NAME, "the run has not left stage I")]
+    predicted, found = zip(*(_shares(o) for o in observed))
+    share = 1 / (1 + math.exp(-np.mean(predicted)))
+    if share > MOST_SPARSE:
+        reason = f"a sparse share of {share:.2g} is predicted: neurons select features"
+        return [does_not_apply(CLAIM, NAME, reason)]
+    # Each seed has a start of its own.
+    values = np.mean(predicted) + np.subtract(found, predicted)
+    why = (
+        "from the state at the start of stage II, by many neurons in random directions; the fewer"
+        " neurons, the more each is told from the others"
+    )
+    return [within(CLAIM, NAME, float(np.mean(predicted)), values, 0.0, why, absolute=TOLERANCE)]
+
+
+def _shares(observed):
+    """Return ln(Σ‖α_i‖²/Σ‖β_i‖²) at the last row, as predicted and as recorded."""
+    run, row = observed.run, observed.first_row_of(2)
+    start = Parts(
+        int(run.steps[row]),
+        *_squares(run, row),
+        np.median(run["bias"][row] / run["weight_norm"][row]),
+    )
+    last = run.experiment.replace(n_steps=int(run.steps[-1]))
+    *_, end = dense_path(last, start)
+    sparse, dense = _squares(run, -1)
+    return math.log(end.sparse / end.dense), math.log(sparse / dense)
+
+
+def _squares(run, row):
+    """Return the means of ‖α_i‖² and ‖β_i‖² in a row."""
+    sparse = np.square(run["alignment"][row], dtype=np.float64).sum(axis=1).mean()
+    return float(sparse), float(np.square(run["dense_norm"][row], dtype=np.float64).mean())
