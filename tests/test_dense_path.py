@@ -144,7 +144,11 @@ def test_the_claim_holds_and_sees_another_decay():
     (verdict,) = claims.claim_dense_run([Observed(dataclasses.replace(wrong, experiment=exp))])
     assert verdict.outcome == "fails"
     short = exp.replace(n_steps=4)
-    for changes, reason in (({}, "stage I"), ({"noise_variance": 1.2}, "set its directions apart")):
+    for changes, reason in (
+        ({}, "stage I"),
+        ({"noise_variance": 1.2}, "set its directions apart"),
+        ({"stop_gradient": False}, "with stop-gradient"),
+    ):
         (verdict,) = claims.claim_dense_run([Observed(featlearn.train(short.replace(**changes)))])
         assert verdict.outcome == "does not apply" and reason in verdict.reason
 

@@ -66,7 +66,8 @@ class DenseRun(NamedTuple):
     share : float
         As predicted.
     error : float
-        How far ± 0.3 in ln(‖α‖²/‖β‖²) moves it, by which runs were off that end with a larger dense part.
+        How far ± 0.3 in ln(‖α‖²/‖β‖²) moves it, the most by which runs with stop-gradient were off that
+        end with a larger dense part.
     floor : float
         ‖α‖²/‖β‖² that the sampling noise of independent batches leaves at any d1, before it grows.
     stage_three : float
