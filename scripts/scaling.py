@@ -19,6 +19,7 @@ examples:
 """
 
 import argparse
+import functools
 import math
 import sys
 from pathlib import Path
@@ -36,6 +37,7 @@ from featlearn.theory.claims.observed import Observed
 from featlearn.theory.predictions.balance import sustained_noise
 from featlearn.theory.predictions.crossing import limiting_ratio
 from featlearn.theory.predictions.dense_path import dense_run
+from featlearn.theory.predictions.end_state import EndState, end_state
 from featlearn.theory.predictions.limits import fit_walk, walk_of
 from featlearn.theory.predictions.lottery import left_out
 
@@ -79,8 +81,8 @@ def one_row(run):
     pure = observed.cosine.max(axis=1) >= 0.9
     outside = np.where(observed.support[pure], 0, observed.cosine[pure])
     ratio, noise = limiting_ratio(e), sustained_noise(e, e.bias_cap)
-    # The state that runs are trained to.
-    three = min(dense_run(e).stage_three, e.n_steps)
+    # Seeds differ in what a prediction draws only.
+    end, share = at_stage_three(e.replace(seed=0))
     measured = {
         "power": power,
         "last_step": summary.step,
@@ -89,23 +91,39 @@ def one_row(run):
         "off_support": math.sqrt(np.mean(outside**2) * e.n_features) if pure.any() else math.nan,
         "off_support_predicted": math.sqrt(noise.off_support * e.n_features),
         "pure": summary.pure_fraction,
+        "pure_predicted": end.pure_fraction,
         "atoms_fraction": summary.atoms_learned / e.n_features,
         "atoms_fraction_predicted": 1 - left_out(e).expected / e.n_features,
         "dense_share": 1 - summary.sparse_share,
         "dense_share_stage_one": 1.0 if math.isinf(ratio) else ratio / (1 + ratio),
         "dense_share_predicted": noise.dense / (1 + noise.dense),
         "sparse_share": summary.sparse_share,
-        "sparse_share_predicted": dense_run(e.replace(n_steps=int(three))).share,
+        "sparse_share_predicted": share,
         "same_latents": summary.same_latents,
         "same_latents_active": summary.same_latents_active,
+        "same_latents_active_predicted": end.same_latents,
         "same_latents_weighted": summary.same_latents_weighted,
         "same_noise": summary.same_noise,
         "same_noise_active": summary.same_noise_active,
+        "same_noise_active_predicted": end.same_noise,
         "same_noise_weighted": summary.same_noise_weighted,
         "regression": summary.regression("features"),
+        "regression_predicted": end.regression,
     }
     return {"run": name, "status": "complete", "error": "", "experiment": e.to_dict(),
             "measures": measured}  # fmt: skip
+
+
+@functools.lru_cache
+def at_stage_three(experiment):
+    """Return the predicted `EndState` where stage III starts, nan where there is none, and sparse share without."""
+    share, unknown = dense_run(experiment), EndState(*6 * [math.nan])
+    three = share.stage_three
+    if experiment.augmentation != "none":
+        three = (end_state(experiment) or unknown).stage_three
+    if three < experiment.n_steps:
+        experiment = experiment.replace(n_steps=math.ceil(three))
+    return end_state(experiment) or unknown, dense_run(experiment).share
 
 
 def experiments(sizes, seeds):
@@ -120,10 +138,11 @@ def experiments(sizes, seeds):
 
 def text(table):
     """Return the lines of the table of means, and the fit."""
-    both = ("same_latents", "same_latents_active", "same_latents_weighted", "same_noise",
-            "same_noise_active", "same_noise_weighted", "regression")  # fmt: skip
+    both = ("same_latents", "same_latents_active", "same_latents_active_predicted",
+            "same_latents_weighted", "same_noise", "same_noise_active", "same_noise_active_predicted",
+            "same_noise_weighted", "regression", "regression_predicted")  # fmt: skip
     of_kind = {
-        "random_mask": ("pure", "atoms_fraction", "atoms_fraction_predicted", "dense_share",
+        "random_mask": ("pure", "pure_predicted", "atoms_fraction", "atoms_fraction_predicted", "dense_share",
                         "dense_share_predicted", "dense_share_stage_one", "off_support",
                         "off_support_predicted"),
         "none": ("pure", "sparse_share", "sparse_share_predicted"),
@@ -140,7 +159,7 @@ def text(table):
                 for d in sizes:
                     x = some[name][some["n_features"] == d]
                     error = np.std(x, ddof=1) / math.sqrt(len(x)) if len(x) > 1 else math.nan
-                    cells.append(f"{np.mean(x):.3g} ± {error:.1g}")
+                    cells.append("-" if np.isnan(x).all() else f"{np.mean(x):.3g} ± {error:.1g}")
                 rows.append((f"  {name}", *cells))
             lines.append(text_table(rows, right=True))
     a, c, error = fit_walk(*walk_of(table))

@@ -124,7 +124,7 @@ def test_neurons_select_as_in_a_run(run):
         ({"negatives": 64}, "in-batch"),
         ({"augmentation": "independent_masks"}, "share dense noise"),
         ({"batch_size": 32}, "sampling noise"),
-        ({"augmentation": "none", "initial_norm": 1e-5}, "overtakes"),
+        ({"augmentation": "none", "initial_norm": 1e-5}, "neither is then alone"),
         ({"augmentation": "none", "n_steps": 100}, "beyond the last step"),
     ],
 )

@@ -39,17 +39,28 @@ def test_both_regimes_stand_beside_each_other(runs):
 
 
 def test_the_collapse_is_drawn_on_its_fit():
-    names = [("augmentation", "U12"), ("n_features", int), ("power", int), ("walk", float),
-             ("off_support", float), ("off_support_predicted", float), ("same_latents_active", float), ("same_noise_active", float),
-             ("regression", float)]  # fmt: skip
+    shown = ("same_latents_active", "same_noise_active", "regression")
+    measured = (
+        "walk",
+        "off_support",
+        "off_support_predicted",
+        *shown,
+        *(f"{n}_predicted" for n in shown),
+    )
+    names = [
+        ("augmentation", "U12"),
+        ("n_features", int),
+        ("power", int),
+        *((n, float) for n in measured),
+    ]
     table = np.array(
-        [(kind, d, 4, 1e-3 * d, 0.02 * np.sqrt(d), 0.01 * np.sqrt(d), 0.8, 0.1, 4 / d)
+        [(kind, d, 4, 1e-3 * d, 0.02 * np.sqrt(d), 0.01 * np.sqrt(d), 0.8, 0.1, 4 / d, 0.9, 0.1, 5 / d)
          for kind in ("random_mask", "none") for d in (16, 32, 64)],
         names,
     )  # fmt: skip
     figure = plotting.limit_collapse(table, (0.001, 6.0, 0.5))
     assert_sound(figure)
-    assert len(figure.axes[0].lines) == 7 and len(figure.axes[1].lines) == 7
+    assert len(figure.axes[0].lines) == 7 and len(figure.axes[1].lines) == 13
 
 
 @pytest.mark.parametrize("name", ["alignment-trajectories", "sparse-and-dense"])

@@ -27,7 +27,7 @@ def limit_collapse(table, fit):
     matplotlib.figure.Figure
         Left, runs with RandomMask, a colour a size, beside the fitted curve; dotted, what the balance
         of stage III says of each size. Right, means over seeds at
-        the largest power of d1; full lines with RandomMask, dashed without.
+        the largest power of d1; full lines with RandomMask, dashed without, dotted as predicted.
     """
     figure, axes = new_figure(PAGE, 2.8, 1, 2)
     left, right = axes[0]
@@ -47,11 +47,19 @@ def limit_collapse(table, fit):
         of_kind = table[(table["augmentation"] == kind) & (table["power"] == table["power"].max())]
         sizes = np.unique(of_kind["n_features"])
         for name, (label, color, marker) in _SHOWN.items():
-            means = [np.mean(of_kind[name][of_kind["n_features"] == d]) for d in sizes]
+            means, predicted = (
+                [np.mean(of_kind[column][of_kind["n_features"] == d]) for d in sizes]
+                for column in (name, f"{name}_predicted")
+            )
             label = label if kind == "random_mask" else None
             right.plot(sizes, means, style, marker=marker, color=color, label=label)
+            right.plot(sizes, predicted, ":", marker=".", color=color, linewidth=1)
     right.axhline(1, color=VERMILLION, linewidth=0.6)
-    right.set(xscale="log", xlabel="number of features $d$", title="full: RandomMask, dashed: none")
+    right.set(
+        xscale="log",
+        xlabel="number of features $d$",
+        title="full: RandomMask, dashed: none, dotted: predicted",
+    )
     right.set_xticks(sizes, [str(d) for d in sizes])
     right.minorticks_off()
     handles = left.get_legend_handles_labels()[0] + right.get_legend_handles_labels()[0]

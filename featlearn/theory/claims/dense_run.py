@@ -6,7 +6,6 @@ import numpy as np
 
 from ...gram_views import view_law
 from ..predictions.dense_path import Parts, dense_path
-from ..predictions.end_state import MOST_SPARSE
 from .applicability import contrastive
 from .claim import claim
 from .verdict import does_not_apply, within
@@ -14,6 +13,8 @@ from .verdict import does_not_apply, within
 CLAIM = "dense run"
 NAME = "ln(Σ‖α_i‖²/Σ‖β_i‖²) at the end"
 TOLERANCE = 0.4
+# Sparse share from which neurons select features, and are not random any more.
+MOST_SPARSE = 0.5
 # Growth of the dense part in a step, ησ²: larger ones set its directions apart, and the largest fade first.
 MOST_GROWTH = 0.18
 

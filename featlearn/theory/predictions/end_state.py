@@ -20,14 +20,13 @@ from ...probing import probe, shared_cosines
 from ...summary import PURE
 from ...views import augmentation_of
 from .balance import pure_balance, sustained_noise
-from .crossing import crossing, noise_margin
+from .crossing import noise_margin
 from .dense_path import dense_run
 from .drift import MeanFieldLaw
 from .limits import selection_growth
 from .linear_phase import linear_phase
 from .lottery import common_scatter, left_out
 from .moments import view_moments
-from .saturation import saturation_growth
 from .stages import predict_stages
 
 # Neurons that are drawn; a fraction of pure ones of 0.95 is then known to 0.02.
@@ -38,8 +37,8 @@ _LEAP, _MOST_LEAPS = 0.35, 2000
 _LARGEST = 1024
 # ln of the growth in stage II from which on selection is over before the norms saturate.
 LEAST_SELECTION = 4.0
-# Sparse share at the end without augmentation, beyond which neurons select features.
-MOST_SPARSE = 0.5
+# Sparse share at the end without augmentation from which neurons begin to select features.
+MOST_SPARSE = 0.4
 # Position of this module's draws in the "theory" stream of a seed.
 _STREAM = 8
 
@@ -96,9 +95,6 @@ def not_predicted(experiment):
     if max(exp.n_features, exp.group_size) > _LARGEST or exp.negatives != "in_batch":
         return f"it is drawn for up to {_LARGEST} features and in-batch negatives"
     if augmentation_of(exp).identical_views:
-        growth, needed = saturation_growth(exp), crossing(exp).growth
-        if growth >= needed:
-            return "the sparse part overtakes the dense one, and neither is then alone"
         dense = dense_run(exp)
         if dense.share > MOST_SPARSE:
             return f"the sparse part ends with a share of {dense.share:.2g}: neither is then alone"
