@@ -87,9 +87,10 @@ class Bernoulli(Law):
 
     def draw(self, rng, n):
         uniform = rng.random((n, self.n_features))
-        half = self.densities / 2
-        latents = (uniform < half).astype(np.float32)
-        latents -= (uniform >= half) & (uniform < self.densities)
+        # 1 below s/2, -1 from there to s.
+        latents = (uniform < self.densities / 2).astype(np.float32)
+        latents += latents
+        latents -= uniform < self.densities
         return latents
 
 

@@ -343,6 +343,7 @@ def _moved_into(work, state):
 def _loop(state, place, progress, between_steps, ends, work):
     """Record and step until the last step is recorded, a generator as `running`; return the last state."""
     first, asked = place.first, place.quantities
+    of_samples = [q for q in asked if q.samples]
 
     def record(state, found):
         row = measure(state, found.batch, found.gradient, asked, first, found.known)
@@ -352,7 +353,7 @@ def _loop(state, place, progress, between_steps, ends, work):
             progress({**row, "alignment": row["alignment"].copy()})
 
     def keep_sample(state):
-        return any(q.samples and q.is_due(state.experiment, state.step, first) for q in asked)
+        return any(q.is_due(state.experiment, state.step, first) for q in of_samples)
 
     # Helpers make every step too; what is done with it is the leader's business.
     def help(state, work):
@@ -401,7 +402,7 @@ class Found(NamedTuple):
     ----------
     batch : Batch
     gradient : Gradient
-    known : dict or None
+    known : mapping or None
         Of the quantities to record, those that are measured already; `state.alignment` then is, too.
     updated : tuple of ndarray or None
         The weights after the step, and their norms, where those are known already.

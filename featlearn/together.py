@@ -22,7 +22,7 @@ from .experiment import Experiment
 from .gram_views import view_law
 from .loop import Found, is_begun, running
 from .objectives import make_objective
-from .recording.quantities import built_in, measure
+from .recording.quantities import RowOfSeveral, built_in, measure
 from .recording.resources import largest_array
 from .recording.trajectory import Run
 from .state import neuron_norms
@@ -238,7 +238,9 @@ def _several(turns, batches, work):
             work.exchange("new weights", "old weights")
             updated = list(zip(weights, neuron_norms(weights)))
     if all(turn.due for turn in turns):
-        several.alignment = stacked([turn.state.align(turn.work) for turn in turns])
+        # Rows are written later, when other numbers may be where these are.
+        several.alignment = stacked([turn.state.align(turn.work) for turn in turns]).copy()
+        several.weight_norms = several.weight_norms.copy()
         measured = measure(several, batch, gradient, built_in(exp))
-        known = [dict(zip(measured, values)) for values in zip(*measured.values())]
+        known = [RowOfSeveral(measured, k) for k in range(len(states))]
     return [Found(batches[k], gradient.of_run(k), known[k], updated[k]) for k in range(len(states))]

@@ -10,6 +10,8 @@ import pytest
 import featlearn
 from featlearn import InvalidInput, contrastive_gradient, load_run, train, train_together
 from featlearn.errors import TrainingDiverged
+from featlearn.recording.quantities import RowOfSeveral, measure
+from featlearn.recording.trajectory import DirectoryRecorder
 from featlearn.schedule import BiasSchedule
 from featlearn.together import runs_at_once
 
@@ -76,14 +78,45 @@ def files(place):
     return {p.name: p.read_bytes() for p in sorted((place / "trajectory").iterdir())}
 
 
-def test_files_are_those_of_a_run_alone(tmp_path):
+@pytest.mark.parametrize("large", [1 << 14, 200, 0])
+@pytest.mark.parametrize("record", [None, {"own": lambda state, batch, gradient: gradient.loss}])
+def test_files_are_those_of_a_run_alone(tmp_path, monkeypatch, large, record):
+    # Rows of alignments, or of all quantities, are written at once.
+    monkeypatch.setattr("featlearn.recording.trajectory.LARGE_BYTES", large)
     experiments, places = seeds(BASE), [tmp_path / f"{k}" for k in range(3)]
-    runs = train_together(experiments, places)
+    runs = train_together(experiments, places, record=record)
     for k, run in enumerate(runs):
         assert run.directory == places[k]
-        train(experiments[k], tmp_path / f"alone-{k}")
+        train(experiments[k], tmp_path / f"alone-{k}", record=record)
         assert files(places[k]) == files(tmp_path / f"alone-{k}")
         load_run(places[k], verify=True)
+        assert_same(run, train(experiments[k], record=record))
+
+
+def test_a_row_that_a_watcher_keeps_stays_as_it_is():
+    kept = []
+    train_together(seeds(BASE), progress=lambda k, row: kept.append((k, row)))
+    alone = [train(exp) for exp in seeds(BASE)]
+    for k, row in kept:
+        for name, value in row.items():
+            np.testing.assert_array_equal(alone[k][name][row["step"]], value)
+    assert all(type(row["step"]) is type(row["stage"]) is int for k, row in kept)
+
+
+def test_rows_measured_together_and_alone_keep_their_order(tmp_path):
+    state = featlearn.init(BASE)
+    batch = featlearn.draw_batch(state)
+    row = measure(state, batch, featlearn.evaluate(state, batch))
+    recorder = DirectoryRecorder(tmp_path, BASE)
+    for step in range(6):
+        now = {**row, "step": step}
+        together = RowOfSeveral({name: [None, value] for name, value in now.items()}, 1)
+        recorder.append(now if step in (0, 3) else together)
+    recorder.sync()
+    recorder.close()
+    for name, value in row.items():
+        found = np.load(tmp_path / "trajectory" / f"{name}.npy")
+        np.testing.assert_array_equal(found, range(6) if name == "step" else [value] * 6)
 
 
 def test_a_run_goes_on_beside_one_that_begins(tmp_path):

@@ -1,7 +1,7 @@
 """The quantities that a run records: what each is, and the row that a step leaves of it."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -192,15 +192,47 @@ def built_in(experiment):
     )
 
 
+class RowOfSeveral(Mapping):
+    """The built-in quantities of one of several runs that were measured at once, {name: value}.
+
+    Parameters
+    ----------
+    measured : dict of str to sequence
+        Of all the runs, along a first axis; nobody changes them.
+    k : int
+        Which run.
+    """
+
+    __slots__ = ("_k", "_measured")
+
+    def __init__(self, measured, k):
+        self._measured, self._k = measured, k
+
+    def __getitem__(self, name):
+        return self._measured[name][self._k]
+
+    def __contains__(self, name):
+        return name in self._measured
+
+    def __iter__(self):
+        return iter(self._measured)
+
+    def __len__(self):
+        return len(self._measured)
+
+
 def measure(state, batch, gradient, quantities=None, first=0, known=None):
     """Return the row of the trajectory that describes a state on its batch, {name: value}.
 
     What the state holds is not copied; what is known already is not measured again.
     """
+    quantities = built_in(state.experiment) if quantities is None else quantities
+    if known is not None and len(known) == len(quantities):
+        return known
     known = known or {}
     return {
         q.name: known[q.name] if q.name in known else q.row(state, batch, gradient)
-        for q in (built_in(state.experiment) if quantities is None else quantities)
+        for q in quantities
         if q.every == 1 or q.is_due(state.experiment, state.step, first)
     }
 

@@ -13,7 +13,7 @@ from ..experiment import Experiment
 from ..parts import shown_name
 from ..state import make_model
 from .files import make_directory
-from .quantities import QUANTITIES, built_in
+from .quantities import QUANTITIES, RowOfSeveral, built_in
 from .rows import FLUSH_BYTES, LARGE_BYTES, RowFile, checksum, require_rows
 
 FLUSH_SECONDS = 0.25
@@ -263,20 +263,34 @@ class DirectoryRecorder:
             q.name: RowFile(*plan, gathered=0 if _is_large(q, experiment) else self._gathered)
             for q, *plan in plans
         }
-        self._rows = 0
+        self._all_small = len(small) == len(quantities)
+        self._rows, self._measured = 0, []
         self._flushed = time.monotonic()
 
     def append(self, row):
         """Record one row, {name: value}."""
-        for name, value in row.items():
-            self._files[name].append(value)
+        if self._all_small and isinstance(row, RowOfSeveral):
+            # Nobody changes its arrays: they need no copy until they are written.
+            self._measured.append(row)
+        else:
+            if self._measured:
+                self._gather()
+            for name, value in row.items():
+                self._files[name].append(value)
         self._rows += 1
         if self._rows == self._gathered or time.monotonic() - self._flushed > FLUSH_SECONDS:
             self.flush()
 
+    def _gather(self):
+        for name, file in self._files.items():
+            for row in self._measured:
+                file.append(row[name])
+        self._measured = []
+
     def flush(self):
         """Write what was gathered."""
         if self._rows:
+            self._gather()
             for file in self._files.values():
                 file.flush()
             for file in self._files.values():
