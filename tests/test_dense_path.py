@@ -148,6 +148,8 @@ def test_the_claim_holds_and_sees_another_decay():
         ({}, "stage I"),
         ({"noise_variance": 1.2}, "set its directions apart"),
         ({"stop_gradient": False}, "with stop-gradient"),
+        ({"n_inputs": 8}, "no dense part"),
+        ({"noise_variance": 0.0}, "no dense part"),
     ):
         (verdict,) = claims.claim_dense_run([Observed(featlearn.train(short.replace(**changes)))])
         assert verdict.outcome == "does not apply" and reason in verdict.reason

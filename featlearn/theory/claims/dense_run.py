@@ -17,6 +17,7 @@ TOLERANCE = 0.4
 MOST_SPARSE = 0.5
 # Growth of the dense part in a step, ησ²: larger ones set its directions apart, and the largest fade first.
 MOST_GROWTH = 0.18
+_SMALLEST = 1e-300
 
 
 def _augmented(experiment):
@@ -47,6 +48,8 @@ def claim_dense_run(observed):
     """
     exp = observed[0].experiment
     unmet = _large_steps(exp)
+    if exp.n_inputs == exp.n_features or exp.resolved_noise_variance == 0:
+        unmet = "there is no dense part that attraction could sustain"
     if not exp.stop_gradient:
         unmet = "it is derived with stop-gradient: without, keys are repelled whatever attraction is left"
     if unmet:
@@ -70,18 +73,15 @@ def claim_dense_run(observed):
 def _shares(observed):
     """Return ln(Σ‖α_i‖²/Σ‖β_i‖²) at the last row, as predicted and as recorded."""
     run, row = observed.run, observed.first_row_of(2)
-    start = Parts(
-        int(run.steps[row]),
-        *_squares(run, row),
-        np.median(run["bias"][row] / run["weight_norm"][row]),
-    )
+    ratio = float(run["bias"][row].sum() / max(run["weight_norm"][row].sum(), _SMALLEST))
     last = run.experiment.replace(n_steps=int(run.steps[-1]))
-    *_, end = dense_path(last, start)
-    sparse, dense = _squares(run, -1)
-    return math.log(end.sparse / end.dense), math.log(sparse / dense)
+    *_, end = dense_path(last, Parts(int(run.steps[row]), *_squares(run, row), ratio))
+    predicted = max(end.sparse, _SMALLEST) / max(end.dense, _SMALLEST)
+    return math.log(predicted), math.log(np.divide(*_squares(run, -1)))
 
 
 def _squares(run, row):
-    """Return the means of ‖α_i‖² and ‖β_i‖² in a row."""
+    """Return the means of ‖α_i‖² and ‖β_i‖² in a row; of what vanished, a number still."""
     sparse = np.square(run["alignment"][row], dtype=np.float64).sum(axis=1).mean()
-    return float(sparse), float(np.square(run["dense_norm"][row], dtype=np.float64).mean())
+    dense = np.square(run["dense_norm"][row], dtype=np.float64).mean()
+    return max(float(sparse), _SMALLEST), max(float(dense), _SMALLEST)
