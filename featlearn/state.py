@@ -102,6 +102,13 @@ class TrainingState:
             vars(new).pop(of_this_step, None)
         return new
 
+    @property
+    def leading_columns(self) -> bool:
+        """Whether W M is the first columns of W."""
+        exp = self.experiment
+        leading = exp.dictionary == "identity" or exp.dense == "gram"
+        return leading and "model" not in self.own
+
     @functools.cached_property
     def alignment(self) -> np.ndarray:
         """α_ij = ⟨w_i, M_j⟩, ndarray of shape (m, d), computed where it is first asked for."""
@@ -112,10 +119,7 @@ class TrainingState:
 
         It holds until the workspace computes the next one.
         """
-        exp = self.experiment
-        leading = exp.dictionary == "identity" or exp.dense == "gram"
-        if leading and "model" not in self.own:
-            # W M is the first columns of W.
+        if self.leading_columns:
             found = self.weights[:, : self.model.n_features]
         else:
             found = alignment(self.weights, self.model.dictionary, work)

@@ -22,7 +22,7 @@ from .experiment import Experiment
 from .gram_views import view_law
 from .loop import Found, is_begun, running
 from .objectives import make_objective
-from .recording.quantities import RowOfSeveral, built_in, measure
+from .recording.quantities import RowsOfSeveral, built_in, measure
 from .recording.resources import largest_array
 from .recording.trajectory import Run
 from .state import neuron_norms
@@ -31,6 +31,8 @@ from .views import Views
 
 # Of the views of all runs. More leave the caches, of fewer each makes more calls.
 VIEW_BYTES = 1 << 21
+# Recorded steps whose rows are kept in one piece.
+KEPT_ROWS = 64
 
 
 def runs_at_once(experiment, objective=None):
@@ -154,6 +156,7 @@ class Group:
             for k, (experiment, place) in enumerate(members)
         ]
         self._waiting, self._work = dict.fromkeys(range(n)), Workspace()
+        self._rows, self._dictionaries = None, (None, None)
 
     def step(self):
         """Make one step of all runs; return whether there is one that has not ended."""
@@ -190,8 +193,7 @@ class Group:
         if len(turns) > 1:
             # What is wrong with one run is found when each is asked alone.
             with contextlib.suppress(Exception):
-                found = _several(list(turns.values()), list(batches.values()), self._work)
-                return dict(zip(turns, found))
+                return self._together(turns, batches)
         return self._of_each(turns, lambda k: turns[k].find(batches[k]))
 
     def _of_each(self, turns, function):
@@ -205,42 +207,61 @@ class Group:
                 self._runs[k].close()
         return made
 
+    def _together(self, turns, batches):
+        """Return what is `Found` for several runs at once."""
+        states, work = [turn.state for turn in turns.values()], self._work
+        batches, exp = list(batches.values()), states[0].experiment
+        views = [batch.views for batch in batches]
+        anchors = keys = stacked([v.anchors for v in views])
+        if any(v.keys is not v.anchors for v in views):
+            keys = stacked([v.keys for v in views])
+        negatives = None
+        if batches[0].negatives is not None:
+            negatives = stacked([batch.negatives for batch in batches])
+        batch = Batch(Views(anchors, keys), negatives, None)
+        several = SimpleNamespace(
+            experiment=exp,
+            model=states[0].model,
+            step=[s.step for s in states],
+            stage=[s.stage for s in states],
+            weights=stacked([s.weights for s in states]),
+            biases=np.stack([s.biases for s in states]),
+            weight_norms=stacked([s.weight_norms for s in states]),
+            float64_factorisations=[s.float64_factorisations for s in states],
+        )
+        known = updated = [None] * len(states)
+        with np.errstate(over="ignore", invalid="ignore"):
+            gradient = states[0].objective.gradient(
+                several.weights, several.biases, batch, {}, work
+            )
+            # Outer noise of a Gram matrix is of each run by itself.
+            if exp.dense != "gram":
+                weights = work("new weights", several.weights.shape, several.weights.dtype)
+                descend(weights, several.weights, gradient.weights, **rates(exp))
+                work.exchange("new weights", "old weights")
+                updated = list(zip(weights, neuron_norms(weights)))
+        if all(turn.due for turn in turns.values()):
+            several.alignment = self._align(turns, several.weights)
+            known = self._keep(measure(several, batch, gradient, built_in(exp)))
+        return {
+            run: Found(batches[k], gradient.of_run(k), known[k], updated[k])
+            for k, run in enumerate(turns)
+        }
 
-def _several(turns, batches, work):
-    """Return what is `Found` for several runs at once."""
-    states = [turn.state for turn in turns]
-    exp = states[0].experiment
-    views = [batch.views for batch in batches]
-    anchors = keys = stacked([v.anchors for v in views])
-    if any(v.keys is not v.anchors for v in views):
-        keys = stacked([v.keys for v in views])
-    negatives = None
-    if batches[0].negatives is not None:
-        negatives = stacked([batch.negatives for batch in batches])
-    batch = Batch(Views(anchors, keys), negatives, None)
-    several = SimpleNamespace(
-        experiment=exp,
-        model=states[0].model,
-        step=[s.step for s in states],
-        stage=[s.stage for s in states],
-        weights=stacked([s.weights for s in states]),
-        biases=np.stack([s.biases for s in states]),
-        weight_norms=stacked([s.weight_norms for s in states]),
-        float64_factorisations=[s.float64_factorisations for s in states],
-    )
-    known = updated = [None] * len(states)
-    with np.errstate(over="ignore", invalid="ignore"):
-        gradient = states[0].objective.gradient(several.weights, several.biases, batch, {}, work)
-        # Outer noise of a Gram matrix is of each run by itself.
-        if exp.dense != "gram":
-            weights = work("new weights", several.weights.shape, several.weights.dtype)
-            descend(weights, several.weights, gradient.weights, **rates(exp))
-            work.exchange("new weights", "old weights")
-            updated = list(zip(weights, neuron_norms(weights)))
-    if all(turn.due for turn in turns):
-        # Rows are written later, when other numbers may be where these are.
-        several.alignment = stacked([turn.state.align(turn.work) for turn in turns]).copy()
-        several.weight_norms = several.weight_norms.copy()
-        measured = measure(several, batch, gradient, built_in(exp))
-        known = [RowOfSeveral(measured, k) for k in range(len(states))]
-    return [Found(batches[k], gradient.of_run(k), known[k], updated[k]) for k in range(len(states))]
+    def _align(self, turns, weights):
+        """Return α of several runs along a first axis, and let each state know its own."""
+        states, runs = [turn.state for turn in turns.values()], tuple(turns)
+        if states[0].leading_columns or "model" in states[0].own:
+            return stacked([turn.state.align(turn.work) for turn in turns.values()])
+        if runs != self._dictionaries[0]:
+            self._dictionaries = runs, np.stack([s.model.dictionary.T for s in states])
+        found = weights @ self._dictionaries[1].swapaxes(-2, -1)
+        for state, alignment in zip(states, found):
+            vars(state)["alignment"] = alignment
+        return found
+
+    def _keep(self, measured):
+        """Return what was measured of each run, where it stays until it is written."""
+        if self._rows is None or not self._rows.has_room(len(measured["step"])):
+            self._rows = RowsOfSeveral(measured, KEPT_ROWS)
+        return self._rows.add(measured)

@@ -10,7 +10,7 @@ import pytest
 import featlearn
 from featlearn import InvalidInput, contrastive_gradient, load_run, train, train_together
 from featlearn.errors import TrainingDiverged
-from featlearn.recording.quantities import RowOfSeveral, measure
+from featlearn.recording.quantities import RowsOfSeveral, measure
 from featlearn.recording.trajectory import DirectoryRecorder
 from featlearn.schedule import BiasSchedule
 from featlearn.together import runs_at_once
@@ -108,10 +108,15 @@ def test_rows_measured_together_and_alone_keep_their_order(tmp_path):
     batch = featlearn.draw_batch(state)
     row = measure(state, batch, featlearn.evaluate(state, batch))
     recorder = DirectoryRecorder(tmp_path, BASE)
+    several = RowsOfSeveral({name: [value] * 2 for name, value in row.items()}, 2)
     for step in range(6):
-        now = {**row, "step": step}
-        together = RowOfSeveral({name: [None, value] for name, value in now.items()}, 1)
-        recorder.append(now if step in (0, 3) else together)
+        if step in (0, 3):
+            recorder.append({**row, "step": step})
+            continue
+        if not several.has_room(2):
+            several = RowsOfSeveral({name: [value] * 2 for name, value in row.items()}, 2)
+        now = {name: [value] * 2 for name, value in row.items()}
+        recorder.append(several.add({**now, "step": [-1, step]})[1])
     recorder.sync()
     recorder.close()
     for name, value in row.items():

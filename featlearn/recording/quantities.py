@@ -192,33 +192,60 @@ def built_in(experiment):
     )
 
 
-class RowOfSeveral(Mapping):
-    """The built-in quantities of one of several runs that were measured at once, {name: value}.
+class RowsOfSeveral:
+    """The built-in quantities of several runs that are measured at once, at some recorded steps.
 
     Parameters
     ----------
-    measured : dict of str to sequence
-        Of all the runs, along a first axis; nobody changes them.
-    k : int
-        Which run.
+    measured : dict of str to array_like
+        Of one step, the runs along a first axis.
+    n_steps : int
+        For how many steps there is room.
+
+    Attributes
+    ----------
+    arrays : dict of str to ndarray
+        Of all steps, the steps along a first axis and the runs along a second.
     """
 
-    __slots__ = ("_k", "_measured")
+    def __init__(self, measured, n_steps):
+        found = {name: np.asarray(values) for name, values in measured.items()}
+        self.arrays = {name: np.empty((n_steps, *a.shape), a.dtype) for name, a in found.items()}
+        self._n, self._n_steps = 0, n_steps
+        self._n_runs = len(next(iter(found.values())))
 
-    def __init__(self, measured, k):
-        self._measured, self._k = measured, k
+    def has_room(self, n_runs):
+        """Whether another step of so many runs fits."""
+        return self._n < self._n_steps and self._n_runs == n_runs
+
+    def add(self, measured):
+        """Copy what was measured at a step; return the row of each run, a list of `RowOfSeveral`."""
+        for name, array in self.arrays.items():
+            array[self._n] = measured[name]
+        self._n += 1
+        return [RowOfSeveral(self, self._n - 1, k) for k in range(self._n_runs)]
+
+
+class RowOfSeveral(Mapping):
+    """The row of run k at the n-th step of `RowsOfSeveral`, {name: value}."""
+
+    __slots__ = ("k", "n", "rows")
+
+    def __init__(self, rows, n, k):
+        self.rows, self.n, self.k = rows, n, k
 
     def __getitem__(self, name):
-        return self._measured[name][self._k]
+        value = self.rows.arrays[name][self.n, self.k]
+        return value.item() if isinstance(value, np.generic) else value
 
     def __contains__(self, name):
-        return name in self._measured
+        return name in self.rows.arrays
 
     def __iter__(self):
-        return iter(self._measured)
+        return iter(self.rows.arrays)
 
     def __len__(self):
-        return len(self._measured)
+        return len(self.rows.arrays)
 
 
 def measure(state, batch, gradient, quantities=None, first=0, known=None):

@@ -186,6 +186,12 @@ class RowFile:
         else:
             self._write(np.ascontiguousarray(row, self._dtype)[None])
 
+    def extend(self, rows):
+        """Keep back several rows, an array of them."""
+        stop = self._n_kept + len(rows)
+        self._kept[self._n_kept : stop] = rows
+        self._n_kept = stop
+
     def flush(self):
         """Write the rows that were kept back."""
         if self._n_kept:

@@ -1,7 +1,9 @@
 """The trajectory of a run: the rows of all its quantities, kept in memory or written to files."""
 
+import itertools
 import time
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -270,7 +272,7 @@ class DirectoryRecorder:
     def append(self, row):
         """Record one row, {name: value}."""
         if self._all_small and isinstance(row, RowOfSeveral):
-            # Nobody changes its arrays: they need no copy until they are written.
+            # It stays as it is until it is written.
             self._measured.append(row)
         else:
             if self._measured:
@@ -282,9 +284,12 @@ class DirectoryRecorder:
             self.flush()
 
     def _gather(self):
-        for name, file in self._files.items():
-            for row in self._measured:
-                file.append(row[name])
+        """Take over rows that were measured beside those of other runs, each quantity's at once."""
+        for several, rows in itertools.groupby(self._measured, attrgetter("rows")):
+            rows = list(rows)
+            steps, k = slice(rows[0].n, rows[-1].n + 1), rows[0].k
+            for name, file in self._files.items():
+                file.extend(several.arrays[name][steps, k])
         self._measured = []
 
     def flush(self):
