@@ -77,10 +77,9 @@ BOTH = {"stop_gradient": False, "learning_rate": TINY.learning_rate / 2}
 @pytest.mark.parametrize(
     ("changes", "seeds", "error"),
     [
-        ({}, 3, module.ERROR),
-        ({"temperature": 3.0}, 3, module.ERROR),
-        ({"weight_decay": TINY.weight_decay / 3}, 3, module.ERROR),
-        ({"negatives": 60}, 3, module.ERROR),
+        ({}, 2, module.ERROR),
+        ({"temperature": 3.0, "weight_decay": TINY.weight_decay / 3}, 2, module.ERROR),
+        ({"negatives": 60}, 2, module.ERROR),
         # What each neuron is to the others falls as 1/m.
         (MANY, 1, 0.12),
         ({**MANY, **BOTH}, 1, 0.12),
@@ -176,5 +175,6 @@ def test_the_claim_is_made_without_augmentation_only():
     ],
 )
 def test_odd_experiments_have_a_number(changes):
+    assert list(dense_path(TINY.replace(**changes)))[-1].step == TINY.n_steps
     found = dense_run(TINY.replace(**changes))
     assert 0 <= found.share <= 1 and found.error >= 0 and found.stage_three > 0

@@ -123,12 +123,11 @@ def dense_path(experiment, start=None):
     noise = sampling_noise(exp, Split(exp.n_features, exp.noise_directions))
     noise *= eta**2 / exp.batch_size
     for _ in range(_MOST_LEAPS):
-        linear = parts.ratio == 0
-        last = exp.n_steps
-        if linear and exp.stage_one_steps is not None:
-            last = min(exp.stage_one_steps, last)
+        linear, last = parts.ratio == 0, exp.n_steps
         if parts.step >= last:
             return
+        if parts.step < (exp.stage_one_steps or 0):
+            last = min(exp.stage_one_steps, last)
         found = rates(parts)
         squares = np.maximum([parts.sparse, parts.dense], _SMALLEST)
         pull = eta * (np.array([found.sparse, found.dense]) - exp.weight_decay)
