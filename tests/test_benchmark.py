@@ -44,7 +44,7 @@ def test_the_timed_loop_is_that_of_train(tiny, tmp_path):
         np.testing.assert_array_equal(recorded, run[name][:-1])
 
 
-def test_the_cost_of_recording_is_that_of_every_second_step_and_of_writing(
+def test_the_cost_of_recording_is_that_of_every_third_step_and_of_writing(
     tiny, tmp_path, monkeypatch
 ):
     def seconds(function):
@@ -52,11 +52,11 @@ def test_the_cost_of_recording_is_that_of_every_second_step_and_of_writing(
         return 1.0 if isinstance(function, subjects.Featlearn) else 3.0
 
     monkeypatch.setattr(subjects, "_seconds", seconds)
-    cost = subjects.recording_cost(tiny, tmp_path / "run", rounds=1, pairs=5)
+    cost = subjects.recording_cost(tiny, tmp_path / "run", rounds=1, threes=5)
     np.testing.assert_allclose(cost, [(5 + 3) / 5 - 1])
-    # Every second step was recorded.
+    # Every third step was recorded.
     steps = np.load(tmp_path / "run" / "trajectory" / "step.npy")
-    np.testing.assert_array_equal(steps, [0, 2, 4, 6, 8])
+    np.testing.assert_array_equal(steps, [0, 3, 6, 9, 12])
 
 
 def test_parts_add_up_and_each_is_found(tiny, tmp_path):

@@ -194,23 +194,19 @@ class Together(Subject):
         self._group.close()
 
 
-def unrecorded_together(experiment, place):
-    """The same with few steps measured and recorded."""
-    return Together(experiment.replace(record_every=LONG), place)
+def recording_cost(experiment, place, rounds, threes=20, made=Featlearn):
+    """Return how much longer recorded steps take than others, one number a round.
 
-
-def recording_cost(experiment, place, rounds, pairs=20):
-    """Return how much longer recorded steps take than those in between, one number a round.
-
-    All are steps of one run, for two processes differ by more than this, whatever they do. Writing
-    the rows of a round, whenever that is done, counts for its recorded steps.
+    All are steps of one run, or of several together, for two processes differ by more than this, whatever
+    they do. Of three steps one is recorded: runs together measure it in one call and hand it over in the
+    next. Writing the rows of a round, whenever that is done, counts for its recorded steps.
     """
-    subject = Featlearn(experiment.replace(record_every=2), place)
+    subject = made(experiment.replace(record_every=3), place)
     costs = []
     for _ in range(rounds):
-        times = np.array([_seconds(subject) for _ in range(2 * pairs)])
-        recorded = times[::2].sum() + _seconds(subject.finish)
-        costs.append(recorded / times[1::2].sum() - 1)
+        times = np.array([_seconds(subject) for _ in range(3 * threes)]).reshape(-1, 3).sum(axis=0)
+        plain = times[2]
+        costs.append((times.sum() - 2 * plain + _seconds(subject.finish)) / plain - 1)
     subject.close()
     return np.array(costs)
 

@@ -27,7 +27,6 @@ MAKERS = {
     "featlearn": subjects.Featlearn,
     "featlearn, not recording": subjects.unrecorded,
     "together": subjects.Together,
-    "together, not recording": subjects.unrecorded_together,
     "jax, vmap": JaxTogether,
     **PEERS,
 }
