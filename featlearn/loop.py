@@ -14,7 +14,7 @@ import numpy as np
 from .batches import Batch, draw_batch
 from .compute.interrupts import noted
 from .compute.processes import process_group
-from .compute.workspace import Workspace
+from .compute.workspace import Workspace, keep_freed_memory
 from .errors import InvalidInput, RunDirectoryError, TrainingDiverged
 from .experiment import Experiment
 from .gradient import Gradient
@@ -29,6 +29,8 @@ from .state import TrainingState
 from .training import after_descent, evaluate, init, require_finite, step
 
 CHECKPOINT_SECONDS = 20.0
+# Bytes of temporaries that are kept from step to step, at most.
+MOST_KEPT = 1 << 23
 
 
 def train(
@@ -334,7 +336,9 @@ def workplace(state, help):
 
 
 def _moved_into(work, state):
-    """Return a state whose weights live in a workspace."""
+    """Return a state whose weights live in a workspace, which a run is then made in."""
+    # Of the size of the largest arrays of a step: temporaries are no larger.
+    keep_freed_memory(min(8 * largest_array(state.experiment), MOST_KEPT))
     weights = work("weights", state.weights.shape, state.weights.dtype)
     weights[...] = state.weights
     return dataclasses.replace(state, weights=weights)
