@@ -88,9 +88,7 @@ def cholesky(gram):
     unit /= divisor
     unit.flat[:: len(unit) + 1] += 8 * np.finfo(gram.dtype).eps
     try:
-        factor = np.linalg.cholesky(unit)
-        factor *= scale[:, None]
-        return factor, False
+        return scale[:, None] * np.linalg.cholesky(unit), False
     except np.linalg.LinAlgError:
         values, vectors = np.linalg.eigh(unit.astype(np.float64))
         root = vectors * np.sqrt(np.maximum(values, 0))
@@ -115,12 +113,12 @@ def outer_root(rows, dof, rng):
     """
     n, m = rows.shape
     if n <= m:
-        return rows.T @ bartlett(rng, n, dof).astype(rows.dtype, copy=False), False
+        return rows.T @ bartlett(rng, n, dof).astype(rows.dtype), False
     gram = rows.T @ rows
     if not np.isfinite(gram).all():
         return np.full_like(gram, np.nan), False
     factor, float64 = cholesky(gram)
-    return factor @ bartlett(rng, m, dof).astype(rows.dtype, copy=False), float64
+    return factor @ bartlett(rng, m, dof).astype(rows.dtype), float64
 
 
 def noise_rows(gradient, covariances, paired=False):
@@ -161,7 +159,7 @@ def advance(weights, rows, rate, norms, n_features, dof, rng, work=None):
     weights : ndarray of shape (m, d + r)
         [α | L₁], after the ordinary step.
     rows : ndarray of shape (k, m)
-        What `noise_rows` returns; it is overwritten.
+        What `noise_rows` returns.
     rate : float
         η/B.
     norms : ndarray of shape (m,)
@@ -184,14 +182,9 @@ def advance(weights, rows, rate, norms, n_features, dof, rng, work=None):
     inner = work("dense part", dense.shape, dense.dtype)
     work.over_rows(np.copyto, inner, dense)
     unit = np.where(norms > 0, norms, 1).astype(dense.dtype)
-    # In place where it can be: memory that is asked for anew at every step is mapped anew, too.
-    rows *= (rate / unit).astype(rows.dtype)
-    root, first = outer_root(rows, dof, rng)
-    both = np.empty((len(inner), inner.shape[1] + root.shape[1]), np.result_type(inner, root))
-    np.divide(inner, unit[:, None], out=both[:, : inner.shape[1]])
-    both[:, inner.shape[1] :] = root
+    root, first = outer_root(rows * (rate / unit).astype(rows.dtype), dof, rng)
+    both = np.hstack([inner / unit[:, None], root])
     gram = both @ both.T
     factor, second = cholesky(gram) if np.isfinite(gram).all() else (gram * np.nan, False)
-    factor *= unit[:, None]
-    work.over_rows(np.copyto, dense, factor)
+    work.over_rows(np.copyto, dense, factor * unit[:, None])
     return int(first) + int(second)

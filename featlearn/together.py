@@ -262,6 +262,6 @@ class Group:
 
     def _keep(self, measured):
         """Return what was measured of each run, where it stays until it is written."""
-        if self._rows is None or not self._rows.has_room(len(measured["step"])):
+        if self._rows is None or not self._rows.takes(len(measured["step"])):
             self._rows = RowsOfSeveral(measured, KEPT_ROWS)
         return self._rows.add(measured)

@@ -113,7 +113,7 @@ def test_rows_measured_together_and_alone_keep_their_order(tmp_path):
         if step in (0, 3):
             recorder.append({**row, "step": step})
             continue
-        if not several.has_room(2):
+        if not several.takes(2):
             several = RowsOfSeveral({name: [value] * 2 for name, value in row.items()}, 2)
         now = {name: [value] * 2 for name, value in row.items()}
         recorder.append(several.add({**now, "step": [-1, step]})[1])

@@ -200,7 +200,7 @@ class RowsOfSeveral:
     measured : dict of str to array_like
         Of one step, the runs along a first axis.
     n_steps : int
-        For how many steps there is room.
+        How many steps it holds at most.
 
     Attributes
     ----------
@@ -214,8 +214,8 @@ class RowsOfSeveral:
         self._n, self._n_steps = 0, n_steps
         self._n_runs = len(next(iter(found.values())))
 
-    def has_room(self, n_runs):
-        """Whether another step of so many runs fits."""
+    def takes(self, n_runs):
+        """Whether it holds another step of so many runs."""
         return self._n < self._n_steps and self._n_runs == n_runs
 
     def add(self, measured):

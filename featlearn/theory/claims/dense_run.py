@@ -27,15 +27,20 @@ def _augmented(experiment):
     return f"it speaks of runs without augmentation, not of {experiment.augmentation}"
 
 
-def _large_steps(experiment):
-    """Return why a prediction for directions that are alike does not apply, or None."""
-    growth = experiment.learning_rate * experiment.resolved_noise_variance
-    if growth <= MOST_GROWTH:
-        return None
-    return (
-        f"the dense part grows by {growth:.2g} in a step: such steps set its directions apart,"
-        f" the claim is for up to {MOST_GROWTH:g}"
-    )
+def _unmet(experiment):
+    """Return why the prediction does not apply to an experiment without augmentation, or nothing."""
+    exp = experiment
+    growth = exp.learning_rate * exp.resolved_noise_variance
+    if not exp.stop_gradient:
+        return "it is derived with stop-gradient: without, keys are repelled whatever attraction is left"
+    if exp.n_inputs == exp.n_features or growth == 0:
+        return "there is no dense part that attraction could sustain"
+    if growth > MOST_GROWTH:
+        return (
+            f"the dense part grows by {growth:.2g} in a step: such steps set its directions apart,"
+            f" the claim is for up to {MOST_GROWTH:g}"
+        )
+    return ""
 
 
 @claim(CLAIM, (contrastive, _augmented))
@@ -46,12 +51,7 @@ def claim_dense_run(observed):
     -----
     Derived in featlearn/theory/derivation.md, "A dense run through saturation".
     """
-    exp = observed[0].experiment
-    unmet = _large_steps(exp)
-    if exp.n_inputs == exp.n_features or exp.resolved_noise_variance == 0:
-        unmet = "there is no dense part that attraction could sustain"
-    if not exp.stop_gradient:
-        unmet = "it is derived with stop-gradient: without, keys are repelled whatever attraction is left"
+    unmet = _unmet(observed[0].experiment)
     if unmet:
         return [does_not_apply(CLAIM, NAME, unmet)]
     if any(o.first_row_of(2) is None for o in observed):

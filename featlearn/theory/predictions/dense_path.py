@@ -13,12 +13,14 @@ Derived in featlearn/theory/derivation.md, "A dense run through saturation".
 """
 
 import math
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 from scipy.special import bdtr, ndtr
 
 from .moments import Split, negative_count, uniform_attraction
+from .saturation import SQRT_2_PI
 from .stage_one import initial_split, sampling_noise
 
 # How far ln of the norms and of b/‖w‖ may go in one leap, and which part of the way to rest.
@@ -80,6 +82,7 @@ class DenseRun(NamedTuple):
     stage_three: float
 
 
+@lru_cache(maxsize=8)
 def dense_run(experiment):
     """Return the `DenseRun` of an experiment's twin without augmentation."""
     plain = experiment.replace(augmentation="none")
@@ -192,7 +195,7 @@ def rates_of_parts(experiment):
         square = parts.sparse + parts.dense
         v = (1 - parts.share) * variance + parts.share * y
         t = np.minimum(parts.ratio / np.sqrt(v), _LARGEST_THRESHOLD)
-        beyond, density = ndtr(-t), np.exp(-(t**2) / 2) / math.sqrt(2 * math.pi)
+        beyond, density = ndtr(-t), np.exp(-(t**2) / 2) / SQRT_2_PI
         # E h² and E h⁴ at ‖w‖ = 1.
         power = 2 * v * ((1 + t**2) * beyond - t * density)
         fourth = 2 * v**2 * ((t**4 + 6 * t**2 + 3) * beyond - (t**3 + 5 * t) * density)
