@@ -17,7 +17,6 @@ from .compute.processes import process_group
 from .compute.workspace import Workspace, keep_freed_memory
 from .errors import InvalidInput, RunDirectoryError, TrainingDiverged
 from .experiment import Experiment
-from .gradient import Gradient
 from .parts import describe, given_parts
 from .recording.config import origin
 from .recording.quantities import built_in, measure
@@ -350,7 +349,9 @@ def _loop(state, place, progress, between_steps, ends, work):
     of_samples = [q for q in asked if q.samples]
 
     def record(state, found):
-        row = measure(state, found.batch, found.gradient, asked, first, found.known)
+        row = found.known
+        if row is None or len(row) < len(asked):
+            row = measure(state, found.batch, found.gradient(), asked, first, row)
         place.append(row)
         if progress is not None:
             # Whoever watches may keep it.
@@ -396,7 +397,8 @@ class Turn(NamedTuple):
 
     def find(self, batch):
         """Return what is `Found` on the batch of the step by this run alone."""
-        return Found(batch, evaluate(self.state, batch, self.work))
+        gradient = evaluate(self.state, batch, self.work)
+        return Found(batch, gradient.loss, lambda: gradient)
 
 
 class Found(NamedTuple):
@@ -405,15 +407,18 @@ class Found(NamedTuple):
     Attributes
     ----------
     batch : Batch
-    gradient : Gradient
+    loss : float
+    gradient : callable
+        Returns the `Gradient`, which takes time where it was made with those of other runs.
     known : mapping or None
         Of the quantities to record, those that are measured already; `state.alignment` then is, too.
-    updated : tuple of ndarray or None
-        The weights after the step, and their norms, where those are known already.
+    updated : tuple or None
+        What `after_descent` takes beside the state, where the step of the weights is made already.
     """
 
     batch: Batch
-    gradient: Gradient
+    loss: float
+    gradient: Callable
     known: dict | None = None
     updated: tuple | None = None
 
@@ -444,7 +449,7 @@ def _steps(state, work, record, between_steps, ends, first, keep_sample):
         last = state.step == exp.n_steps or ends(state)
         due = last or state.step % exp.record_every == 0 or state.step == first
         found = yield Turn(state, work, due and keep_sample(state), due)
-        require_finite(state, found.gradient.loss)
+        require_finite(state, found.loss)
         if due:
             if found.known is None:
                 state.align(work)
@@ -452,7 +457,7 @@ def _steps(state, work, record, between_steps, ends, first, keep_sample):
         if last:
             return state
         if found.updated is None:
-            state = step(state, found.gradient, work)
+            state = step(state, found.gradient(), work)
         else:
-            state = after_descent(state, found.gradient, *found.updated)
+            state = after_descent(state, *found.updated)
         del found

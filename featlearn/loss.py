@@ -89,7 +89,7 @@ def contrast(
         spare,
         groups,
     )
-    largest, negative_weight, total = np.moveaxis(statistics, -1, 0)
+    largest, negative_weight, total = (statistics[..., k] for k in range(3))
     # Where the positive is the largest, total - 1 is the negatives' weight alone, and log1p keeps
     # a small loss exact.
     log_total = np.where(

@@ -6,6 +6,7 @@ Stage II   b_i = √(c_b log d / d) ‖w_i‖ at its start; afterwards
 Stage III  from when at least half of the neurons are at that cap; the same rule.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,7 +58,8 @@ class BiasSchedule:
             return 2, (self.jump * new_norms).astype(biases.dtype)
         cap = self.cap * new_norms
         ratio = np.divide(new_norms, norms, out=np.zeros_like(new_norms), where=norms > 0)
-        grown = np.minimum(biases * np.maximum(self.growth, ratio), cap).astype(biases.dtype)
+        grown = np.minimum(biases * np.maximum(self.growth, ratio), cap)
+        grown = grown.astype(biases.dtype, copy=False)
         if stage == 2 and np.mean(grown >= cap * (1 - 1e-6)) >= 0.5:
             stage = 3
         return stage, grown
@@ -65,4 +67,5 @@ class BiasSchedule:
 
 def root_mean_square(norms):
     """Return √(mean of squares) as a float."""
-    return float(np.sqrt(np.mean(np.square(norms, dtype=np.float64))))
+    squares = np.square(norms, dtype=np.float64)
+    return math.sqrt(squares.sum() / len(squares))

@@ -98,8 +98,10 @@ class TrainingState:
         """
         new = object.__new__(TrainingState)
         vars(new).update(vars(self), **fields)
-        for of_this_step in ("alignment", "schedule"):
-            vars(new).pop(of_this_step, None)
+        vars(new).pop("alignment", None)
+        # Another one at the step that ends stage I, where a step does.
+        if self.experiment.stage_one_steps is not None:
+            vars(new).pop("schedule", None)
         return new
 
     @property

@@ -24,6 +24,7 @@ from .loop import Found, is_begun, running
 from .objectives import make_objective
 from .recording.quantities import RowsOfSeveral, built_in, measure
 from .recording.resources import largest_array
+from .recording.rows import FLUSH_BYTES
 from .recording.trajectory import Run
 from .state import neuron_norms
 from .training import descend, rates
@@ -31,8 +32,6 @@ from .views import Views
 
 # Of the views of all runs. More leave the caches, of fewer each makes more calls.
 VIEW_BYTES = 1 << 21
-# Recorded steps whose rows are kept in one piece.
-KEPT_ROWS = 64
 
 
 def runs_at_once(experiment, objective=None):
@@ -225,7 +224,7 @@ class Group:
             step=[s.step for s in states],
             stage=[s.stage for s in states],
             weights=stacked([s.weights for s in states]),
-            biases=np.stack([s.biases for s in states]),
+            biases=np.array([s.biases for s in states]),
             weight_norms=stacked([s.weight_norms for s in states]),
             float64_factorisations=[s.float64_factorisations for s in states],
         )
@@ -239,12 +238,19 @@ class Group:
                 weights = work("new weights", several.weights.shape, several.weights.dtype)
                 descend(weights, several.weights, gradient.weights, **rates(exp))
                 work.exchange("new weights", "old weights")
-                updated = list(zip(weights, neuron_norms(weights)))
+                own = gradient.parameters
+                updated = [(own, *of_run) for of_run in zip(weights, neuron_norms(weights))]
         if all(turn.due for turn in turns.values()):
             several.alignment = self._align(turns, several.weights)
             known = self._keep(measure(several, batch, gradient, built_in(exp)))
         return {
-            run: Found(batches[k], gradient.of_run(k), known[k], updated[k])
+            run: Found(
+                batches[k],
+                gradient.loss[k],
+                functools.partial(gradient.of_run, k),
+                known[k],
+                updated[k],
+            )
             for k, run in enumerate(turns)
         }
 
@@ -263,5 +269,5 @@ class Group:
     def _keep(self, measured):
         """Return what was measured of each run, where it stays until it is written."""
         if self._rows is None or not self._rows.takes(len(measured["step"])):
-            self._rows = RowsOfSeveral(measured, KEPT_ROWS)
+            self._rows = RowsOfSeveral(measured, FLUSH_BYTES)
         return self._rows.add(measured)

@@ -156,19 +156,21 @@ def step(
         work.exchange("gradient", "weights")
         float64 = _add_outer_noise(state, weights, gradient, work) if exp.dense == "gram" else 0
         norms = neuron_norms(weights)
-    return after_descent(state, gradient, weights, norms, float64)
+    return after_descent(state, gradient.parameters, weights, norms, float64)
 
 
-def after_descent(state, gradient, weights, norms, float64=0):
+def after_descent(state, gradients, weights, norms, float64=0):
     """Return the state that follows one, of the new weights and their norms: the rest of `step`.
 
-    float64 counts the factorisations that float32 was not enough for.
+    gradients are those of the objective's own arrays, float64 counts the factorisations that float32
+    was not enough for.
     """
-    exp = state.experiment
-    with np.errstate(over="ignore", invalid="ignore"):
-        parameters = state.objective.update(
-            state.parameters, gradient.parameters, exp.learning_rate, exp.weight_decay
-        )
+    exp, parameters = state.experiment, state.parameters
+    if parameters:
+        with np.errstate(over="ignore", invalid="ignore"):
+            parameters = state.objective.update(
+                parameters, gradients, exp.learning_rate, exp.weight_decay
+            )
     if not np.isfinite(norms).all():
         raise TrainingDiverged(state.step, "a weight", _HINT)
     stage, biases = state.schedule.advance(

@@ -137,7 +137,7 @@ SABOTAGES = [
     Sabotage("no negative latents", "latents:Bernoulli.draw",
              "latents -= ", "latents += "),
     Sabotage("3 % more positive latents", "latents:Bernoulli.draw",
-             "self.densities / 2", "1.03 * self.densities / 2"),
+             "(uniform < s / 2)", "(uniform < 1.03 * s / 2)"),
     Sabotage("features come in pairs", "latents:Bernoulli.draw",
              "rng.random((n, self.n_features))",
              "np.repeat(rng.random((n, -(-self.n_features // 2))), 2, 1)[:, : self.n_features]"),

@@ -157,3 +157,10 @@ def test_a_damaged_table_is_refused(tmp_path, table):
     path.write_text(json.dumps(config))
     with pytest.raises(featlearn.RunDirectoryError, match="config.json: its .*recorded"):
         featlearn.load_run(tmp_path / "run")
+
+
+@pytest.mark.parametrize("batch_size", [255, 256, 600])
+def test_all_anchors_of_a_large_batch_are_counted(batch_size):
+    # Without a threshold every neuron is active on every anchor.
+    run = featlearn.train(featlearn.preset("tiny").replace(batch_size=batch_size, n_steps=1))
+    assert (run["active_fraction"] == 1).all()

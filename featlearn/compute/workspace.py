@@ -46,6 +46,11 @@ class Workspace:
 
     def for_each(self, kernel, pieces, **whole):
         """Call kernel(*piece, **whole) on every piece; what it computes, it writes in place."""
+        if self.group is None and self._threads == 1:
+            # What is left of a step of a small network are its calls.
+            for piece in pieces:
+                kernel(*piece, **whole)
+            return
         (self.group or threads).for_each(lambda piece: kernel(*piece, **whole), pieces)
 
     def over_rows(self, kernel, *sliced, **whole):
@@ -60,7 +65,6 @@ class Workspace:
             largest = max(array.size for array in present)
             shares = self._threads if threads.can_share_out(largest) else 1
         if shares == 1 and self.group is None:
-            # What is left of a step of a small network are its calls.
             kernel(*sliced, **whole)
             return
         n = len(present[0])

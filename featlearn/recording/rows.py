@@ -187,10 +187,9 @@ class RowFile:
             self._write(np.ascontiguousarray(row, self._dtype)[None])
 
     def extend(self, rows):
-        """Keep back several rows, an array of them."""
-        stop = self._n_kept + len(rows)
-        self._kept[self._n_kept : stop] = rows
-        self._n_kept = stop
+        """Write several rows, an array of them, after those that were kept back."""
+        self.flush()
+        self._write(np.ascontiguousarray(rows, self._dtype))
 
     def flush(self):
         """Write the rows that were kept back."""

@@ -18,7 +18,7 @@ from .files import make_directory
 from .quantities import QUANTITIES, RowOfSeveral, built_in
 from .rows import FLUSH_BYTES, LARGE_BYTES, RowFile, checksum, require_rows
 
-FLUSH_SECONDS = 0.25
+FLUSH_SECONDS = 1.0
 
 
 def quantities(experiment):
@@ -226,8 +226,8 @@ class DirectoryRecorder:
     """Writes a trajectory to a run directory as it comes.
 
     Large rows, those of the alignments as a rule, are written at once. The others are gathered for a
-    quarter of a second at most, and no more of them than a hundred kilobytes, or one; when they are
-    written, readers get to see all.
+    second at most, and no more of them than a hundred kilobytes, or one; when they are written, readers
+    get to see all.
 
     Parameters
     ----------
@@ -284,12 +284,12 @@ class DirectoryRecorder:
             self.flush()
 
     def _gather(self):
-        """Take over rows that were measured beside those of other runs, each quantity's at once."""
+        """Write rows that were measured beside those of other runs, each quantity's at once."""
         for several, rows in itertools.groupby(self._measured, attrgetter("rows")):
             rows = list(rows)
             steps, k = slice(rows[0].n, rows[-1].n + 1), rows[0].k
             for name, file in self._files.items():
-                file.extend(several.arrays[name][steps, k])
+                file.extend(several.arrays[name][k, steps])
         self._measured = []
 
     def flush(self):
