@@ -7,11 +7,10 @@ import time
 from collections.abc import Callable, Iterable
 from os import PathLike
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
-from .batches import Batch, draw_batch
+from .batches import draw_batch
 from .compute.interrupts import noted
 from .compute.processes import process_group
 from .compute.workspace import Workspace, keep_freed_memory
@@ -25,7 +24,8 @@ from .recording.resources import check_memory, largest_array, memory_needed
 from .recording.rundir import RunDirectory, load_run, read_status
 from .recording.trajectory import MemoryRecorder, Run
 from .state import TrainingState
-from .training import after_descent, evaluate, init, require_finite, step
+from .steps import alone, make_steps
+from .training import evaluate, init
 
 CHECKPOINT_SECONDS = 20.0
 # Bytes of temporaries that are kept from step to step, at most.
@@ -362,102 +362,15 @@ def _loop(state, place, progress, between_steps, ends, work):
 
     # Helpers make every step too; what is done with it is the leader's business.
     def help(state, work):
-        alone(_steps(state, work, _ignore, _ignore, _ignore, first, keep_sample))
+        alone(make_steps(state, work, _ignore, _ignore, _ignore, first, keep_sample))
 
     if work is None:
         where = workplace(state, help)
     else:
         where = contextlib.nullcontext((_moved_into(work, state), work))
     with where as (state, work):
-        return (yield from _steps(state, work, record, between_steps, ends, first, keep_sample))
-
-
-class Turn(NamedTuple):
-    """A step of a run that is to be made.
-
-    Attributes
-    ----------
-    state : TrainingState
-    work : Workspace
-        Where its batch is drawn.
-    keep_sample : bool
-        See `draw_batch`.
-    due : bool
-        Whether the state is to be recorded.
-    """
-
-    state: TrainingState
-    work: Workspace
-    keep_sample: bool
-    due: bool
-
-    def draw(self):
-        """Return the batch of the step."""
-        return draw_batch(self.state, self.work, self.keep_sample)
-
-    def find(self, batch):
-        """Return what is `Found` on the batch of the step by this run alone."""
-        gradient = evaluate(self.state, batch, self.work)
-        return Found(batch, gradient.loss, lambda: gradient)
-
-
-class Found(NamedTuple):
-    """What is computed for a `Turn`.
-
-    Attributes
-    ----------
-    batch : Batch
-    loss : float
-    gradient : callable
-        Returns the `Gradient`, which takes time where it was made with those of other runs.
-    known : mapping or None
-        Of the quantities to record, those that are measured already; `state.alignment` then is, too.
-    updated : tuple or None
-        What `after_descent` takes beside the state, where the step of the weights is made already.
-    """
-
-    batch: Batch
-    loss: float
-    gradient: Callable
-    known: dict | None = None
-    updated: tuple | None = None
-
-
-def alone(steps):
-    """Make the steps of one run, a generator as `running` returns; return what that returns."""
-    with contextlib.closing(steps):
-        found = None
-        while True:
-            try:
-                turn = steps.send(found)
-            except StopIteration as end:
-                return end.value
-            # The last batch is not kept beside the next one.
-            found = None
-            found = turn.find(turn.draw())
+        return (yield from make_steps(state, work, record, between_steps, ends, first, keep_sample))
 
 
 def _ignore(*_):
     pass
-
-
-def _steps(state, work, record, between_steps, ends, first, keep_sample):
-    """Make steps, a generator as `running`."""
-    exp = state.experiment
-    while True:
-        between_steps(state)
-        last = state.step == exp.n_steps or ends(state)
-        due = last or state.step % exp.record_every == 0 or state.step == first
-        found = yield Turn(state, work, due and keep_sample(state), due)
-        require_finite(state, found.loss)
-        if due:
-            if found.known is None:
-                state.align(work)
-            record(state, found)
-        if last:
-            return state
-        if found.updated is None:
-            state = step(state, found.gradient(), work)
-        else:
-            state = after_descent(state, *found.updated)
-        del found

@@ -20,18 +20,19 @@ from .compute.workspace import Workspace, beside_each_other, stacked
 from .errors import InvalidInput
 from .experiment import Experiment
 from .gram_views import view_law
-from .loop import Found, is_begun, running
+from .loop import is_begun, running
 from .objectives import make_objective
 from .recording.quantities import RowsOfSeveral, built_in, measure
 from .recording.resources import largest_array
 from .recording.rows import FLUSH_BYTES
 from .recording.trajectory import Run
 from .state import neuron_norms
+from .steps import Found
 from .training import descend, rates
 from .views import Views
 
-# Of the views of all runs. More leave the caches, of fewer each makes more calls.
-VIEW_BYTES = 1 << 21
+# Of the views of all runs. More gain nothing, of fewer each run makes more of the calls.
+VIEW_BYTES = 1 << 22
 
 
 def runs_at_once(experiment, objective=None):

@@ -61,7 +61,7 @@ def test_the_same_bits_as_one_by_one(name, monkeypatch):
     experiments = seeds(BASE.replace(**VARIANTS[name]))
     alone = [train(exp) for exp in experiments]
     if name not in ALONE:
-        monkeypatch.setattr("featlearn.loop.evaluate", None)
+        monkeypatch.setattr("featlearn.steps.evaluate", None)
     for run, other in zip(train_together(experiments), alone):
         assert_same(run, other)
     assert alone[0]["stage"].max() > 1
