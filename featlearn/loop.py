@@ -350,7 +350,7 @@ def _loop(state, place, progress, between_steps, ends, work):
 
     def record(state, found):
         row = found.known
-        if row is None or len(row) < len(asked):
+        if row is None or len(row) != len(asked):
             row = measure(state, found.batch, found.gradient(), asked, first, row)
         place.append(row)
         if progress is not None:

@@ -10,7 +10,8 @@ import pytest
 import featlearn
 from featlearn import InvalidInput, contrastive_gradient, load_run, train, train_together
 from featlearn.errors import TrainingDiverged
-from featlearn.recording.quantities import RowsOfSeveral, measure
+from featlearn.recording import trajectory
+from featlearn.recording.quantities import QUANTITIES, Quantity, RowsOfSeveral, measure
 from featlearn.recording.trajectory import DirectoryRecorder
 from featlearn.schedule import BiasSchedule
 from featlearn.together import runs_at_once
@@ -101,6 +102,22 @@ def test_a_row_that_a_watcher_keeps_stays_as_it_is():
         for name, value in row.items():
             np.testing.assert_array_equal(alone[k][name][row["step"]], value)
     assert all(type(row["step"]) is type(row["stage"]) is int for k, row in kept)
+
+
+@pytest.mark.parametrize("large_bytes", [1, 1 << 14])
+def test_runs_of_an_earlier_version_go_on_with_what_they_recorded(
+    large_bytes, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(trajectory, "LARGE_BYTES", large_bytes)
+    places = [tmp_path / str(k) for k in range(3)]
+    for exp, place in zip(seeds(BASE), places):
+        train(exp, place, until=lambda state: state.step == 7)
+    whole = [train(exp) for exp in seeds(BASE)]
+    new = Quantity("bias_sum", "of a later version", lambda state, *_: state.biases.sum(axis=-1))
+    monkeypatch.setitem(QUANTITIES, new.name, new)
+    for run, expected in zip(train_together(seeds(BASE), places), whole):
+        assert "bias_sum" not in run.arrays
+        assert_same(run, expected)
 
 
 def test_rows_measured_together_and_alone_keep_their_order(tmp_path):

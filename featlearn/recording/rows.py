@@ -12,7 +12,7 @@ from ..errors import RunDirectoryError
 from .files import open_to_read, open_to_write, unreadable
 from .quantities import bytes_of
 
-FLUSH_BYTES = 1 << 17
+FLUSH_BYTES = 1 << 18
 # Rows of so many bytes are not worth gathering.
 LARGE_BYTES = 1 << 14
 
@@ -174,6 +174,9 @@ class RowFile:
     def __init__(self, path, shape, dtype, rows=0, checksum=0, gathered=0):
         self._shape, self._dtype, self.rows, self.checksum = shape, dtype, rows, checksum
         self._size = bytes_of(shape, dtype)
+        self._magic = npy_format.magic(1, 0) + (HEADER_BYTES - 10).to_bytes(2, "little")
+        entries = {"descr": npy_format.dtype_to_descr(dtype), "fortran_order": False}
+        self._entries = repr(entries).removesuffix("}")
         self._kept, self._n_kept = np.empty((gathered, *shape), dtype), 0
         self._file = open_to_write(path)
         self.count()
@@ -206,9 +209,8 @@ class RowFile:
 
     def _header(self, rows):
         # The version 1.0 header, padded so that its length does not depend on the number of rows.
-        entries = {"descr": npy_format.dtype_to_descr(self._dtype), "fortran_order": False}
-        text = repr({**entries, "shape": (rows, *self._shape)}).ljust(HEADER_BYTES - 11) + "\n"
-        return npy_format.magic(1, 0) + len(text).to_bytes(2, "little") + text.encode("latin1")
+        text = f"{self._entries}, 'shape': {(rows, *self._shape)}}}".ljust(HEADER_BYTES - 11) + "\n"
+        return self._magic + text.encode("latin1")
 
     def count(self):
         """Let readers see the rows written so far."""

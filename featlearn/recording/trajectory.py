@@ -226,8 +226,8 @@ class DirectoryRecorder:
     """Writes a trajectory to a run directory as it comes.
 
     Large rows, those of the alignments as a rule, are written at once. The others are gathered for a
-    second at most, and no more of them than a hundred kilobytes, or one; when they are written, readers
-    get to see all.
+    second at most, and no more of them than a quarter of a megabyte, or one; when they are written,
+    readers get to see all.
 
     Parameters
     ----------
