@@ -5,6 +5,7 @@ setting). The other laws are variations (derived: featlearn/theory/derivation.md
 latents").
 """
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -33,9 +34,12 @@ class Law:
         if densities.ndim != 1 or not ((densities >= 0) & (densities <= 1)).all():
             raise InvalidInput("densities", self.densities, "d numbers ≥ 0 and ≤ 1")
         object.__setattr__(self, "densities", densities)
-        # One number for all is compared in a fifth of the time.
-        equal = densities.size and (densities == densities[0]).all()
-        object.__setattr__(self, "_common", densities[0] if equal else densities)
+
+    @functools.cached_property
+    def _limits(self):
+        # One number for all features is compared in a fifth of the time.
+        s = self.densities
+        return s[0] if s.size and (s == s[0]).all() else s
 
     @property
     def n_features(self):
@@ -89,7 +93,7 @@ class Bernoulli(Law):
     name = "bernoulli"
 
     def draw(self, rng, n):
-        uniform, s = rng.random((n, self.n_features)), self._common
+        uniform, s = rng.random((n, self.n_features)), self._limits
         # 1 below s/2, -1 from there to s.
         latents = (uniform < s / 2).astype(np.float32)
         latents += latents

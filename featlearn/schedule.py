@@ -68,4 +68,4 @@ class BiasSchedule:
 def root_mean_square(norms):
     """Return √(mean of squares) as a float."""
     squares = np.square(norms, dtype=np.float64)
-    return math.sqrt(squares.sum() / len(squares))
+    return math.sqrt(squares.sum() / squares.size)

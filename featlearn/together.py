@@ -24,8 +24,7 @@ from .loop import is_begun, running
 from .objectives import make_objective
 from .recording.quantities import RowsOfSeveral, built_in, measure
 from .recording.resources import largest_array
-from .recording.rows import FLUSH_BYTES
-from .recording.trajectory import Run
+from .recording.trajectory import Run, rows_gathered
 from .state import neuron_norms
 from .steps import Found
 from .training import descend, rates
@@ -239,11 +238,11 @@ class Group:
                 weights = work("new weights", several.weights.shape, several.weights.dtype)
                 descend(weights, several.weights, gradient.weights, **rates(exp))
                 work.exchange("new weights", "old weights")
-                own = gradient.parameters
-                updated = [(own, *of_run) for of_run in zip(weights, neuron_norms(weights))]
+                norms, parameters = neuron_norms(weights), gradient.parameters
+                updated = [(parameters, *of_run) for of_run in zip(weights, norms)]
         if all(turn.due for turn in turns.values()):
             several.alignment = self._align(turns, several.weights)
-            known = self._keep(measure(several, batch, gradient, built_in(exp)))
+            known = self._keep(measure(several, batch, gradient, built_in(exp)), exp)
         return {
             run: Found(
                 batches[k],
@@ -267,8 +266,8 @@ class Group:
             vars(state)["alignment"] = alignment
         return found
 
-    def _keep(self, measured):
+    def _keep(self, measured, exp):
         """Return what was measured of each run, where it stays until it is written."""
         if self._rows is None or not self._rows.takes(len(measured["step"])):
-            self._rows = RowsOfSeveral(measured, FLUSH_BYTES)
+            self._rows = RowsOfSeveral(measured, rows_gathered(built_in(exp), exp))
         return self._rows.add(measured)

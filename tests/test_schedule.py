@@ -111,3 +111,8 @@ def test_a_run_obeys_the_schedule(small, seed):
         np.testing.assert_allclose(new.biases, wanted, rtol=1e-12)
         state = new
     assert stages == {1, 2, 3}
+
+
+def test_the_root_mean_square_is_over_all_numbers_of_any_shape():
+    numbers = np.arange(12.0).reshape(3, 4)
+    assert root_mean_square(numbers) == root_mean_square(numbers.ravel()) == np.sqrt(506 / 12)

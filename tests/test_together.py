@@ -125,14 +125,13 @@ def test_rows_measured_together_and_alone_keep_their_order(tmp_path):
     batch = featlearn.draw_batch(state)
     row = measure(state, batch, featlearn.evaluate(state, batch))
     recorder = DirectoryRecorder(tmp_path, BASE)
-    two_rows = 2 * sum(np.asarray(value).nbytes for value in row.values())
-    several = RowsOfSeveral({name: [value] * 2 for name, value in row.items()}, two_rows)
+    several = RowsOfSeveral({name: [value] * 2 for name, value in row.items()}, 2)
     for step in range(6):
         if step in (0, 3):
             recorder.append({**row, "step": step})
             continue
         if not several.takes(2):
-            several = RowsOfSeveral({name: [value] * 2 for name, value in row.items()}, two_rows)
+            several = RowsOfSeveral({name: [value] * 2 for name, value in row.items()}, 2)
         now = {name: [value] * 2 for name, value in row.items()}
         recorder.append(several.add({**now, "step": [-1, step]})[1])
     recorder.sync()

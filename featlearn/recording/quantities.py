@@ -202,8 +202,8 @@ class RowsOfSeveral:
     ----------
     measured : dict of str to array_like
         Of one step, the runs along a first axis.
-    n_bytes : int
-        What the rows of one run take at most, or one row.
+    n_steps : int
+        How many steps it holds at most.
 
     Attributes
     ----------
@@ -211,12 +211,11 @@ class RowsOfSeveral:
         Of all steps, the runs along a first axis and the steps along a second.
     """
 
-    def __init__(self, measured, n_bytes):
+    def __init__(self, measured, n_steps):
         found = {name: np.asarray(values) for name, values in measured.items()}
-        self._n, self._n_runs = 0, len(next(iter(found.values())))
-        row_bytes = sum(a.nbytes for a in found.values()) // self._n_runs
-        self._n_steps = max(n_bytes // row_bytes, 1)
-        shape = self._n_runs, self._n_steps
+        self._n, self._n_steps = 0, n_steps
+        self._n_runs = len(next(iter(found.values())))
+        shape = self._n_runs, n_steps
         self.arrays = {name: np.empty(shape + a.shape[1:], a.dtype) for name, a in found.items()}
 
     def takes(self, n_runs):

@@ -259,13 +259,12 @@ class DirectoryRecorder:
             if counted != rows:
                 value = checksum(path, *layout, rows)
             plans.append((q, path, *layout, rows, value))
-        small = [q.row_bytes(experiment) for q in quantities if not _is_large(q, experiment)]
-        self._gathered = max(FLUSH_BYTES // max(sum(small), 1), 1)
+        self._gathered = rows_gathered(quantities, experiment)
         self._files = {
             q.name: RowFile(*plan, gathered=0 if _is_large(q, experiment) else self._gathered)
             for q, *plan in plans
         }
-        self._all_small = len(small) == len(quantities)
+        self._all_small = not any(_is_large(q, experiment) for q in quantities)
         self._rows, self._measured = 0, []
         self._flushed = time.monotonic()
 
@@ -316,6 +315,12 @@ class DirectoryRecorder:
         """Close the files; what was not flushed is lost."""
         for file in self._files.values():
             file.close()
+
+
+def rows_gathered(quantities, experiment):
+    """Return how many rows are gathered at most, of those that are not written at once."""
+    small = [q.row_bytes(experiment) for q in quantities if not _is_large(q, experiment)]
+    return max(FLUSH_BYTES // max(sum(small), 1), 1)
 
 
 def _is_large(quantity, experiment):
