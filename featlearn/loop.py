@@ -262,9 +262,9 @@ def _in_memory(state, began, quantities, progress, ends, work):
 
 
 def _ending(until):
-    """Return `until` as a function of the state."""
+    """Return `until` as a function of the state, or None."""
     if until is None:
-        return lambda state: False
+        return None
     if until in ("stage 2", "stage 3"):
         stage = int(until[-1])
         return lambda state: state.stage >= stage
@@ -362,7 +362,7 @@ def _loop(state, place, progress, between_steps, ends, work):
 
     # Helpers make every step too; what is done with it is the leader's business.
     def help(state, work):
-        alone(make_steps(state, work, _ignore, _ignore, _ignore, first, keep_sample))
+        alone(make_steps(state, work, _ignore, _ignore, ends, first, keep_sample))
 
     if work is None:
         where = workplace(state, help)

@@ -88,7 +88,7 @@ def make_steps(state, work, record, between_steps, ends, first, keep_sample):
         Called with the state and what was `Found`, where the state is to be recorded.
     between_steps : callable
         Called with every state before its step.
-    ends : callable
+    ends : callable or None
         Says whether a state ends the run, which the last step does anyway.
     first : int
         The step at which the run began, which is recorded.
@@ -98,7 +98,7 @@ def make_steps(state, work, record, between_steps, ends, first, keep_sample):
     exp = state.experiment
     while True:
         between_steps(state)
-        last = state.step == exp.n_steps or ends(state)
+        last = state.step == exp.n_steps or (ends is not None and work.answer(ends, state))
         due = last or state.step % exp.record_every == 0 or state.step == first
         found = yield Turn(state, work, due and keep_sample(state), due)
         require_finite(state, found.loss)
@@ -106,6 +106,8 @@ def make_steps(state, work, record, between_steps, ends, first, keep_sample):
             if found.known is None:
                 state.align(work)
             record(state, found)
+            # What is recorded is read from arrays that the update takes.
+            work.wait()
         if last:
             return state
         if found.updated is None:

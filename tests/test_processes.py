@@ -62,6 +62,41 @@ def test_a_process_group_makes_the_same_bits_as_threads(shared, small, changes, 
         np.testing.assert_array_equal(together[name], values, err_msg=name)
 
 
+def what_is_there(state, batch, gradient):
+    return np.concatenate([gradient.weights, batch.views.anchors, batch.sample.noise])
+
+
+def test_what_is_recorded_as_a_group_stops_is_of_the_step_that_stops_it(
+    shared, small, monkeypatch
+):
+    # The stop is off the steps that are recorded anyway, and the leader alone can tell it.
+    here = os.getpid()
+    options = {
+        "record": {"there": featlearn.Record(what_is_there, samples=True)},
+        "until": lambda state: os.getpid() == here and state.step == 10,
+    }
+    experiment = small.replace(n_steps=25, record_every=7)
+    together = featlearn.train(experiment, **options)
+    assert len(shared) == threads.thread_count() - 1
+    assert list(together.steps) == [0, 7, 10]
+    monkeypatch.setattr(processes, "LARGEST", 1)
+    alone = arrays(featlearn.train(experiment, **options))
+    for name, values in arrays(together).items():
+        np.testing.assert_array_equal(values, alone[name], err_msg=name)
+
+
+def test_helpers_wait_until_a_step_is_recorded(shared, small, monkeypatch):
+    def late(state, batch, gradient):
+        time.sleep(0.02)
+        return gradient.weights
+
+    experiment = small.replace(n_steps=5)
+    together = featlearn.train(experiment, record={"late": late})
+    monkeypatch.setattr(processes, "LARGEST", 1)
+    alone = featlearn.train(experiment, record={"late": late})
+    np.testing.assert_array_equal(together["late"], alone["late"])
+
+
 def test_an_interrupted_group_goes_on_with_the_same_bits(shared, small, tmp_path, monkeypatch):
     experiment = small.replace(n_steps=40)
 

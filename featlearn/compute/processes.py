@@ -95,9 +95,14 @@ class ProcessGroup:
             mine = slice(self._rank, self._rank + 1)
         for piece in pieces[mine]:
             function(piece)
-        self._barrier()
+        self.wait()
 
-    def _barrier(self):
+    @property
+    def leads(self):
+        """Whether this process is the leader."""
+        return self._rank == 0
+
+    def wait(self):
         """Wait until all have arrived.
 
         Raises

@@ -76,6 +76,21 @@ class Workspace:
 
         self.for_each(share, zip(bounds, bounds[1:]))
 
+    def answer(self, question, *arguments):
+        """Return whether question(*arguments), which the leader asks for all processes of the run."""
+        if self.group is None:
+            return question(*arguments)
+        found = self("answer", (1,), np.bool_)
+        if self.group.leads:
+            found[0] = bool(question(*arguments))
+        self.group.wait()
+        return bool(found[0])
+
+    def wait(self):
+        """Wait until all processes of the run have come here."""
+        if self.group is not None:
+            self.group.wait()
+
 
 class _Beside(Workspace):
     """The workspace of run k of n, whose arrays lie beside those of the same name of the others."""
