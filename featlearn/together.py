@@ -242,7 +242,8 @@ class Group:
                 updated = [(parameters, *of_run) for of_run in zip(weights, norms)]
         if all(turn.due for turn in turns.values()):
             several.alignment = self._align(turns, several.weights)
-            known = self._keep(measure(several, batch, gradient, built_in(exp)), exp)
+            by_itself = [q for q in built_in(exp) if q.of_rows is None]
+            known = self._keep(measure(several, batch, gradient, by_itself), exp)
         return {
             run: Found(
                 batches[k],
@@ -269,5 +270,5 @@ class Group:
     def _keep(self, measured, exp):
         """Return what was measured of each run, where it stays until it is written."""
         if self._rows is None or not self._rows.takes(len(measured["step"])):
-            self._rows = RowsOfSeveral(measured, rows_gathered(built_in(exp), exp))
+            self._rows = RowsOfSeveral(exp, measured, rows_gathered(built_in(exp), exp))
         return self._rows.add(measured)

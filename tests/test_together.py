@@ -125,15 +125,16 @@ def test_rows_measured_together_and_alone_keep_their_order(tmp_path):
     batch = featlearn.draw_batch(state)
     row = measure(state, batch, featlearn.evaluate(state, batch))
     recorder = DirectoryRecorder(tmp_path, BASE)
-    several = RowsOfSeveral({name: [value] * 2 for name, value in row.items()}, 2)
+    two = {name: [value] * 2 for name, value in row.items()}
+    by_itself = {name: value for name, value in two.items() if not QUANTITIES[name].of_rows}
+    several = RowsOfSeveral(BASE, by_itself, 2)
     for step in range(6):
         if step in (0, 3):
             recorder.append({**row, "step": step})
             continue
         if not several.takes(2):
-            several = RowsOfSeveral({name: [value] * 2 for name, value in row.items()}, 2)
-        now = {name: [value] * 2 for name, value in row.items()}
-        recorder.append(several.add({**now, "step": [-1, step]})[1])
+            several = RowsOfSeveral(BASE, by_itself, 2)
+        recorder.append(several.add({**by_itself, "step": [-1, step]})[1])
     recorder.sync()
     recorder.close()
     for name, value in row.items():

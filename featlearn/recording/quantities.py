@@ -37,6 +37,8 @@ class Quantity:
         A built-in one may be recorded only where some field has some value, (name, value).
     digest : str
         Of a user's own function, whose rows are held against shape and dtype.
+    of_rows : callable or None
+        f(experiment, rows) → its rows of many steps, of those of the other quantities, {name: array}.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Quantity:
     samples: bool = False
     only: tuple = ()
     digest: str = ""
+    of_rows: Callable | None = None
 
     def row(self, state, batch, gradient):
         """Return the row of a state: what the function says, of the shape and type of the first row.
@@ -100,12 +103,12 @@ class Quantity:
 QUANTITIES = {}
 
 
-def _recorded(dtype, *shape, only=()):
+def _recorded(dtype, *shape, **more):
     """Register a function as a quantity under its own name, its docstring being the line on it."""
 
     def register(function):
         name, doc = function.__name__, function.__doc__
-        QUANTITIES[name] = Quantity(name, doc, function, shape, dtype, only=only)
+        QUANTITIES[name] = Quantity(name, doc, function, shape, dtype, **more)
         return function
 
     return register
@@ -150,12 +153,17 @@ def weight_norm(state, batch, gradient):
     return state.weight_norms
 
 
-@_recorded("dtype", "n_neurons")
+def _dense_norms(experiment, rows):
+    if experiment.n_features == experiment.n_inputs:
+        return np.zeros_like(rows["weight_norm"])
+    return dense_norms(rows["alignment"], rows["weight_norm"])
+
+
+@_recorded("dtype", "n_neurons", of_rows=_dense_norms)
 def dense_norm(state, batch, gradient):
     """‖β_i‖, norm of what of w_i is outside the span of M"""
-    if state.model.n_features == state.model.n_inputs:
-        return np.zeros_like(state.weight_norms)
-    return dense_norms(state.alignment, state.weight_norms)
+    found = {"alignment": state.alignment, "weight_norm": state.weight_norms}
+    return _dense_norms(state.experiment, found)
 
 
 @_recorded("dtype", "n_neurons")
@@ -198,8 +206,11 @@ def built_in(experiment):
 class RowsOfSeveral:
     """The built-in quantities of several runs that are measured at once, at some recorded steps.
 
+    Those that follow from others are made where they are asked for, of many steps at once.
+
     Parameters
     ----------
+    experiment : Experiment
     measured : dict of str to array_like
         Of one step, the runs along a first axis.
     n_steps : int
@@ -207,16 +218,17 @@ class RowsOfSeveral:
 
     Attributes
     ----------
-    arrays : dict of str to ndarray
-        Of all steps, the runs along a first axis and the steps along a second.
+    names : tuple of str
+        Of all quantities.
     """
 
-    def __init__(self, measured, n_steps):
+    def __init__(self, experiment, measured, n_steps):
         found = {name: np.asarray(values) for name, values in measured.items()}
-        self._n, self._n_steps = 0, n_steps
+        self._experiment, self._n, self._n_steps = experiment, 0, n_steps
         self._n_runs = len(next(iter(found.values())))
         shape = self._n_runs, n_steps
-        self.arrays = {name: np.empty(shape + a.shape[1:], a.dtype) for name, a in found.items()}
+        self._arrays = {name: np.empty(shape + a.shape[1:], a.dtype) for name, a in found.items()}
+        self.names = tuple(q.name for q in built_in(experiment))
 
     def takes(self, n_runs):
         """Whether it holds another step of so many runs."""
@@ -224,10 +236,17 @@ class RowsOfSeveral:
 
     def add(self, measured):
         """Copy what was measured at a step; return the row of each run, a list of `RowOfSeveral`."""
-        for name, array in self.arrays.items():
+        for name, array in self._arrays.items():
             array[:, self._n] = measured[name]
         self._n += 1
         return [RowOfSeveral(self, self._n - 1, k) for k in range(self._n_runs)]
+
+    def __call__(self, name, k, steps):
+        """Return a quantity of run k at a step, or at those of a slice."""
+        if name in self._arrays:
+            return self._arrays[name][k, steps]
+        rows = {other: array[k, steps] for other, array in self._arrays.items()}
+        return QUANTITIES[name].of_rows(self._experiment, rows)
 
 
 class RowOfSeveral(Mapping):
@@ -239,17 +258,17 @@ class RowOfSeveral(Mapping):
         self.rows, self.n, self.k = rows, n, k
 
     def __getitem__(self, name):
-        value = self.rows.arrays[name][self.k, self.n]
+        value = self.rows(name, self.k, self.n)
         return value.item() if isinstance(value, np.generic) else value
 
     def __contains__(self, name):
-        return name in self.rows.arrays
+        return name in self.rows.names
 
     def __iter__(self):
-        return iter(self.rows.arrays)
+        return iter(self.rows.names)
 
     def __len__(self):
-        return len(self.rows.arrays)
+        return len(self.rows.names)
 
 
 def measure(state, batch, gradient, quantities=None, first=0, known=None):

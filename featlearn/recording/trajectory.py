@@ -288,7 +288,7 @@ class DirectoryRecorder:
             rows = list(rows)
             steps, k = slice(rows[0].n, rows[-1].n + 1), rows[0].k
             for name, file in self._files.items():
-                file.extend(several.arrays[name][k, steps])
+                file.extend(several(name, k, steps))
         self._measured = []
 
     def flush(self):

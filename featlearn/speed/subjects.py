@@ -7,6 +7,7 @@ a call.
 import contextlib
 import time
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from ..compute.streams import generator
 from ..compute.threads import for_each, thread_count
 from ..gram_views import view_law
 from ..loop import workplace
+from ..recording import trajectory
 from ..recording.quantities import measure
 from ..recording.rundir import RunDirectory
 from ..together import Group, runs_at_once
@@ -199,15 +201,18 @@ def recording_cost(experiment, place, rounds, threes=20, made=Featlearn):
 
     All are steps of one run, or of several together, for two processes differ by more than this, whatever
     they do. Of three steps one is recorded: runs together measure it in one call and hand it over in the
-    next. Writing the rows of a round, whenever that is done, counts for its recorded steps.
+    next. Writing the rows of a round, whenever that is done, counts for its recorded steps; as many rows
+    are written at a time as where all steps are recorded.
     """
-    subject = made(experiment.replace(record_every=3), place)
     costs = []
-    for _ in range(rounds):
-        times = np.array([_seconds(subject) for _ in range(3 * threes)]).reshape(-1, 3).sum(axis=0)
-        plain = times[2]
-        costs.append((times.sum() - 2 * plain + _seconds(subject.finish)) / plain - 1)
-    subject.close()
+    with mock.patch.object(trajectory, "FLUSH_SECONDS", 3 * trajectory.FLUSH_SECONDS):
+        subject = made(experiment.replace(record_every=3), place)
+        for _ in range(rounds):
+            times = [_seconds(subject) for _ in range(3 * threes)]
+            times = np.array(times).reshape(-1, 3).sum(axis=0)
+            plain = times[2]
+            costs.append((times.sum() - 2 * plain + _seconds(subject.finish)) / plain - 1)
+        subject.close()
     return np.array(costs)
 
 
