@@ -20,6 +20,8 @@ VARIANTS = [
     {"augmentation": "independent_masks"},
     {"augmentation": "correlated_noise", "noise_correlation": 0.3},
     {"keep_probability": 0.4, "temperature": 2.0},
+    {"batch_size": 12, "negative_groups": 3},
+    {"batch_size": 8, "negative_groups": 2, "stop_gradient": False},
 ]
 
 
@@ -83,11 +85,16 @@ def test_the_arrays_are_what_their_names_say(state):
     own = np.sum(e.anchor_features * e.key_features, axis=1) / tau
     np.testing.assert_allclose(e.similarity[rows, e.positive_column], own, atol=1e-12)
     exponential = np.exp(e.similarity)
+    if e.negatives is None:
+        group = rows // state.experiment.group_size
+        exponential *= group[:, None] == group
     P = exponential / exponential.sum(axis=1, keepdims=True)
     np.testing.assert_allclose(e.probability, P, atol=1e-12)
     delta = np.zeros_like(P)
     delta[rows, e.positive_column] = 1
     np.testing.assert_allclose(e.residual, delta - P, atol=1e-12)
+    by_chance = 1 / np.count_nonzero(P[0])
+    assert f"by chance {by_chance:.3f}" in str(e)
     if e.negatives is None:
         A = (delta - P) @ candidates * e.anchor_active
     else:

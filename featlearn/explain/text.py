@@ -134,7 +134,7 @@ def _softmax(e):
     own = e.probability[np.arange(len(e.anchors)), e.positive_column]
     blocks.append([f"L = mean of -τ log P(own key) = {e.loss.before:.5f}"])
     look = (
-        f"P(own key) is {own.mean():.3f} on average, by chance {1 / e.probability.shape[1]:.3f};"
+        f"P(own key) is {own.mean():.3f} on average, by chance {1 / len(e.contrasted_with(0)):.3f};"
         " δ - P says how far to go."
     )
     return _section(4, title, blocks, look)
@@ -181,7 +181,7 @@ def _coefficients(e):
 def _written_out(e, i, p):
     """A_pi as a sum of numbers."""
     own, features = e.positive_column[p], e.candidate_features[:, i]
-    others = [q for q in range(e.probability.shape[1]) if q != own]
+    others = [q for q in e.contrasted_with(p) if q != own]
     shift = 0 if e.negatives is None else 1
     sums = " + ".join(f"{e.probability[p, q]:.3f}·({features[q - shift]:.3f})" for q in others[:3])
     more = " + …" if len(others) > 3 else ""

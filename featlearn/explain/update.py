@@ -16,6 +16,7 @@ from ..display import escape, one_line
 from ..errors import InvalidInput
 from ..experiment import Experiment
 from ..gradient import ContrastiveGradient
+from ..loss import split_rows
 from ..network import features, forward
 from ..state import TrainingState
 from ..training import evaluate, step
@@ -102,7 +103,8 @@ class ExplainedStep:
         S, the logits; None for an objective that is no loss of pairs.
     probability, residual : ndarray of shape (B, N) or None
         P, the softmax of a row of S, and δ - P with δ = 1 for the positive. For another loss of pairs
-        how strongly negatives repel, and that with the opposite sign beside the attraction.
+        how strongly negatives repel, and that with the opposite sign beside the attraction. 0 for keys
+        of another group, which are no negatives.
     labels : ndarray of shape (B, K) or None
         What a supervised objective is told.
     coefficients : tuple of ndarray of shape (n, m)
@@ -186,6 +188,13 @@ class ExplainedStep:
         """Column of every anchor's positive in `similarity`, ndarray of int, shape (B,)."""
         rows = np.arange(len(self.anchors))
         return rows if self.negatives is None else np.zeros_like(rows)
+
+    def contrasted_with(self, anchor: int) -> np.ndarray:
+        """Columns of `similarity` that an anchor is contrasted with, its own key among them, ndarray of int."""
+        if self.negatives is not None:
+            return np.arange(self.similarity.shape[1])
+        size = self.before.experiment.group_size
+        return anchor // size * size + np.arange(size)
 
 
 def explain_step(state: TrainingState, neuron: int = 0, anchor: int = 0) -> ExplainedStep:
@@ -294,7 +303,11 @@ def _softmax_arrays(h_anchor, h_key, candidates, batch, gradient, exp):
         own_probability = np.zeros_like(found.attraction)
     similarity = h_anchor @ candidates.T / exp.temperature
     if batch.negatives is None:
-        probability, residual = found.repulsion.copy(), -found.repulsion
+        # Keys of other groups are no negatives.
+        probability = np.zeros_like(similarity)
+        for rows in split_rows(len(similarity), exp.negative_groups):
+            probability[rows, rows] = found.repulsion[rows]
+        residual = -probability
         np.fill_diagonal(probability, own_probability)
         np.fill_diagonal(residual, found.attraction)
     else:

@@ -93,7 +93,7 @@ def _softmax(figure, e):
         return
     largest = np.abs(e.similarity[:ROWS_SHOWN, :COLUMNS_SHOWN]).max() or 1.0
     _heat(axes[0, 1], "S = ⟨h⁺, h⟩/τ (framed: the own key)", e.similarity, largest, "q", e.anchor)
-    P, chance = e.probability, 1 / e.probability.shape[1]
+    P, chance = e.probability, 1 / len(e.contrasted_with(0))
     largest = np.abs(P[:ROWS_SHOWN, :COLUMNS_SHOWN] - chance).max() or 1.0
     title = "P = softmax of each row of S (white: chance)"
     if e.before.experiment.objective != "infonce":
