@@ -115,6 +115,7 @@ def _draw(state, stream, n, work, keep_sample):
     work.for_each(
         draw_own_block if own else draw_block,
         zip(starts, rngs),
+        anchors.size,
         latents=latents[:half],
         noise=noise[:half],
         anchors=first.anchors,
@@ -129,6 +130,7 @@ def _draw(state, stream, n, work, keep_sample):
         work.for_each(
             pair_block,
             zip(starts, rngs),
+            anchors.size,
             first=first,
             second=Views(anchors[half:], keys[half:]),
             covariance=noise_covariance(augmentation, model, latents[:half]),

@@ -13,6 +13,7 @@ one. Without the stop-gradient the keys, and separate negatives, contribute in t
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Real
 
 import numpy as np
 
@@ -92,6 +93,8 @@ def contrastive_gradient(
     )
     _check_groups(negative_groups, anchors, negatives)
     work = work or Workspace()
+    if weights.ndim > 2:
+        work = work.by_itself()
     # A is written last: until then its memory holds what is needed in between.
     A = work("coefficients", (*anchors.shape[:-1], weights.shape[-2]), weights.dtype)
     h_anchor = h_key = forward(weights, biases, anchors, work, "anchor ")
@@ -168,6 +171,8 @@ def _fill(work, term, probabilities, others, rows):
 
 def _check_groups(groups, anchors, negatives):
     batch = len(anchors)
+    if isinstance(groups, bool) or not isinstance(groups, (int, np.integer)) or groups < 1:
+        raise InvalidInput("negative_groups", groups, "a whole number ≥ 1")
     if groups > 1 and anchors.ndim > 2:
         raise InvalidInput("negative_groups", groups, "1 for several runs at once")
     if groups > 1 and (negatives is not None or batch % groups or batch < 2 * groups):
@@ -319,7 +324,7 @@ def _checked(weights, biases, anchors, keys, temperature, negatives):
         raise InvalidInput("biases", f"shape {biases.shape}", wanted)
     if not (biases >= 0).all():
         raise InvalidInput("biases", float(biases[~(biases >= 0)][0]), "numbers ≥ 0")
-    if not temperature > 0 or not np.isfinite(temperature):
+    if not isinstance(temperature, Real) or not 0 < temperature < np.inf:
         raise InvalidInput("temperature", temperature, "a finite number > 0")
     dtype = weights.dtype
     anchors = anchors.astype(dtype, copy=False)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import featlearn
-from featlearn import InvalidInput, contrastive_gradient, load_run, train, train_together
+from featlearn import InvalidInput, contrastive_gradient, load_run, steps, train, train_together
+from featlearn.compute import processes, threads
 from featlearn.errors import TrainingDiverged
 from featlearn.recording import trajectory
 from featlearn.recording.quantities import QUANTITIES, Quantity, RowsOfSeveral, measure
@@ -307,3 +308,18 @@ def test_a_sweep_trains_seeds_together(tmp_path):
     assert submitted == [2, 2] and {row["status"] for row in rows} == {"complete"}
     for row, exp in zip(rows, experiments):
         assert_same(load_run(Path(tmp_path) / "runs" / row["run"]), train(exp))
+
+
+def test_large_seeds_advance_together_on_several_threads(monkeypatch):
+    monkeypatch.setattr(threads, "thread_count", lambda: 2)
+    # No run's arrays are worth sharing out, those of all runs are.
+    monkeypatch.setattr(threads, "WORTHWHILE", 2 * BASE.batch_size * BASE.n_inputs)
+    monkeypatch.setattr(processes, "LARGEST", 1)
+    alone = [train(exp) for exp in seeds(BASE)]
+
+    def one_by_one(*_):
+        raise AssertionError("the runs were asked one by one")
+
+    monkeypatch.setattr(steps.Turn, "find", one_by_one)
+    for run, expected in zip(train_together(seeds(BASE)), alone):
+        assert_same(run, expected)

@@ -9,7 +9,7 @@ share out every product, and nobody the rest, takes a third longer.
 import contextlib
 import ctypes
 import os
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import lru_cache
 
 import numpy as np
@@ -48,7 +48,10 @@ def _blas():
 
 @contextlib.contextmanager
 def single_threaded_blas():
-    """Let BLAS work with one thread."""
+    """Let NumPy's OpenBLAS work with one thread; another library's threads are left alone."""
+    if _blas() is None:
+        yield
+        return
     get, set = _blas()
     before = get()
     set(1)
@@ -78,7 +81,11 @@ def for_each(function, pieces):
 
     with single_threaded_blas():
         helpers = [_pool(threads, os.getpid()).submit(work) for _ in range(threads - 1)]
-        work()
+        try:
+            work()
+        finally:
+            # What they write belongs to this call.
+            wait(helpers)
         for helper in helpers:
             helper.result()
     return results

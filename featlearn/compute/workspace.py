@@ -1,5 +1,7 @@
 """Where a step is computed: arrays used again at every step, and who shares the work."""
 
+import copy
+
 import numpy as np
 
 from . import threads
@@ -44,10 +46,18 @@ class Workspace:
         arrays = self.arrays
         arrays[one], arrays[other] = arrays.get(other), arrays.get(one)
 
-    def for_each(self, kernel, pieces, **whole):
-        """Call kernel(*piece, **whole) on every piece; what it computes, it writes in place."""
-        if self.group is None and self._threads == 1:
-            # What is left of a step of a small network are its calls.
+    def by_itself(self):
+        """Return this workspace for a call that this thread makes alone: its rows are no rows of a batch."""
+        alone = copy.copy(self)
+        alone._threads = 1
+        return alone
+
+    def for_each(self, kernel, pieces, size, **whole):
+        """Call kernel(*piece, **whole) on every piece; what it computes, it writes in place.
+
+        Threads share the pieces where they are of so many numbers together that it is worthwhile.
+        """
+        if self.group is None and (self._threads == 1 or not threads.can_share_out(size)):
             for piece in pieces:
                 kernel(*piece, **whole)
             return
@@ -59,7 +69,7 @@ class Workspace:
         The kernel works in place and row by row; an array may be None, and what is given by name is
         handed over whole. The pieces depend on the sizes and the number of threads only.
         """
-        shares, present = 1, sliced
+        shares, present, largest = 1, sliced, 0
         if self._threads > 1:
             present = [array for array in sliced if array is not None]
             largest = max(array.size for array in present)
@@ -74,7 +84,7 @@ class Workspace:
             rows = slice(start, stop)
             kernel(*(None if array is None else array[rows] for array in sliced), **whole)
 
-        self.for_each(share, zip(bounds, bounds[1:]))
+        self.for_each(share, zip(bounds, bounds[1:]), largest)
 
     def answer(self, question, *arguments):
         """Return whether question(*arguments), which the leader asks for all processes of the run."""
