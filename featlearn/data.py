@@ -105,7 +105,9 @@ def _flat_dictionary(n_inputs, n_features, rng):
 
 def _require_orthonormal(matrix):
     """Refuse a dictionary whose columns are not orthonormal, up to the rounding of float32."""
-    matrix = np.asarray(matrix)
+    if not isinstance(matrix, np.ndarray) or matrix.dtype not in (np.float32, np.float64):
+        found = str(getattr(matrix, "dtype", type(matrix).__name__))
+        raise InvalidInput("dictionary", found, "an ndarray of float32 or float64")
     if matrix.ndim != 2 or matrix.shape[0] < matrix.shape[1]:
         raise InvalidInput("dictionary", f"shape {matrix.shape}", "a (d1, d) matrix with d ≤ d1")
     # Normals v with MᵀM v ≠ v tell, at the cost of a product with a few vectors.

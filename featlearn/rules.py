@@ -13,7 +13,11 @@ from .errors import InvalidInput
 from .values import did_you_mean
 
 
-def integer(low, high=2**31 - 1, optional=None):
+# What a 32-bit integer holds: no array is longer along one axis.
+MOST = 2**31 - 1
+
+
+def integer(low, high=MOST, optional=None):
     """A rule for whole numbers; `optional` says what None stands for."""
 
     def check(value):
@@ -21,11 +25,14 @@ def integer(low, high=2**31 - 1, optional=None):
             return None
         return int(value) if low <= value <= high else None
 
-    wanted = f"a whole number ≥ {low}" + (f" and ≤ {high}" if high != 2**31 - 1 else "")
+    def wanted(value):
+        # That there is an end is of interest to whoever is beyond it.
+        beyond = isinstance(value, (int, np.integer)) and value > high
+        words = f"a whole number ≥ {low}" + (f" and ≤ {high}" if beyond or high != MOST else "")
+        return f"{words}, or none {optional}" if optional else words
+
     if optional:
-        return (lambda value: "none" if value is None else check(value)), (
-            f"{wanted}, or none {optional}"
-        )
+        return (lambda value: "none" if value is None else check(value)), wanted
     return check, wanted
 
 
@@ -68,10 +75,10 @@ def flag():
 
 def in_batch_or_integer():
     """A rule for where negatives come from."""
-    check, _ = integer(1)
+    check, wanted = integer(1)
     return (
         lambda value: value if isinstance(value, str) and value == "in_batch" else check(value)
-    ), '"in_batch" or a whole number ≥ 1'
+    ), lambda value: f'"in_batch" or {wanted(value)}'
 
 
 def checked(default, rule, doc, later=False):

@@ -67,7 +67,7 @@ def train_together(
     progress : callable, optional
         Called with k and the row of every recorded step of the k-th run.
     **options
-        What else `train` takes, but for start; the same for all.
+        What else `train` takes, but for start and resume; the same for all.
 
     Returns
     -------
@@ -77,7 +77,7 @@ def train_together(
     Raises
     ------
     InvalidInput
-        If the experiments differ in more than the seed.
+        If the experiments differ in more than the seed, or there is such an option.
     KeyboardInterrupt
         After a signal to stop, once each run has written a checkpoint.
 
@@ -89,6 +89,8 @@ def train_together(
     [(6, 32, 8), (6, 32, 8), (6, 32, 8)]
     """
     experiments = list(experiments)
+    for name in {"start", "resume"} & set(options):
+        raise InvalidInput(name, options[name], "no such option: a run begun in its place goes on")
     for exp in experiments:
         if exp.replace(seed=experiments[0].seed) != experiments[0]:
             raise InvalidInput("experiments", "several kinds", "those that differ in the seed only")

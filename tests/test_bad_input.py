@@ -13,6 +13,7 @@ from test_experiment import BAD_FILES
 
 import featlearn
 from featlearn.commands import main
+from featlearn.explain.gradient_check import check_gradient
 from featlearn.recording.rows import HEADER_BYTES
 
 SMALL = featlearn.Experiment(
@@ -56,7 +57,7 @@ SETTINGS = {
     "n_inputs=0": "n_inputs: got 0",
     "n_inputs=1.55e1": "n_inputs: got 15.5",
     "n_neurons=true": "n_neurons: got True",
-    "n_neurons=99999999999": "n_neurons: got 99999999999",
+    "n_neurons=99999999999": "n_neurons: got 99999999999, wants a whole number ≥ 1 and ≤ 2147483647",
     "batch_size=1": "batch_size: got 1, wants at least 2",
     "batch_size=null": "batch_size: got 'null'",
     "n_steps=-1": "n_steps: got -1",
@@ -443,3 +444,44 @@ def test_what_is_no_experiment_is_not_trained(value, tmp_path):
 def test_quantities_are_asked_for_by_name(recorded):
     with pytest.raises(featlearn.InvalidInput, match="^run quantity: got 'losses', wants one of"):
         featlearn.load_run(recorded / "complete")["losses"]
+
+
+def gradient(**changes):
+    """The gradient of two weights on four views."""
+    rng = np.random.default_rng(0)
+    arrays = {"weights": (2, 3), "anchors": (4, 3), "keys": (4, 3)}
+    given = {name: rng.standard_normal(shape) for name, shape in arrays.items()}
+    return featlearn.contrastive_gradient(
+        **given, **{"biases": np.zeros(2), "temperature": 1.0, **changes}
+    )
+
+
+def check_step(**options):
+    return check_gradient(featlearn.init(SMALL), **options)
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: gradient(negative_groups=0), "negative_groups: got 0, wants a whole number ≥ 1"),
+        (lambda: gradient(negative_groups=-2), "negative_groups: got -2"),
+        (lambda: gradient(negative_groups=1.5), "negative_groups: got 1.5"),
+        (lambda: gradient(temperature="1"), "temperature: got '1', wants a finite number > 0"),
+        (lambda: gradient(temperature=float("nan")), "temperature: got nan"),
+        (lambda: gradient(temperature=None), "temperature: got None"),
+        (lambda: check_step(coordinates=0), "coordinates: got 0, wants a whole number ≥ 1"),
+        (lambda: check_step(coordinates=2.5), "coordinates: got 2.5"),
+        (lambda: check_step(step_size="small"), "step_size: got 'small'"),
+        (lambda: check_step(step_size=float("inf")), "step_size: got inf"),
+        (lambda: featlearn.SparseCodingModel([[1.0], [0.0]], 0.1, 0.1), "dictionary: got 'list'"),
+        (
+            lambda: featlearn.SparseCodingModel(np.eye(3, dtype=int), 0.1, 0.1),
+            "dictionary: got 'int64', wants an ndarray of float32 or float64",
+        ),
+        (lambda: featlearn.train_together([SMALL], resume=True), "resume: got True, wants no such"),
+        (lambda: featlearn.train_together([SMALL], start=None), "start: got None, wants no such"),
+    ],
+)
+def test_arguments_of_the_package_are_refused_by_name(call, said):
+    with pytest.raises(featlearn.InvalidInput, match=said):
+        call()

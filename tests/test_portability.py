@@ -5,14 +5,19 @@ import os
 import subprocess
 import sys
 import textwrap
+import threading
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from featlearn import Experiment, RunDirectoryError
 from featlearn.commands import main
 from featlearn.commands.watching import Watcher
+from featlearn.compute import threads
 from featlearn.errors import InvalidInput
+from featlearn.images.fastica import fast_ica
 from featlearn.sweeps.sweep import sweep
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -150,3 +155,29 @@ def test_a_test_that_is_skipped_says_why(tmp_path):
     )
     assert said.returncode == 0 and len(said.stdout.splitlines()) < 6
     assert "needs featlearn[no_such_extra]" in said.stdout
+
+
+def test_atoms_are_found_where_numpy_has_another_blas(monkeypatch):
+    monkeypatch.setattr(threads, "_blas", lambda: None)
+    rng = np.random.default_rng(0)
+    sources = rng.laplace(size=(2000, 3)).astype(np.float32)
+    sources /= sources.std(axis=0)
+    _, converged = fast_ica(sources, rng)
+    assert converged
+
+
+def test_a_call_that_fails_waits_for_its_threads(monkeypatch):
+    monkeypatch.setattr(threads, "thread_count", lambda: 2)
+    ended = []
+
+    def work(piece):
+        if threading.current_thread() is threading.main_thread():
+            raise RuntimeError("broken")
+        time.sleep(0.1)
+        ended.append(piece)
+
+    begun = time.monotonic()
+    with pytest.raises(RuntimeError, match="broken"):
+        while not ended and time.monotonic() - begun < 10:
+            threads.for_each(work, range(2))
+    assert len(ended) == 1

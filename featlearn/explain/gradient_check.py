@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..batches import draw_batch
-from ..errors import InvalidInput
 from ..network import features, forward
+from ..rules import integer, number, require
 from ..training import evaluate
 
 # Multiplications that the check may spend on the differences of all coordinates together.
@@ -160,8 +160,9 @@ def check_gradient(state, step_size=1e-5, coordinates=None):
     -----
     Standard finite differences: truncation O(ε²), rounding O(1e-16 L/ε).
     """
-    if not step_size > 0:
-        raise InvalidInput("step_size", step_size, "a number > 0")
+    step_size = require("step_size", step_size, number(0, open_low=True))
+    if coordinates is not None:
+        coordinates = require("coordinates", coordinates, integer(1))
     batch = _double(draw_batch(state))
     weights = state.weights.astype(np.float64)
     state = dataclasses.replace(
