@@ -92,7 +92,11 @@ def _check_model(model, experiment):
 
 
 def describe(part):
-    """Return what a run records of a part: its name, its label if any, a digest of source and state."""
+    """Return what a run records of a part: its name, its label if any, a digest of source and state.
+
+    A label that all objects of its class have is followed by the numbers and words that this one holds,
+    which tell it from others.
+    """
     digest = hashlib.sha256()
     for each in type(part).__mro__:
         if each is object:
@@ -104,7 +108,11 @@ def describe(part):
     kind = type(part)
     found = {"name": f"{kind.__module__}.{kind.__qualname__}", "digest": digest.hexdigest()}
     label = getattr(part, "label", None)
-    return found | ({"label": label} if label and isinstance(label, str) else {})
+    label = label if isinstance(label, str) else ""
+    if label == getattr(kind, "label", ""):
+        settings = [f"{name} = {_shown(value)}" for name, value in _settings(part).items()]
+        label = ", ".join([label or kind.__qualname__, *settings]) if settings else label
+    return found | ({"label": label} if label else {})
 
 
 def shown_name(described):
@@ -162,6 +170,21 @@ def require_same(directory_name, recorded, parts, error):
                 f" digest {recorded[role]['digest'][:12]}, given {found['name']} of digest"
                 f" {found['digest'][:12]}; give the same, or name another directory"
             )
+
+
+def _settings(part):
+    """The numbers and words that an object holds; not its seed, in which runs may differ."""
+    return {
+        name: value
+        for name, value in _attributes(part).items()
+        if isinstance(value, (int, float, str, np.number))
+        and name not in ("seed", "label")
+        and not name.startswith("_")
+    }
+
+
+def _shown(value):
+    return f"{value:.6g}" if isinstance(value, (float, np.floating)) else str(value)
 
 
 def _attributes(part):

@@ -65,7 +65,7 @@ def test_runs_with_other_parts_are_another_group(swept):
     exp = featlearn.load_run(run_directories([swept])[0]).experiment.replace(seed=5)
     own = featlearn.train(exp, augmentation=featlearn.RandomMask())
     groups = featlearn.group_runs([own, featlearn.train(exp.replace(seed=6))])
-    assert "own=RandomMask" in groups
+    assert "own=RandomMask, keep_probability = 0.5" in groups
 
 
 def test_a_figure_of_many_runs_is_no_wider_than_a_page(swept):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cached_property, reduce
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +17,8 @@ from .trajectory import Run
 class SeedRuns:
     """Runs that differ in nothing but the seed.
 
-    ``runs["loss"]`` and so on have the seed as their first axis and time as the second; where a run
-    recorded fewer rows, as many as all have.
+    ``runs["loss"]`` and so on have the seed as their first axis and time as the second, with the steps
+    that all runs recorded.
 
     Attributes
     ----------
@@ -46,9 +46,9 @@ class SeedRuns:
             raise InvalidInput("seed", self.seeds, "a different seed for each run")
 
     def __getitem__(self, name: str) -> np.ndarray:
-        arrays = [run[name] for run in self.runs]
-        rows = min(map(len, arrays))
-        return np.stack([array[:rows] for array in arrays])
+        steps = [run.steps_of(name) for run in self.runs]
+        common = reduce(np.intersect1d, steps)
+        return np.stack([run[name][np.isin(its, common)] for run, its in zip(self.runs, steps)])
 
     def __len__(self) -> int:
         return len(self.runs)
@@ -72,7 +72,7 @@ class SeedRuns:
     @cached_property
     def steps(self) -> np.ndarray:
         """The recorded steps that all have, ndarray of int, shape (T,)."""
-        return min((run.steps for run in self.runs), key=len)
+        return reduce(np.intersect1d, [run.steps for run in self.runs])
 
     def mean(self, name: str) -> np.ndarray:
         """Return the mean of a quantity over the seeds, time axis first."""
