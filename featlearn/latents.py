@@ -57,6 +57,11 @@ class Law:
         return self.densities - self.means**2
 
     @property
+    def sizes(self):
+        """Values of |z_j| ≠ 0 and the probabilities of each, two arrays; nodes where it is continuous."""
+        return np.ones(1), np.ones(1)
+
+    @property
     def second_moment(self):
         """E z zᵀ, ndarray of shape (d, d)."""
         return np.diag(self.variances) + np.outer(self.means, self.means)
@@ -80,11 +85,10 @@ class Law:
         tanh(u/v) weighs the two signs, and s_j cosh(u/v) e^{-1/2v} against 1 - s_j that z_j ≠ 0.
         """
         y = np.asarray(u, np.float64) / variance
-        # In units of e^|y|, so that nothing overflows.
-        small = np.exp(-np.abs(y))
-        present = self.densities * (1 + small**2) / 2 * math.exp(-0.5 / variance)
-        absent = (1 - self.densities) * small
-        return np.tanh(y) * present / (present + absent)
+        size = np.abs(y)
+        # log of cosh(y) e^{-1/2v}, so that no power of e vanishes beside another.
+        logs = size + np.log1p(np.exp(-2 * size)) - math.log(2) - 0.5 / variance
+        return np.tanh(y) * _present(self.densities, logs)
 
 
 class Bernoulli(Law):
@@ -157,9 +161,7 @@ class Binary(Law):
         return 1 + self.densities * np.expm1(t)
 
     def posterior_mean(self, u, variance):
-        with np.errstate(over="ignore"):
-            odds = np.exp((0.5 - np.asarray(u, np.float64)) / variance)
-        return self.densities / (self.densities + (1 - self.densities) * odds)
+        return _present(self.densities, (np.asarray(u, np.float64) - 0.5) / variance)
 
 
 class Amplitudes(Law):
@@ -170,6 +172,11 @@ class Amplitudes(Law):
 
     name = "amplitudes"
     least, most = np.array([0.5, 1.5]) / math.sqrt(13 / 12)
+
+    @property
+    def sizes(self):
+        nodes, weights = np.polynomial.legendre.leggauss(64)
+        return self.least + (self.most - self.least) * (nodes + 1) / 2, weights / 2
 
     @property
     def fourth_cumulants(self):
@@ -191,16 +198,21 @@ class Amplitudes(Law):
         return 1 + self.densities * (np.diff(ends)[..., 0] / (self.most - self.least) - 1)
 
     def posterior_mean(self, u, variance):
-        nodes, weights = np.polynomial.legendre.leggauss(64)
-        a = self.least + (self.most - self.least) * (nodes + 1) / 2
+        a, weights = self.sizes
         size = np.abs(np.asarray(u, np.float64))[..., None]
         logs = np.stack([-((size - a) ** 2), -((size + a) ** 2)]) / (2 * variance)
         absent = -(size[..., 0] ** 2) / (2 * variance)
         largest = np.maximum(absent, logs.max(axis=(0, -1)))
-        plus, minus = np.exp(logs - largest[..., None]) * weights / 4
+        plus, minus = np.exp(logs - largest[..., None]) * weights / 2
         empty = (1 - self.densities) * np.exp(absent - largest)
         mean = self.densities * ((plus - minus) @ a)
         return np.sign(u) * mean / (empty + self.densities * (plus + minus).sum(axis=-1))
+
+
+def _present(densities, logs):
+    """Pr(z_j ≠ 0 | u), `logs` the logarithm of how much more likely z_j ≠ 0 makes u."""
+    absent = (1 - densities) * np.exp(np.minimum(-logs, 700))
+    return densities / (densities + absent)
 
 
 LAWS = {law.name: law for law in (Bernoulli, OneOfD, KSparse, Binary, Amplitudes)}

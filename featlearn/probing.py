@@ -25,7 +25,7 @@ class ProbeResult:
     ----------
     regression : dict of str to ndarray of shape (n_draws,)
         Mean squared error relative to the variance of y, per draw, for "features" (f), "inputs" (x)
-        and "oracle"; 1 is what a constant achieves. Where the samples are not known in the d1
+        and "oracle"; 1 is what the best constant achieves. Where the samples are not known in the d1
         coordinates of x, "best_on_inputs" in the place of "inputs": the linear head on x that
         infinitely many labels lead to.
     classification : dict of str to ndarray of shape (n_draws,)
@@ -46,13 +46,17 @@ def oracle_features(model, inputs, threshold=0.5):
 
 
 def best_on_inputs(model, inputs, w_star):
-    """Return the best linear predictions of ⟨w*, z⟩ from x: s/(s+σ²) ⟨w*, Mᵀx⟩, shape (n, draws).
+    """Return the best linear predictions of ⟨w*, z⟩ from x, ndarray of shape (n, draws).
 
-    The relative error of this head is σ²/(s+σ²) in the mean, whatever d1 (derived:
-    featlearn/theory/derivation.md, "Probe floor").
+    Of u = Mᵀx they are ⟨w*, E z + C (C + σ² I)⁻¹ (u - E z)⟩, C = Cov z. For the paper's law the relative
+    error is σ²/(s+σ²), whatever d1 (derived: featlearn/theory/derivation.md, "Probe floor").
     """
-    signal = model.density / (model.density + model.noise_variance) if model.density else 0.0
-    return signal * (inputs @ model.dictionary) @ w_star
+    mean = model.law.means
+    covariance = model.law.second_moment - np.outer(mean, mean)
+    total = covariance + model.noise_variance * np.eye(len(mean))
+    # Singular where a latent is constant and there is no noise.
+    heads = np.linalg.pinv(total, hermitian=True) @ (covariance @ w_star)
+    return (inputs @ model.dictionary - mean) @ heads + mean @ w_star
 
 
 def probe(weights, biases, model, rng, n_train=4096, n_test=4096, n_draws=5, only=None):
@@ -78,7 +82,8 @@ def probe(weights, biases, model, rng, n_train=4096, n_test=4096, n_draws=5, onl
     Notes
     -----
     The ridge is chosen for each head and each draw on a fifth of the training samples that the
-    first fit does not see, and the head is then fitted again on all of them.
+    first fit does not see, and the head is then fitted again on all of them. Heads have an intercept
+    unless all means are known to be 0.
     """
     if min(n_train, n_test) < 10:
         raise InvalidInput("n_train, n_test", min(n_train, n_test), "at least 10 samples")
@@ -86,6 +91,7 @@ def probe(weights, biases, model, rng, n_train=4096, n_test=4096, n_draws=5, onl
     magnitude = rng.uniform(0.5, 1.5, (model.n_features, n_draws))
     w_star = magnitude * rng.choice([-1.0, 1.0], magnitude.shape)
     y_train, y_test = train.latents @ w_star, test.latents @ w_star
+    centred = _is_centred(model)
     predicted = {}
     heads = {
         "features": lambda x: features(weights, biases, x),
@@ -104,9 +110,10 @@ def probe(weights, biases, model, rng, n_train=4096, n_test=4096, n_draws=5, onl
         x_train, x_test = x_train / scale, x_test / scale
         # Both kinds of labels share the decomposition of x.
         labels = np.hstack([y_train, np.sign(y_train)])
-        predicted[name] = np.hsplit(_ridge(x_train, labels, x_test), 2)
+        predicted[name] = np.hsplit(_ridge(x_train, labels, x_test, not centred), 2)
     regression, classification = {}, {}
-    variance = np.maximum(np.mean(y_test**2, axis=0), np.finfo(float).tiny)
+    y_mean = 0.0 if centred else y_test.mean(axis=0)
+    variance = np.maximum(np.mean((y_test - y_mean) ** 2, axis=0), np.finfo(float).tiny)
     for name, (values, signs) in predicted.items():
         regression[name] = np.mean((values - y_test) ** 2, axis=0) / variance
         wrong = (np.sign(signs) != np.sign(y_test)) & (y_test != 0)
@@ -114,16 +121,26 @@ def probe(weights, biases, model, rng, n_train=4096, n_test=4096, n_draws=5, onl
     return ProbeResult(regression, classification)
 
 
-def _ridge(x, y, x_test):
-    """Predictions of ridge regression for every column of y, no intercept: all means are 0."""
+def _is_centred(model):
+    """Whether all E z_j are known to be 0: what another `draw_latents` draws is not."""
+    by_law = type(model).draw_latents is SparseCodingModel.draw_latents
+    return by_law and not model.law.means.any()
+
+
+def _ridge(x, y, x_test, intercept):
+    """Predictions of ridge regression for every column of y."""
     n = len(x)
     cut = n - n // 5
-    fit = ridge_path(x[:cut], y[:cut])
-    held_out = [np.mean((x[cut:] @ w - y[cut:]) ** 2, axis=0) for w in fit]
-    best = np.argmin(held_out, axis=0)
-    path = ridge_path(x, y)
-    chosen = np.stack([path[k][:, column] for column, k in enumerate(best)], axis=1)
-    return x_test @ chosen
+    tried = _each_ridge(x[:cut], y[:cut], x[cut:], intercept)
+    best = np.argmin([np.mean((values - y[cut:]) ** 2, axis=0) for values in tried], axis=0)
+    path = _each_ridge(x, y, x_test, intercept)
+    return np.stack([path[k][:, column] for column, k in enumerate(best)], axis=1)
+
+
+def _each_ridge(x, y, x_test, intercept):
+    """Predictions of ridge regression with every r in RIDGES, an intercept without penalty."""
+    x_mean, y_mean = (x.mean(axis=0), y.mean(axis=0)) if intercept else (0.0, 0.0)
+    return [(x_test - x_mean) @ w + y_mean for w in ridge_path(x - x_mean, y - y_mean)]
 
 
 def ridge_path(x, y):

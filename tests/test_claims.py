@@ -9,11 +9,12 @@ from scipy import stats
 import featlearn
 from featlearn.compute.streams import generator
 from featlearn.errors import InvalidInput
+from featlearn.latents import Amplitudes, Bernoulli, Binary
 from featlearn.theory import check, check_pair
 from featlearn.theory.claims.applicability import MOST_DENSE
 from featlearn.theory.claims.boundaries import find_boundaries
 from featlearn.theory.claims.decoupling import correlation
-from featlearn.theory.claims.linear import atoms_by_chance, random_best_cosine
+from featlearn.theory.claims.linear import atoms_by_chance, claim_t4, random_best_cosine
 from featlearn.theory.claims.observed import Observed
 from featlearn.theory.claims.representation import claim_t1, claim_t2, claim_t3, largest_count_bound
 from featlearn.theory.predictions.crossing import crossing, limiting_ratio, noise_margin
@@ -178,6 +179,36 @@ def test_the_floors_are_those_of_the_best_estimators():
     assert bayes_floor(s, 1e-4) < 1e-6
     assert bayes_floor(s, 1e4) == pytest.approx(1, abs=1e-4)
     assert bayes_floor(0.0, 1.0) == 1 and bayes_floor(s, 0.0) == 0
+
+
+@pytest.mark.parametrize("law", (Bernoulli, Binary, Amplitudes))
+def test_the_floors_of_other_laws_are_those_of_the_best_estimators(law):
+    rng, densities, variance = generator(0, "theory"), np.array([0.05, 0.2, 0.4]), 0.09
+    z = law(densities).draw(rng, 200_000).astype(float)
+    u = z + np.sqrt(variance) * rng.standard_normal(z.shape)
+    total = z.var(axis=0).sum()
+    # No formula: the mean of z among samples of nearly the same u.
+    left = fitted = 0.0
+    for z_j, u_j in zip(z.T, u.T):
+        bins = np.round(u_j / 0.02).astype(int)
+        bins -= bins.min()
+        means = np.bincount(bins, z_j) / np.maximum(np.bincount(bins), 1)
+        left += np.mean((z_j - means[bins]) ** 2)
+        fitted += np.mean((z_j - np.polyval(np.polyfit(u_j, z_j, 1), u_j)) ** 2)
+    assert bayes_floor(densities, variance, law) == pytest.approx(left / total, rel=0.02)
+    found = linear_floor(law(densities).variances, variance)
+    assert found == pytest.approx(fitted / total, rel=0.02)
+    assert bayes_floor(densities, 1e-4, law) < 2e-4 and bayes_floor(0.2, 0.0, law) == 0
+    assert bayes_floor(densities, 1e4, law) == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.parametrize("changes", (dict(density_power=1.0), dict(latents="binary")))
+def test_no_head_is_below_the_floor_of_its_law(changes):
+    exp = featlearn.preset("tiny").replace(density=0.2, n_steps=1, **changes)
+    found = {v.quantity: v for v in claim_t4([Observed(featlearn.train(exp))])}
+    verdict = found["regression error of a head on x"]
+    assert verdict.outcome == "holds", verdict
+    assert verdict.predicted != pytest.approx(0.95 * linear_floor(0.2, exp.resolved_noise_variance))
 
 
 def test_random_directions_and_random_choices():

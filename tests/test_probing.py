@@ -5,7 +5,8 @@ import pytest
 
 from featlearn import InvalidInput
 from featlearn.data import SparseCodingModel, make_dictionary
-from featlearn.probing import oracle_features, probe, shared_cosines
+from featlearn.latents import Bernoulli, Binary, Coherent, mixing_of
+from featlearn.probing import best_on_inputs, oracle_features, probe, shared_cosines
 
 D, D1 = 6, 24
 
@@ -46,6 +47,48 @@ def test_the_linear_head_on_the_inputs_has_the_error_of_the_best_filter(seed):
     best = variance / (density + variance)
     np.testing.assert_allclose(result.regression["inputs"], best, rtol=0.04)
     np.testing.assert_allclose(result.regression["features"], best, rtol=0.04)
+
+
+LAWS = {
+    "unequal": Bernoulli(np.array([0.9, 0.5, 0.2, 0.1, 0.05, 0.02])),
+    "binary": Binary(np.array([0.9, 0.5, 0.2, 0.1, 0.05, 0.02])),
+    "coherent": Coherent(np.full(D, 0.2), mixing_of(D, 0.5, np.random.default_rng(3))),
+}
+
+
+@pytest.mark.parametrize("law", LAWS.values(), ids=LAWS)
+def test_the_best_head_on_the_inputs_is_that_of_the_law(law, seed):
+    """The one that least squares with an intercept tends to, and so does the ridge on f = x."""
+    model = SparseCodingModel(np.eye(D), float(law.densities.mean()), 0.2, law)
+    rng = np.random.default_rng(seed)
+    sample = model.sample(rng, 100_000)
+    w_star = rng.uniform(0.5, 1.5, (D, 2))
+    y = sample.latents @ w_star
+    x = np.hstack([sample.inputs, np.ones((len(y), 1))])
+    wanted = x @ np.linalg.lstsq(x, y, rcond=None)[0]
+    found = best_on_inputs(model, sample.inputs, w_star)
+    np.testing.assert_allclose(found, wanted, atol=0.05)
+    error = np.mean((wanted - y) ** 2, axis=0) / y.var(axis=0)
+    np.testing.assert_allclose(np.mean((found - y) ** 2, axis=0) / y.var(axis=0), error, rtol=1e-3)
+
+
+def test_a_constant_has_error_one_whatever_the_means(seed):
+    """Also where a model's own draws, and not its law, say what they are."""
+
+    class Shifted(SparseCodingModel):
+        def draw_latents(self, rng, n):
+            return super().draw_latents(rng, n) + np.float32(2)
+
+    binary = SparseCodingModel(np.eye(D1, D), 0.3, 0.2, Binary(np.full(D, 0.3)))
+    for model in (a_model(0.2), binary, Shifted(np.eye(D1, D), 0.3, 0.2)):
+        rng = np.random.default_rng(seed)
+        weights = np.zeros((3, D1))
+        result = probe(weights, np.zeros(3), model, rng, 4000, 4000)
+        np.testing.assert_allclose(result.regression["features"], 1, atol=0.01)
+        # And the head on x has the error of the best filter: no intercept is penalised.
+        v = 0.21 if model is binary else 0.3
+        best = 0.2 / (v + 0.2)
+        np.testing.assert_allclose(result.regression["inputs"], best, rtol=0.12)
 
 
 def test_vanished_representations_are_no_error():

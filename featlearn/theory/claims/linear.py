@@ -11,9 +11,10 @@ import numpy as np
 from scipy import special
 
 from ...compute.streams import generator
+from ...latents import law_of
+from ..predictions.floors import linear_floor
 from ..predictions.linear_network import rotation_test
 from .claim import claim
-from .representation import floors
 from .verdict import at_least, at_most, does_not_apply, within
 
 _STREAM, _SAMPLES, _BLOCK = 4, 16384, 2048
@@ -83,14 +84,16 @@ def claim_t4(observed):
     if exp.resolved_noise_variance == 0:
         reason = "without noise, features stand out of a finite sample by their own scatter"
         return [does_not_apply("T4", "all of it", reason)]
-    floor, _ = floors(exp)
+    # With unequal densities what a head leaves depends on w*; of none is it less.
+    floor = linear_floor(law_of(exp).variances.max(), exp.resolved_noise_variance)
     verdicts = [
         at_least(
             "T4",
             "regression error of a head on x",
             0.95 * floor,
             [o.summary.regression(o.summary.input_head) for o in observed],
-            f"no linear head on x gets below σ²/(s+σ²) = {floor:.3g}; 5 % for the test sample",
+            f"no linear head on x gets below σ²/(v+σ²) = {floor:.3g}, v the largest Var z_j; 5 % for the test"
+            " sample",
         )
     ]
     if exp.stays_linear:

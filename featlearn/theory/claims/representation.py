@@ -8,6 +8,7 @@ matter of several sizes.
 import numpy as np
 from scipy import special
 
+from ...latents import law_of
 from ..predictions.floors import bayes_floor, linear_floor
 from ..predictions.lottery import leading_chances, left_out
 from .applicability import contrastive, features_not_promised, noise_not_promised
@@ -162,7 +163,7 @@ def t2_criteria(experiment):
             at_most,
             linear,
             lambda o: o.summary.regression("features"),
-            f"below what the best linear head on x leaves, σ²/(s+σ²) = {linear:.3g}; no estimator"
+            f"below what the best linear head on x leaves, {linear:.3g}; no estimator"
             f" at all gets below {bayes:.3g}",
         ),
         Criterion(
@@ -244,8 +245,8 @@ def t3_criteria(experiment):
 
 def floors(experiment):
     """Return `linear_floor` and `bayes_floor` of an experiment."""
-    s, variance = experiment.resolved_density, experiment.resolved_noise_variance
-    return linear_floor(s, variance), bayes_floor(s, variance)
+    law, variance = law_of(experiment), experiment.resolved_noise_variance
+    return linear_floor(law.variances, variance), bayes_floor(law.densities, variance, type(law))
 
 
 # A claim and what it is judged by.

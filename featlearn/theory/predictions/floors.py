@@ -1,26 +1,28 @@
 """What no head can beat: the errors that the noise leaves to linear and to all estimators of z.
 
 Along an atom, u_j = ⟨M_j, x⟩ = z_j + ξ_j with ξ_j ~ N(0, σ²), and since M is orthonormal and the
-noise isotropic, u_j holds all that x says about z_j. Errors are relative to the variance s of z_j,
-so that 1 is what a constant achieves; they are the same for every y = ⟨w*, z⟩, as the z_j are
-independent.
+noise isotropic, u_j holds all that x says about an independent z_j. Errors are those of y = ⟨w*, z⟩
+relative to its variance, so that 1 is what a constant achieves. They are the same for every w* where
+all z_j have one law; otherwise squared errors and variances are means over w* of random signs and sizes.
 """
 
 import math
 
 import numpy as np
 
+from ...latents import Bernoulli
 
-def linear_floor(density, noise_variance):
-    """Return σ²/(s + σ²), the smallest regression error of any linear head on x.
 
-    It is reached by ŷ = s/(s + σ²) ⟨w*, Mᵀx⟩, and so bounds every linear head on every linear
-    representation from below (derived in featlearn/theory/derivation.md, "Probe floor").
+def linear_floor(variances, noise_variance):
+    """Return Σ_j v_j σ²/(v_j + σ²) / Σ_j v_j, the smallest regression error of any linear head on x.
+
+    It is reached by ŷ = ⟨w*, E z⟩ + Σ_j w*_j v_j/(v_j + σ²) (u_j - E z_j), and so bounds every linear head on
+    every linear representation from below (derived in featlearn/theory/derivation.md, "Probe floor").
 
     Parameters
     ----------
-    density : float in [0, 1]
-        s.
+    variances : float ≥ 0 or ndarray of shape (d,)
+        v_j = Var z_j, or the one of all; s of the paper's law.
     noise_variance : float ≥ 0
         σ².
 
@@ -28,21 +30,25 @@ def linear_floor(density, noise_variance):
     -------
     float in [0, 1]
     """
-    total = density + noise_variance
-    return noise_variance / total if total else 1.0
+    v = np.atleast_1d(np.asarray(variances, np.float64))
+    if not v.any():
+        return 1.0
+    # Each error relative to 1 first, so that equal variances give σ²/(v + σ²) to the last bit.
+    errors = noise_variance / np.where(v > 0, v + noise_variance, 1)
+    return float(np.average(errors, weights=v))
 
 
-def bayes_floor(density, noise_variance, n_nodes=400):
-    """Return 1 - E[E[z|u]²]/s, the smallest regression error of any estimator of ⟨w*, z⟩ from x.
-
-        E[z|u] = t sinh(u/σ²)/(1 - s + t cosh(u/σ²)),   t = s exp(-1/(2σ²)).
+def bayes_floor(densities, noise_variance, law=Bernoulli, n_nodes=400):
+    """Return 1 - Var E[z|u]/Var z, the smallest regression error of any estimator of ⟨w*, z⟩ from x.
 
     Parameters
     ----------
-    density : float in [0, 1]
-        s.
+    densities : float in [0, 1] or ndarray of shape (d,)
+        s_j, or the one of all.
     noise_variance : float ≥ 0
         σ².
+    law : type
+        The `featlearn.latents.Law` of independent z_j.
     n_nodes : int
         Points of the trapezoidal rule, over ten standard deviations to either side.
 
@@ -54,21 +60,20 @@ def bayes_floor(density, noise_variance, n_nodes=400):
     -----
     Derived in featlearn/theory/derivation.md, "Probe floor".
     """
-    if density == 0:
+    # Equal features are computed once.
+    s, count = np.unique(np.asarray(densities, np.float64), return_counts=True)
+    law = law(s)
+    total = count @ law.variances
+    if total == 0:
         return 1.0
     if noise_variance == 0:
         return 0.0
     g, step = np.linspace(-10, 10, n_nodes, retstep=True)
-    weight = np.exp(-(g**2) / 2) * step / math.sqrt(2 * math.pi)
-    explained = 0.0
-    for latent, probability in ((0, 1 - density), (1, density)):
-        u = np.abs(latent + math.sqrt(noise_variance) * g)
-        # log of t e^{u/σ²}, t e^{-u/σ²} and 1 - s; only their differences matter.
-        up = math.log(density / 2) - 0.5 / noise_variance + u / noise_variance
-        down = up - 2 * u / noise_variance
-        none = math.log(1 - density) if density < 1 else -math.inf
-        largest = np.maximum(up, none)
-        up, down = np.exp(up - largest), np.exp(down - largest)
-        mean = (up - down) / (up + down + np.exp(none - largest))
-        explained += probability * np.sum(weight * mean**2)
-    return float(1 - explained / density)
+    weights = np.exp(-(g**2) / 2) * step / math.sqrt(2 * math.pi)
+    sizes, chances = law.sizes
+    squares = 0.0
+    # A negative z_j, where the law has any, adds what the positive one does.
+    for z, probability in zip((0.0, *sizes), (1 - s, *np.outer(chances, s))):
+        u = z + math.sqrt(noise_variance) * g
+        squares += probability * (weights @ law.posterior_mean(u[:, None], noise_variance) ** 2)
+    return float(1 - count @ (squares - law.means**2) / total)
