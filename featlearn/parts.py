@@ -64,7 +64,15 @@ def given_parts(experiment, **parts):
 
 
 def require_fit(experiment, parts):
-    """Ask parts, by role, that know what they fit; None is the experiment's own model."""
+    """Ask parts, by role, that know what they fit; None is the experiment's own model.
+
+    Labels leak along directions orthogonal to the experiment's own dictionary, so beside another model
+    they cannot.
+    """
+    told = experiment.objective == "supervised" and "objective" not in parts
+    if told and experiment.label_leak and "model" in parts:
+        wanted = "0 beside a model of your own: labels leak noise of the experiment's own"
+        raise InvalidInput("label_leak", experiment.label_leak, wanted)
     if hasattr(parts.get("model"), "check_experiment"):
         parts["model"].check_experiment(experiment)
     if hasattr(parts.get("augmentation"), "check_model"):

@@ -10,6 +10,7 @@ from featlearn import Experiment, InvalidInput, evaluate, init, step, train
 from featlearn.batches import draw_batch
 from featlearn.compute.workspace import Workspace
 from featlearn.objectives import OBJECTIVES, Objective, Pull
+from featlearn.state import make_model
 
 BASE = Experiment(
     n_features=4,
@@ -163,8 +164,20 @@ def test_twins_start_from_the_same_weights_and_see_the_same_samples():
     assert 0.5 <= np.abs(tasks).min() and np.abs(tasks).max() <= 1.5
 
 
-def test_labels_leak_a_dense_direction_of_the_size_asked_for():
-    exp = BASE.replace(objective="supervised", task="regression", label_leak=0.5, batch_size=20000)
+@pytest.mark.parametrize(
+    "data",
+    (
+        {},
+        dict(density=0.3, density_power=1.0),
+        dict(density=0.3, latents="binary"),
+        dict(noise_spikes=3, spike_variance=4.0),
+    ),
+    ids=("paper", "unequal", "binary", "spikes"),
+)
+def test_labels_leak_a_dense_direction_of_the_size_asked_for(data):
+    exp = BASE.replace(
+        objective="supervised", task="regression", label_leak=0.5, batch_size=20000, **data
+    )
     state = init(exp)
     batch, objective = draw_batch(state), state.objective
     signal = batch.sample.latents @ objective.tasks
@@ -211,6 +224,18 @@ def test_what_an_objective_is_not_defined_for_is_refused_by_name(changes, field)
     with pytest.raises(InvalidInput) as caught:
         BASE.replace(**changes)
     assert caught.value.field == field and changes["objective"] in str(caught.value)
+
+
+def test_labels_leak_the_noise_of_the_experiments_own_model_only():
+    exp = BASE.replace(objective="supervised", augmentation="none", n_steps=2)
+    model, leaking = make_model(exp), exp.replace(label_leak=0.3)
+    with pytest.raises(InvalidInput, match="label_leak: got 0.3.*beside a model of your own"):
+        init(leaking, model=model)
+    with pytest.raises(InvalidInput, match="label_leak"):
+        init(exp, model=model).replace(label_leak=0.3)
+    # What no built-in labels are made of is no matter.
+    train(leaking, model=model, objective=OBJECTIVES["infonce"].of(exp))
+    train(leaking.replace(objective="infonce"), model=model)
 
 
 @pytest.mark.parametrize("changes", (dict(batch_size=1), dict(batch_size=1, n_tasks=1)))

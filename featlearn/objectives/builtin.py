@@ -7,8 +7,9 @@ from functools import lru_cache
 import numpy as np
 
 from ..compute.streams import generator
-from ..data import make_dictionary
+from ..data import make_dictionary, make_spikes
 from ..errors import InvalidInput
+from ..latents import law_of
 from ..loss import contrast
 from .no_negatives import no_negatives
 from .nt_xent import nt_xent, nt_xent_loss
@@ -193,9 +194,14 @@ def _leaks(experiment, tasks, rng):
     )
     dense = rng.standard_normal((exp.n_inputs, tasks.shape[1]))
     dense -= matrix @ (matrix.T @ dense)
-    signal = math.sqrt(exp.resolved_density) * np.linalg.norm(tasks, axis=0)
-    noise = math.sqrt(exp.resolved_noise_variance) * np.linalg.norm(dense, axis=0)
-    return (dense * (exp.label_leak * signal / noise)).astype(exp.dtype)
+    signal = law_of(exp).variances @ tasks**2
+    noise = exp.resolved_noise_variance * np.sum(dense**2, axis=0)
+    if exp.noise_spikes:
+        spikes = make_spikes(
+            matrix, exp.noise_spikes, exp.spike_variance, generator(exp.seed, "spikes")
+        )
+        noise += np.sum((spikes.T @ dense) ** 2, axis=0)
+    return (dense * (exp.label_leak * np.sqrt(signal / noise))).astype(exp.dtype)
 
 
 @dataclass(frozen=True)
