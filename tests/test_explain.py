@@ -155,6 +155,16 @@ def test_float32_is_explained_too():
     assert check_gradient(state).largest < 1e-7
 
 
+def test_the_text_says_what_the_own_key_pulls_with():
+    for name, wanted, title in (
+        ("infonce", "pull = (1-P) h⁺⁺ = ", "(δ - P) h(q)"),
+        ("decoupled", "pull = h⁺⁺ = 1.000·", "(δ - R) h(q)"),
+        ("spectral", "pull = h⁺⁺ = 1.000·", "(δ - R) h(q)"),
+    ):
+        said = str(featlearn.explain_step(featlearn.init(SMALL_WORLD.replace(objective=name))))
+        assert wanted in said and title in said
+
+
 def test_the_small_world_shows_winners():
     """Three neurons end on three different atoms, as its comment says."""
     state = later(SMALL_WORLD, SMALL_WORLD.n_steps)

@@ -174,7 +174,8 @@ def _coefficients(e):
     look = "A is how much of each x⁺ goes into w; its sign is mostly that of h⁺⁺."
     if not e.before.objective.stop_gradient:
         look = "the keys get such coefficients too, as no gradient is stopped (not shown)."
-    title = f"How much of each sample goes into w{i}: A = active · Σ_q (δ - P) h(q)"
+    repels = "P" if e.before.experiment.objective == "infonce" else "R"
+    title = f"How much of each sample goes into w{i}: A = active · Σ_q (δ - {repels}) h(q)"
     return _section(5, title, [block, written], look)
 
 
@@ -186,8 +187,9 @@ def _written_out(e, i, p):
     sums = " + ".join(f"{e.probability[p, q]:.3f}·({features[q - shift]:.3f})" for q in others[:3])
     more = " + …" if len(others) > 3 else ""
     pull = f"{e.residual[p, own]:.3f}·({e.key_features[p, i]:.3f}) = {e.pulls[p, i]:.4f}"
+    strength = "(1-P) " if e.before.objective.fades else ""
     return [
-        f"p{p}: pull = (1-P) h⁺⁺ = {pull}",
+        f"p{p}: pull = {strength}h⁺⁺ = {pull}",
         f"    push = -[{sums}{more}] = {e.pushes[p, i]:.4f}",
         f"    A    = pull + push = {e.coefficients[0][p, i]:.4f}",
     ]
