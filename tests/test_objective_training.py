@@ -226,6 +226,39 @@ def test_what_an_objective_is_not_defined_for_is_refused_by_name(changes, field)
     assert caught.value.field == field and changes["objective"] in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    (
+        {},
+        dict(negatives=7),
+        dict(negative_groups=2),
+        dict(objective="decoupled"),
+        dict(objective="decoupled", negatives=7),
+        dict(objective="decoupled", negative_groups=2),
+        dict(objective="nt_xent"),
+    ),
+    ids=str,
+)
+@pytest.mark.parametrize("length", (0.0, 1.0, 3.0))
+def test_the_loss_of_a_constant_representation_is_what_the_objective_says(changes, length):
+    exp = BASE.replace(**changes, temperature=0.7)
+    state = init(exp)
+    state = state.replace(weights=length * state.weights)
+    batch = draw_batch(state)
+    views = type(batch.views)(*(np.tile(x[:1], (len(x), 1)) for x in [batch.views.anchors] * 2))
+    negatives = batch.negatives
+    if negatives is not None:
+        negatives = np.tile(views.anchors[:1], (len(negatives), 1))
+    same = batch._replace(views=views, negatives=negatives)
+    found = evaluate(state, same).loss
+    assert found == pytest.approx(state.objective.constant_loss(exp), rel=1e-9)
+
+
+def test_where_a_constant_representation_has_no_one_loss_there_is_none():
+    for name in ("spectral", "supervised", "no_negatives"):
+        assert OBJECTIVES[name].constant_loss(BASE.replace(objective=name)) is None
+
+
 def test_labels_leak_the_noise_of_the_experiments_own_model_only():
     exp = BASE.replace(objective="supervised", augmentation="none", n_steps=2)
     model, leaking = make_model(exp), exp.replace(label_leak=0.3)

@@ -13,8 +13,17 @@ import featlearn
 from featlearn import plotting
 from featlearn.commands import main
 from featlearn.errors import InvalidInput
+from featlearn.objectives import Pull
 from featlearn.plotting.canvas import stage_starts, thinned
 from featlearn.theory.predictions.floors import bayes_floor, linear_floor
+
+
+class Bare(featlearn.Objective):
+    """f pulled to a length of its own: what a constant has is not known."""
+
+    def pull(self, anchor_features, key_features, parameters, labels):
+        loss = float(np.mean(np.sum((anchor_features - 1) ** 2, axis=1)))
+        return Pull(loss, 2 * (1 - anchor_features))
 
 
 @pytest.fixture(scope="session")
@@ -163,6 +172,34 @@ def test_a_watched_run_leaves_its_last_picture(tmp_path, capsys):
     for wrong in (tmp_path / "picture.jpg", tmp_path / "missing" / "picture.png"):
         assert main([*words.split(), *where, str(wrong)]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 2
+
+
+def test_the_loss_of_a_constant_representation_is_that_of_each_objective(small):
+    base = small.replace(n_steps=3)
+    runs = {
+        "plain": base,
+        "groups": base.replace(negative_groups=4),
+        "NT-Xent": base.replace(objective="nt_xent", temperature=0.5),
+        "spectral": base.replace(objective="spectral"),
+        "supervised": base.replace(objective="supervised"),
+    }
+    runs = {name: featlearn.train(exp) for name, exp in runs.items()}
+    runs["own"] = featlearn.train(base, objective=Bare())
+
+    def drawn(shown):
+        figure = plotting.losses(shown)
+        ((ax,), (legend,)) = figure.axes, figure.legends
+        named = "constant representation" in [text.get_text() for text in legend.get_texts()]
+        found = sorted(line.get_ydata()[0] for line in ax.lines if line.get_linestyle() == "--")
+        assert named == bool(found)
+        return found
+
+    n = base.batch_size
+    tau = base.temperature
+    wanted = sorted([tau * np.log(n), tau * np.log(n // 4), 0.5 * np.log(2 * n - 1)])
+    np.testing.assert_allclose(drawn(runs), wanted, rtol=1e-6)
+    for name in ("spectral", "supervised", "own"):
+        assert drawn({name: runs[name]}) == []
 
 
 def test_a_run_of_one_row_is_refused(small):

@@ -13,7 +13,7 @@ from ..latents import law_of
 from ..loss import contrast
 from .no_negatives import no_negatives
 from .nt_xent import nt_xent, nt_xent_loss
-from .objective import Objective, PairwiseObjective, at_least_two, without_negatives
+from .objective import Objective, PairwiseObjective, at_least_two, n_negatives, without_negatives
 from .pairwise import decoupled, spectral
 from .supervised import draw_tasks, labels_of, supervised
 
@@ -29,6 +29,11 @@ class InfoNCE(PairwiseObjective):
     stop_gradient: bool = True
     negative_groups: int = 1
 
+    @classmethod
+    def constant_loss(cls, experiment):
+        """τ log(1 + N) of N negatives: all similarities are equal."""
+        return experiment.temperature * math.log(1 + n_negatives(experiment))
+
 
 @dataclass(frozen=True)
 class Decoupled(PairwiseObjective):
@@ -40,6 +45,11 @@ class Decoupled(PairwiseObjective):
     temperature: float = 1.0
     stop_gradient: bool = True
     negative_groups: int = 1
+
+    @classmethod
+    def constant_loss(cls, experiment):
+        """τ log N of N negatives: the positive is not in the denominator."""
+        return experiment.temperature * math.log(n_negatives(experiment))
 
 
 @dataclass(frozen=True)
@@ -77,6 +87,11 @@ class NTXent(Objective):
             ("batch_size", "batch_size"): 4 * 3 * item,
             ("batch_size", "n_neurons"): 2 * 3 * item,
         }
+
+    @classmethod
+    def constant_loss(cls, experiment):
+        """τ log(2B - 1): a view's partner and 2B - 2 negatives are equally near."""
+        return experiment.temperature * math.log(2 * experiment.batch_size - 1)
 
     def pull(self, anchor_features, key_features, parameters, labels):
         return nt_xent(

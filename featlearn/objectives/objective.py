@@ -84,6 +84,11 @@ class Objective:
         """
         return {}
 
+    @classmethod
+    def constant_loss(cls, experiment: object) -> float | None:
+        """Return the loss where f is one vector for every input; None where that depends on its length."""
+        return None
+
     def labels(self, sample: Sample) -> np.ndarray | None:
         """Return what the objective is told of a `Sample`, ndarray of shape (B, K), or None."""
         return None
@@ -285,6 +290,13 @@ class PairwiseObjective(Objective):
             self.negative_groups,
             self.contrast,
         )
+
+
+def n_negatives(experiment):
+    """Return the number of an anchor's negatives: the others of its group, or K separate ones."""
+    if experiment.negatives == "in_batch":
+        return experiment.group_size - 1
+    return experiment.negatives
 
 
 def at_least_two(experiment, reason):

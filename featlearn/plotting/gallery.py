@@ -40,8 +40,8 @@ GALLERY = {
     ),
     "losses": (
         losses,
-        "The loss falls below that of a constant representation; a lower loss does not mean better"
-        " features.",
+        "The loss falls below that of a constant representation, where there is one (dashed); a lower"
+        " loss does not mean better features.",
     ),
     "neurons-per-atom": (
         neurons_per_atom,

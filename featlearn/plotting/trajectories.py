@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.lines import Line2D
 
 from ..alignment import cosines, sparse_share
+from ..objectives import OBJECTIVES
 from .canvas import (
     BLUE,
     COLUMN,
@@ -170,7 +171,7 @@ def losses(runs):
     -------
     matplotlib.figure.Figure
         Light, the loss on each step's batch; strong, its running mean; dots where stages begin;
-        dashed, the loss τ log N of a constant representation with N terms in the denominator.
+        dashed, where the objective has one, the loss of a constant representation.
     """
     runs = as_runs(runs)
     figure, axes = new_figure(COLUMN, 2.4)
@@ -189,10 +190,12 @@ def losses(runs):
         for start in list(stage_starts(steps, run["stage"]).values())[1:]:
             row = np.searchsorted(steps, start)
             ax.plot(start, mean[row], "o", color=f"C{k}", markeredgecolor="white", zorder=3)
-    for value in sorted({round(_constant_loss(run.experiment), 9) for run in runs.values()}):
+    constant = {_constant_loss(run) for run in runs.values()} - {None}
+    for value in constant:
         line = ax.axhline(value, color="black", linestyle="--", linewidth=0.8)
-    line.set_label("constant representation")
-    handles.append(line)
+    if constant:
+        line.set_label("constant representation")
+        handles.append(line)
     if any(run["stage"][-1] > run["stage"][0] for run in runs.values()):
         handles.append(Line2D([], [], color=GREY, marker="o", linestyle="", label="a stage begins"))
     ax.set(xlabel="step", ylabel="loss $L$")
@@ -201,8 +204,9 @@ def losses(runs):
     return figure
 
 
-def _constant_loss(experiment):
-    """τ log N: all N similarities equal, N = B in-batch, K + 1 with K separate negatives."""
-    negatives = experiment.negatives
-    n = experiment.batch_size if negatives == "in_batch" else negatives + 1
-    return experiment.temperature * math.log(n)
+def _constant_loss(run):
+    """The loss of a constant representation, rounded so that equal ones are one line; or None."""
+    if "objective" in run.own:
+        return None
+    loss = OBJECTIVES[run.experiment.objective].constant_loss(run.experiment)
+    return None if loss is None else round(loss, 9)
