@@ -31,7 +31,8 @@ class Batch(NamedTuple):
     views : Views
         Anchors and keys, each of shape (B, d1).
     negatives : ndarray of shape (K, d1) or None
-        Key views of fresh samples; None with in-batch negatives.
+        Key views of separate samples; None with in-batch negatives. They are fresh, or of a fixed data set,
+        and may then repeat those of the batch.
     sample : Sample or None
         The samples behind the views; None where only the views were asked for.
     labels : ndarray of shape (B, K) or None

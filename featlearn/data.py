@@ -22,7 +22,7 @@ class Sample:
     Attributes
     ----------
     latents : ndarray of shape (n, d)
-        z, entries in {-1, 0, 1}.
+        z, entries in {-1, 0, 1} or what else their law has.
     signal : ndarray of shape (n, d1)
         M z, the sparse features.
     noise : ndarray of shape (n, d1)

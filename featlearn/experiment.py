@@ -128,7 +128,10 @@ class Experiment:
         later=True,
     )
     embedding_floor: float = checked(
-        0.3, number(0, open_low=True), "ε of nt_xent, to which a norm is small", later=True
+        0.3,
+        number(0, open_low=True),
+        "ε of nt_xent: features are divided by √(‖h‖² + ε²)",
+        later=True,
     )
     prediction_head: bool = checked(False, flag(), "whether no_negatives has a head", later=True)
     head_rate: float = checked(

@@ -80,7 +80,7 @@ def draw_views(views, n, d, rng):
     ],
 )
 def test_attraction_against_draws(changes):
-    """A leader, a runner-up and passengers, for a mixed, a leading and a nearly pure neuron."""
+    """A leader, a runner-up and other features, for a mixed, a leading and a nearly pure neuron."""
     experiment, n = LAW.replace(**changes), 200_000
     views, rng = view_noise(experiment), np.random.default_rng(0)
     d = experiment.n_features

@@ -24,7 +24,7 @@ def nt_xent(anchor_features, key_features, temperature, floor, stop_gradient=Fal
     temperature : float > 0
         τ.
     floor : float ≥ 0
-        ε, to which a norm is small. As ε → ∞ with τ ε² in the place of τ the embedding is not
+        ε; features are divided by √(‖h‖² + ε²). As ε → ∞ with τ ε² in the place of τ the embedding is not
         normalised; as ε → 0 samples without an active neuron get unbounded gradients.
     stop_gradient : bool
         Whether every similarity passes its gradient to its first argument only.

@@ -46,7 +46,7 @@ class Checkpoint(NamedTuple):
 
 
 def evenly_spread(n_steps):
-    """Return the set of steps, no multiples of which are 0 or the last, that split a run in ten."""
+    """Return the set of steps that split a run into ten equal parts, without 0 and the last."""
     return {round(k * n_steps / PARTS) for k in range(1, PARTS)} - {0, n_steps}
 
 

@@ -5,7 +5,7 @@
     parts.npz                arrays of the model or another part of the user's own, if there is one
     checkpoint.npz           the state from which the run can go on, and checksums of the rows before it
     checkpoints/<step>.npz   states that it passed through
-    status.json              how far the run is, and whether it runs, is complete, or broke
+    status.json              how far the run is, and whether it runs, is complete, stopped, or broke
     lock                     held, by the operating system, while a process writes here
 
 Small files are written aside and renamed into place, so that a reader or a crash never meets half
@@ -231,7 +231,7 @@ class RunDirectory:
             checkpoint.write_checkpoint(path, state, sync=False)
 
     def status(self, word, state, **more):
-        """Write status.json: "running", "complete", "interrupted" or "failed"."""
+        """Write status.json: "running", "complete", "interrupted", "stopped" or "failed"."""
         value = {
             "status": word,
             "step": state.step,

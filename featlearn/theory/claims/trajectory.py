@@ -150,7 +150,7 @@ def scheduled(experiment, stage, bias, norms, new_norms, initial_norm):
     """Return (stage, bias) that the schedule makes of a row and the norms of the next.
 
     Stage II starts when the root mean square of the norms has grown by `stage_one_growth`, with
-    b = √(c_b log d / d) ‖w‖. From then on b ← max(b · growth, b ‖w'‖/‖w‖), at most κ ‖w'‖, and stage
+    b = √(c_b log d / d) ‖w‖. From then on b ← max(b · growth, b ‖w'‖/‖w‖), at most `bias_cap` ‖w'‖, and stage
     III starts when half of the neurons are there (Wen & Li 2021, setting).
     """
     exp = experiment

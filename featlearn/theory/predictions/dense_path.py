@@ -5,7 +5,7 @@ Over many neurons in random directions the preactivations of one input are Gauss
     ‖w‖² v,      v = (1 - f) σ² + f y,      y = ‖z + ξ_M‖²/d,
 
 f the sparse share, ξ_M the noise along M. The similarity S of the input with itself grows with v, so an
-input that holds features is told from others sooner, and its attraction q = N/(N + e^S) fades sooner:
+input with more features is told from the negatives earlier, and its attraction q = N/(N + e^S) fades earlier:
 
     rate of ln ‖α‖ = E[y 2Q(t) q] - λ,      of ln ‖β‖ = σ² E[2Q(t) q] - λ,      t = b/‖w‖√v.
 

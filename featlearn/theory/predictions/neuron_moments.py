@@ -25,7 +25,7 @@ from scipy.special import ndtr
 
 from .view_noise import ViewNoise
 
-_PASSENGER_NODES = 3
+_OTHER_NODES = 3
 
 
 class Response(NamedTuple):
@@ -286,7 +286,7 @@ def _given_one(kernel, cosine, order, top, total, threshold):
     odd or even, that is interpolated up to the third largest.
     """
     third = np.maximum(top[:, 2], 1e-6)
-    fractions = np.sin(np.pi / 4 * (1 - np.polynomial.chebyshev.chebpts1(_PASSENGER_NODES)))
+    fractions = np.sin(np.pi / 4 * (1 - np.polynomial.chebyshev.chebpts1(_OTHER_NODES)))
     probes = np.concatenate([top[:, :2], third[:, None] * fractions], axis=1)
     competitors = np.empty((*probes.shape, 2))
     competitors[:, 0] = top[:, [1, 2]]
@@ -307,7 +307,7 @@ def _given_one(kernel, cosine, order, top, total, threshold):
         odd = name != "activity"
         coefficients = (values[:, 2:] / (fractions if odd else 1.0)) @ inverse.T
         table = np.zeros_like(cosine)
-        for k in reversed(range(_PASSENGER_NODES)):
+        for k in reversed(range(_OTHER_NODES)):
             table = table * ratio**2 + coefficients[:, k, None]
         table *= ratio if odd else 1.0
         np.put_along_axis(table, order[:, :2], values[:, :2], axis=1)
