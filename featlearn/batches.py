@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .compute.streams import generator
+from .compute.threads import single_threaded_blas
 from .compute.workspace import Workspace
 from .data import Sample
 from .display import one_line
@@ -47,6 +48,7 @@ class Batch(NamedTuple):
     __repr__ = one_line
 
 
+@single_threaded_blas()
 def draw_batch(
     state: TrainingState, work: Workspace | None = None, keep_sample: bool = True
 ) -> Batch:

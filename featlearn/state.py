@@ -9,6 +9,7 @@ import numpy as np
 
 from .alignment import alignment
 from .compute.streams import generator
+from .compute.threads import single_threaded_blas
 from .compute.workspace import Workspace
 from .data import SparseCodingModel, make_dictionary, make_spikes
 from .display import one_line
@@ -116,6 +117,7 @@ class TrainingState:
         """α_ij = ⟨w_i, M_j⟩, ndarray of shape (m, d), computed where it is first asked for."""
         return self.align()
 
+    @single_threaded_blas()
     def align(self, work: Workspace | None = None) -> np.ndarray:
         """Compute `alignment` in a workspace, with the threads or processes that it has.
 

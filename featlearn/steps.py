@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from .batches import Batch, draw_batch
+from .compute.threads import single_threaded_blas
 from .compute.workspace import Workspace
 from .state import TrainingState
 from .training import after_descent, evaluate, require_finite, step
@@ -61,6 +62,7 @@ class Found(NamedTuple):
     updated: tuple | None = None
 
 
+@single_threaded_blas()
 def alone(steps):
     """Make the steps of one run, a generator as `running` returns; return what that returns."""
     with contextlib.closing(steps):

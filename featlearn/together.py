@@ -15,7 +15,7 @@ import numpy as np
 
 from .batches import Batch
 from .compute.interrupts import Asked, noted
-from .compute.threads import can_share_out
+from .compute.threads import can_share_out, single_threaded_blas
 from .compute.workspace import Workspace, beside_each_other, stacked
 from .errors import InvalidInput
 from .experiment import Experiment
@@ -104,6 +104,7 @@ def train_together(
         return _train(list(zip(experiments, directories)), asked, progress, options)
 
 
+@single_threaded_blas()
 def _train(members, asked, progress, options):
     """Train the runs, some of them at once."""
     found = []

@@ -6,6 +6,7 @@ import numpy as np
 
 from .batches import Batch, draw_batch, draw_latents
 from .compute.streams import generator
+from .compute.threads import single_threaded_blas
 from .compute.workspace import Workspace, few_rows
 from .dense import advance, gram_weights, noise_rows
 from .errors import TrainingDiverged
@@ -88,6 +89,7 @@ def init(
     )
 
 
+@single_threaded_blas()
 def evaluate(
     state: TrainingState, batch: Batch | None = None, work: Workspace | None = None
 ) -> Gradient:
@@ -116,6 +118,7 @@ def require_finite(state, loss):
         raise TrainingDiverged(state.step, "the loss", _HINT)
 
 
+@single_threaded_blas()
 def step(
     state: TrainingState, gradient: Gradient | None = None, work: Workspace | None = None
 ) -> TrainingState:

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -200,3 +202,35 @@ def test_no_group_without_processors_or_for_small_arrays(shared, small, monkeypa
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(1))
     with loop.workplace(state, helps) as (_, work):
         assert work.group is None
+
+
+WAYS = """
+import numpy as np
+
+import featlearn
+from featlearn.compute import processes
+
+base = featlearn.Experiment(
+    n_features=7, n_inputs=331, n_neurons=193, batch_size=413, n_steps=2, density_factor=1.0
+)
+for changes in (
+    {}, {"negatives": 77}, {"objective": "nt_xent", "stop_gradient": False},
+    {"objective": "supervised", "augmentation": "none"}, {"objective": "no_negatives"},
+):
+    exp = base.replace(**changes)
+    processes.LARGEST = 16
+    by_processes = featlearn.train(exp).weights
+    processes.LARGEST = 1
+    by_threads = featlearn.train(exp).weights
+    by_hand = featlearn.step(featlearn.step(featlearn.init(exp))).weights
+    (together, _) = featlearn.train_together([exp, exp.replace(seed=1)])
+    for found in (by_threads, by_hand, together.weights):
+        assert np.array_equal(found, by_processes), changes
+"""
+
+
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="one processor")
+def test_odd_sizes_have_the_same_bits_however_two_threads_share_them():
+    # In a process whose BLAS has threads of its own, as a user's has.
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "2"}
+    subprocess.run([sys.executable, "-c", WAYS], env=environment, check=True, timeout=120)

@@ -48,12 +48,15 @@ def _blas():
 
 @contextlib.contextmanager
 def single_threaded_blas():
-    """Let NumPy's OpenBLAS work with one thread; another library's threads are left alone."""
-    if _blas() is None:
+    """Let NumPy's OpenBLAS work with one thread; another library's threads are left alone.
+
+    What is shared out over threads or processes is then the same, to the last bit, as what is not.
+    """
+    get, set = _blas() or (lambda: 1, None)
+    before = get()
+    if before == 1:
         yield
         return
-    get, set = _blas()
-    before = get()
     set(1)
     try:
         yield
