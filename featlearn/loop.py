@@ -67,7 +67,8 @@ def train(
         `featlearn.recording.extras.EXTRAS`. The run is resumed with the same functions.
     until : str or callable, optional
         "stage 2", "stage 3", or f(state) → bool: asked of every state before its update. The first
-        state that it is true of is recorded and ends the run, which is then "stopped".
+        state that it is true of is recorded and ends the run, which is then "stopped". The next step
+        overwrites the weights of a state.
     start : TrainingState, optional
         Begin from this state instead of step 0: steps count on from its own, and the experiment's
         n_steps is the total. See `TrainingState.replace` for a state with something changed.
@@ -354,8 +355,8 @@ def _loop(state, place, progress, between_steps, ends, work):
             row = measure(state, found.batch, found.gradient(), asked, first, row)
         place.append(row)
         if progress is not None:
-            # Whoever watches may keep it.
-            progress({**row, "alignment": row["alignment"].copy()})
+            # Whoever watches may keep it, or write into it.
+            progress({n: v.copy() if isinstance(v, np.ndarray) else v for n, v in row.items()})
 
     def keep_sample(state):
         return any(q.is_due(state.experiment, state.step, first) for q in of_samples)

@@ -17,6 +17,10 @@ from .network import features
 RIDGES = tuple(10.0**k for k in range(-4, 4))
 
 
+# Features of a run that diverged may overflow: what is made of them is then undefined.
+_of_any_size = np.errstate(over="ignore", invalid="ignore")
+
+
 @dataclass(frozen=True)
 class ProbeResult:
     """Errors of linear heads, mean over the draws of w*.
@@ -59,6 +63,7 @@ def best_on_inputs(model, inputs, w_star):
     return (inputs @ model.dictionary - mean) @ heads + mean @ w_star
 
 
+@_of_any_size
 def probe(weights, biases, model, rng, n_train=4096, n_test=4096, n_draws=5, only=None):
     """Fit ridge heads on f(x), on x and on oracle features, and return their test errors.
 
@@ -199,6 +204,7 @@ class SharedCosines:
         return self.latents.mean
 
 
+@_of_any_size
 def shared_cosines(
     weights: np.ndarray,
     biases: np.ndarray,

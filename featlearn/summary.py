@@ -127,6 +127,8 @@ class Summary:
         return values
 
 
+# Numbers of a run that diverged may overflow, and are then undefined.
+@np.errstate(over="ignore", invalid="ignore")
 def summarize(run: Run) -> Summary:
     """Return the `Summary` of a `Run` at its last recorded step.
 

@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 
 import featlearn
@@ -119,3 +120,15 @@ def test_verdicts_are_printed_where_a_file_of_them_cannot_be_written(directories
     assert "hold, " in captured.out and captured.err.count("\n") == 1
     assert f"{places[0]}/claims.json: cannot be written" in captured.err
     assert (places[1] / "claims.json").is_file()
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_run_that_diverged_is_checked_without_a_warning_of_numpy(tmp_path, capsys):
+    place = tmp_path / "run"
+    exp = featlearn.Experiment(**SHORT, learning_rate=1e4, initial_norm=1.0)
+    with pytest.raises(featlearn.errors.TrainingDiverged):
+        featlearn.train(exp, place)
+    weights = featlearn.load_run(place).weights
+    assert np.abs(weights).max() > 1e18
+    for command in (["check", str(place)], ["report", str(place), "-o", str(tmp_path / "r.html")]):
+        assert main([*command, "--quiet"]) in (0, 1)

@@ -181,3 +181,16 @@ def test_a_call_that_fails_waits_for_its_threads(monkeypatch):
         while not ended and time.monotonic() - begun < 10:
             threads.for_each(work, range(2))
     assert len(ended) == 1
+
+
+def test_threads_expect_the_overflow_that_their_caller_expects(monkeypatch, recwarn):
+    monkeypatch.setattr(threads, "thread_count", lambda: 2)
+    both = threading.Barrier(2, timeout=10)
+
+    def overflow(piece):
+        both.wait()
+        return np.exp(np.float32([piece]))
+
+    with np.errstate(over="ignore"):
+        found = threads.for_each(overflow, (1000, 2000))
+    assert np.isinf(found).all() and not recwarn.list

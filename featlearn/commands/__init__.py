@@ -105,6 +105,8 @@ def _run(argv):
     try:
         arguments = build_parser().parse_args(argv)
         see = f"; see featlearn {arguments.command} --help"
+        if getattr(arguments, "out", None) == "":
+            raise InvalidInput("--out", "", "a path")
         return arguments.main(arguments) or 0
     except KeyboardInterrupt:
         return _end("interrupted", 130)

@@ -22,6 +22,7 @@ from ..loop import train
 from ..recording.config import read_config, read_own
 from ..recording.rundir import load_state
 from ..reports.progress import Progress
+from ..rules import integer, require
 from .common import (
     add_experiment_arguments,
     experiment_from,
@@ -111,6 +112,7 @@ def _asked(arguments):
                 raise InvalidInput(f"--{_OPTIONS.get(name, name)}", value, wanted)
         experiment = read_config(arguments.resume)
         if arguments.extend is not None:
+            require("--extend", arguments.extend, integer(1))
             experiment = experiment.replace(n_steps=arguments.extend)
             options["extend"] = arguments.extend
         return experiment, Path(arguments.resume), options

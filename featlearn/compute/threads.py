@@ -76,11 +76,14 @@ def for_each(function, pieces):
     if len(pieces) < 2 or (threads := thread_count()) == 1 or _blas() is None:
         return [function(piece) for piece in pieces]
     results, queue = [None] * len(pieces), iter(range(len(pieces)))
+    # Other threads would warn of what the caller expects.
+    expected = np.geterr()
 
     def work():
-        # Taking the next index is atomic under the interpreter lock.
-        for index in queue:
-            results[index] = function(pieces[index])
+        with np.errstate(**expected):
+            # Taking the next index is atomic under the interpreter lock.
+            for index in queue:
+                results[index] = function(pieces[index])
 
     with single_threaded_blas():
         helpers = [_pool(threads, os.getpid()).submit(work) for _ in range(threads - 1)]

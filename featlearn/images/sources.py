@@ -140,7 +140,7 @@ def read(paths, layout=None, seed=0, n=None, kept=74, say=None):
     )
     arrays = [path.suffix.lower() == ".npy" for path in paths]
     if any(arrays) and len(paths) > 1:
-        raise InvalidInput("--from", f"{len(paths)} files", "one .npy file, or image files only")
+        raise InvalidInput("images", f"{len(paths)} files", "one .npy file, or image files only")
     if not any(arrays):
         if layout not in (None, "image"):
             raise InvalidInput("--layout", layout, "none: image files are images")
@@ -241,9 +241,9 @@ def _array(path):
             array = np.load(file, allow_pickle=False)
     except OSError as error:
         reason = error.strerror or error
-        raise InvalidInput("--from", str(path), f"a readable file ({reason})") from None
+        raise InvalidInput("images", str(path), f"a readable file ({reason})") from None
     except Exception as error:  # damaged bytes, or an archive's, raise errors of many kinds
-        raise InvalidInput("--from", str(path), f"an array of numbers ({error})") from None
+        raise InvalidInput("images", str(path), f"an array of numbers ({error})") from None
     if not isinstance(array, np.ndarray) or array.size == 0:
         found = f"shape {array.shape}" if isinstance(array, np.ndarray) else "an archive"
         raise InvalidInput(str(path), found, "an array with numbers in it")
@@ -256,6 +256,6 @@ def _image(path):
     try:
         return image.imread(path)
     except OSError as error:
-        raise InvalidInput("--from", str(path), f"an image file ({error})") from None
+        raise InvalidInput("images", str(path), f"an image file ({error})") from None
     except Exception as error:  # readers of images meet damaged bytes with errors of many kinds
-        raise InvalidInput("--from", str(path), f"an image file ({type(error).__name__})") from None
+        raise InvalidInput("images", str(path), f"an image file ({type(error).__name__})") from None

@@ -140,9 +140,9 @@ def fit_sweep(directory, quantity, against="n_features"):
         raise InvalidInput("against", against, "a field of an experiment")
     points = [_resolved(Experiment.from_dict(row["experiment"])) for row in rows]
     values = [_value(place, row, quantity) for row in rows]
-    for point in points:
-        if isinstance(point[against], bool) or not isinstance(point[against], (int, float)):
-            raise InvalidInput("against", against, f"a field of numbers, not {point[against]!r}")
+    for size in (point[against] for point in points):
+        if isinstance(size, bool) or not isinstance(size, (int, float)) or not size > 0:
+            raise InvalidInput("against", against, f"a field of numbers > 0, not {size!r}")
     varied = [
         name
         for name in points[0]
