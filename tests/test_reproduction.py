@@ -183,10 +183,13 @@ def test_later_parts_follow_the_finite_twins(base, tmp_path, monkeypatch, capsys
         dense="gram", n_inputs=128, noise_inputs=40, batches="paired", negative_groups=4,
         batch_size=128, density=0.3,
     )  # fmt: skip
-    monkeypatch.setitem(reproduction.PRESETS, "asymptotic", limit)
-    monkeypatch.setattr(reproduction, "SUPERVISED", base.replace(objective="supervised"))
-    shortest = {"phases": base.replace(n_steps=30), "linear": base.replace(stage_one_growth=None)}
-    monkeypatch.setattr(reproduction, "preset", shortest.get)
+    shortest = {
+        "asymptotic": limit,
+        "supervised": base.replace(objective="supervised"),
+        "phases": base.replace(n_steps=30),
+        "linear": base.replace(stage_one_growth=None),
+    }
+    monkeypatch.setattr(reproduction, "preset", shortest.__getitem__)
     parts = reproduction.all_parts(base, tmp_path)
     assert [part.directory for part in parts] == [tmp_path, tmp_path / "limit", tmp_path, tmp_path]
     monkeypatch.setattr("featlearn.commands.reproduce.all_parts", lambda *_: parts)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from ..experiment import Experiment
 from ..loop import train_or_resume
-from ..presets import PRESETS, preset
+from ..presets import preset
 from ..recording.rundir import last_row, load_run
 from ..summary import summarize
 
@@ -68,8 +68,8 @@ def all_parts(experiment, directory):
     directory : path
     """
     directory, seed = Path(directory), experiment.seed
-    limit = PRESETS["asymptotic"].replace(seed=seed)
-    labels = SUPERVISED.replace(seed=seed)
+    limit = preset("asymptotic").replace(seed=seed)
+    labels = preset("supervised").replace(seed=seed)
     power = f"{limit.n_inputs:.3g}"
     return [
         Part("Finite d and d1", twin_columns(experiment), directory),
@@ -90,10 +90,6 @@ def all_parts(experiment, directory):
             compared=False,
         ),
     ]
-
-
-# The default network without augmentation, told the labels of as many tasks as there are features.
-SUPERVISED = PRESETS["no-augmentation"].replace(objective="supervised", n_steps=2000)
 
 
 def twin_columns(experiment):
