@@ -83,6 +83,24 @@ def test_seeds_scatter_as_predicted(augmentation):
     assert growth.std(ddof=1) / growth.mean() == pytest.approx(predicted, rel=rel)
 
 
+@pytest.mark.parametrize("stop_gradient", [True, False])
+@pytest.mark.parametrize("augmentation", ["random_mask", "none"])
+def test_a_step_scatters_as_predicted(augmentation, stop_gradient):
+    """The change of Σ‖α‖² in 200 batches at the start, where most of its noise comes from the β."""
+    exp = LINEAR.replace(n_inputs=1024, n_steps=1)
+    exp = exp.replace(augmentation=augmentation, stop_gradient=stop_gradient)
+    rows = linear_rows(Observed(featlearn.train(exp)))
+    state = featlearn.init(exp)
+    alignments = state.weights @ state.model.dictionary
+    changes = []
+    for k in range(200):
+        then = dataclasses.replace(state, step=k)
+        gradient = featlearn.evaluate(then, featlearn.draw_batch(then)).weights
+        changes.append(-np.sum(alignments * (gradient @ state.model.dictionary)))
+    scatter = 2 * exp.learning_rate * np.std(changes) / np.sum(alignments**2)
+    assert scatter == pytest.approx(rows.scatter_sparse[-1], rel=3 / np.sqrt(2 * 200))
+
+
 def test_a_long_linear_run_ends_on_the_plateau():
     run = featlearn.train(LONG)
     assert outcomes(claim_plateau([Observed(run)])) == ["holds", "holds"]

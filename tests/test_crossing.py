@@ -16,6 +16,8 @@ from featlearn.theory import (
     unmet,
 )
 from featlearn.theory.predictions.crossing import stage_one_growth, stage_one_steps
+from featlearn.theory.predictions.moments import Split, view_moments
+from featlearn.theory.predictions.stage_one import sampling_noise
 
 SMALL = Experiment(
     n_features=16,
@@ -107,6 +109,21 @@ def test_noise_margin_is_the_known_one_and_governs_the_limit():
     ratio = kappa * (s + n) * n / (s - kappa * n**2)
     # The formula leaves out d of d1 directions and the growth of a by its own noise, both 1 % here.
     assert limiting_ratio(weak) == pytest.approx(ratio, rel=0.03)
+
+
+@pytest.mark.parametrize("augmentation", ["random_mask", "none", "correlated_noise"])
+@pytest.mark.parametrize("stop_gradient", [True, False])
+def test_noise_margin_is_the_noise_of_a_step_over_its_lead(augmentation, stop_gradient):
+    """In d1 - d of d1 directions, and without terms smaller than these by 1/d1."""
+    exp = SMALL.replace(
+        n_inputs=8192, augmentation=augmentation, noise_correlation=0.6, noise_spread=0.3,
+        dictionary="flat", negatives=10**6, stop_gradient=stop_gradient,
+    )  # fmt: skip
+    views, arguments = view_moments(exp), 1 if stop_gradient else 2
+    noise = sampling_noise(exp, Split(16, 8192 - 16))[1, 1]
+    lead = 2 * arguments * (views.cross.sparse - views.cross.dense)
+    expected = exp.learning_rate / exp.batch_size * noise / lead
+    assert noise_margin(exp) == pytest.approx(expected, rel=0.005)
 
 
 def test_drowning_and_a_head_start_have_their_values():

@@ -11,7 +11,8 @@ from featlearn.theory.claims import dense_run as claims
 from featlearn.theory.claims.observed import Observed
 from featlearn.theory.predictions import dense_path as module
 from featlearn.theory.predictions.dense_path import Parts, dense_path, dense_run, rates_of_parts
-from featlearn.theory.predictions.moments import negative_count
+from featlearn.theory.predictions.moments import Split, negative_count
+from featlearn.theory.predictions.stage_one import sampling_noise
 
 pytestmark = pytest.mark.usefixtures("one_blas_thread")
 
@@ -132,6 +133,16 @@ def test_without_thresholds_the_floor_decides():
     larger = exp.replace(batch_size=4 * exp.batch_size)
     assert dense_run(larger).floor == pytest.approx(dense_run(exp).floor / 4)
     assert dense_run(featlearn.preset("asymptotic")).floor == 0
+
+
+@pytest.mark.parametrize("stop_gradient", [True, False])
+def test_the_floor_is_the_noise_of_a_step_over_its_lead(stop_gradient):
+    exp = TINY.replace(stop_gradient=stop_gradient, negatives=10**6)
+    noise = sampling_noise(exp, Split(exp.n_features, exp.noise_directions))[0, 1]
+    lead = (2 if stop_gradient else 4) * exp.resolved_density
+    expected = exp.learning_rate / exp.batch_size * noise / lead
+    # N has one more term, without the factor d.
+    assert dense_run(exp).floor == pytest.approx(expected, rel=1e-3)
 
 
 def test_the_claim_holds_and_sees_another_decay():

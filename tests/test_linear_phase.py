@@ -143,6 +143,38 @@ def test_the_spread_of_the_spectrum():
     assert rest[0].spread > 0.2 > 2 * rest[2].spread
 
 
+TURNED = Experiment(
+    n_features=8, n_inputs=128, n_neurons=64, batch_size=128, n_steps=60, learning_rate=0.1,
+    weight_decay=0.005, density=0.15, noise_variance=0.05, initial_norm=0.01,
+    stage_one_growth=None, dictionary="flat", record_every=60,
+)  # fmt: skip
+LIMIT = dict(
+    dense="gram", n_inputs=10**6, noise_inputs=128, batches="paired", negative_groups=2,
+    batch_size=512, learning_rate=0.3, dictionary="orthonormal",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"stop_gradient": False},
+        {"augmentation": "none", "stop_gradient": False},
+        {"augmentation": "none", "stop_gradient": False, "negatives": 4},
+        {"augmentation": "none", "stop_gradient": False, "initial_norm": 0.3},
+        LIMIT,
+    ],
+)
+def test_what_batches_add_to_the_spread(changes):
+    """Over 16 seeds, each from its own start: the change of ω within three standard errors."""
+    exp, gaps = TURNED.replace(**changes), []
+    for seed in range(16):
+        run = train(exp.replace(seed=seed))
+        first, last = (measured_weights(run["alignment"][k], run["dense_norm"][k]) for k in (0, -1))
+        *_, predicted = (w for w, _ in zip(linear_phase(exp, first), range(60)))
+        gaps.append(predicted.spread - last.spread)
+    assert abs(np.mean(gaps)) < 3 * np.std(gaps, ddof=1) / np.sqrt(16)
+
+
 def test_nothing_grows_out_of_nothing():
     still = next(linear_phase(BASE.replace(density=0.0, noise_variance=0.0)))
     assert still.sparse <= initial_weights(BASE).sparse and np.isfinite(still.spread)

@@ -28,15 +28,19 @@ from featlearn.training import init, step
     ],
 )
 def test_the_stages_start_when_predicted(changes, tolerances):
-    """A seed scatters by 3 % in stage I; the estimate of stage II takes all neurons for one."""
+    """Four seeds scatter by up to 4 % in stage I; the estimate of stage II takes all neurons for one."""
     experiment = preset("tiny").replace(**changes)
-    predicted = predict_stages(experiment)
-    state, work, found = init(experiment.replace(n_steps=2000)), Workspace(), {}
-    while state.stage < 3 and state.step < 2000:
-        state = step(state, work=work)
-        found.setdefault(state.stage, state.step)
-    assert found[2] == pytest.approx(predicted.two, rel=tolerances[0], abs=2)
-    assert found[3] == pytest.approx(predicted.three, rel=tolerances[1])
+    predicted, starts = predict_stages(experiment), []
+    for seed in range(4):
+        state, found = init(experiment.replace(n_steps=2000, seed=seed)), {}
+        work = Workspace()
+        while state.stage < 3 and state.step < 2000:
+            state = step(state, work=work)
+            found.setdefault(state.stage, state.step)
+        starts.append((found[2], found[3]))
+    two, three = np.mean(starts, axis=0)
+    assert two == pytest.approx(predicted.two, rel=tolerances[0], abs=2)
+    assert three == pytest.approx(predicted.three, rel=tolerances[1])
 
 
 def test_the_linear_phase_begins_as_the_recursion_and_ends_on_the_plateau():

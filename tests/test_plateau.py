@@ -189,7 +189,7 @@ LARGE = SMALL.replace(
     "changes",
     [
         {},
-        {"stop_gradient": False, "learning_rate": 0.5, "batch_size": 128},
+        {"stop_gradient": False, "learning_rate": 0.5},
         {"augmentation": "correlated_noise", "negatives": 300},
     ],
 )

@@ -130,7 +130,8 @@ def linear_rows(observed, least_drift=_LEAST_DRIFT):
     for u^± = ⟨M_j, x^±⟩ with E u⁺² = s + n₁, E u⁺⁺² = s + n₂, E u⁺u⁺⁺ = s + x, and the steps add up;
     what sampling noise makes of α in b scatters as a does (derived in
     featlearn/theory/derivation.md, "Scatter of a seed"). The keys' part of a gradient without
-    stop-gradient moves with the anchors' part and doubles a change.
+    stop-gradient repeats the change by G and by the β among themselves, which doubles; where α meets β it
+    is another one, with the views exchanged.
     """
     run, exp, views = observed.run, observed.experiment, view_moments(observed.experiment)
     first = observed.first_row_of(2)
@@ -152,11 +153,17 @@ def linear_rows(observed, least_drift=_LEAST_DRIFT):
     both = (sparse * dense).sum(axis=1)
     extra = max(exp.n_inputs - exp.n_features, 1)
     alone = views.anchor.dense * views.key.dense + views.cross.dense**2
-    inside = _product_variance(views) * gram + views.anchor.sparse * views.key.dense * both
-    beside = alone * b**2 * (1 / exp.n_neurons + 1 / extra)
-    beside += views.anchor.dense * views.key.sparse * both
-    drift = 1 + exp.learning_rate * (views.cross.sparse - exp.weight_decay)
-    pull = (1 if exp.stop_gradient else 2) * exp.learning_rate * uniform_attraction(exp)
+    in_alpha, in_beta = (
+        views.anchor.sparse * views.key.dense,
+        views.anchor.dense * views.key.sparse,
+    )
+    arguments = 1 if exp.stop_gradient else 2
+    if arguments == 2:
+        in_alpha = in_beta = (in_alpha + in_beta + 2 * views.cross.sparse * views.cross.dense) / 4
+    inside = _product_variance(views) * gram + in_alpha * both
+    beside = alone * b**2 * (1 / exp.n_neurons + 1 / extra) + in_beta * both
+    drift = 1 + exp.learning_rate * (arguments * views.cross.sparse - exp.weight_decay)
+    pull = arguments * exp.learning_rate * uniform_attraction(exp)
 
     def added_up(rate, growth):
         rate = 4 * (pull / growth) ** 2 / exp.batch_size * rate

@@ -36,7 +36,7 @@ def noise_margin(experiment):
     n₁ and n₂ are the variances of anchor and key along a dense direction, c_S and c_D the views'
     cross-moments along a sparse and a dense one. The noise of a batch makes the dense part grow by
     2κ n₁n₂ more than its drift does, the sparse part leads by 2(c_S - c_D), and the margin is the
-    ratio of the two. For `RandomMask` with k = 1/2 it is κ n²/s with n = 2σ² + s f, and without
+    ratio of the two. Without stop-gradient n₁n₂ is n₁n₂ + c_D². For `RandomMask` with k = 1/2 it is κ n²/s with n = 2σ² + s f, and without
     augmentation κ σ⁴/s. Where samples differ in the scale c of their noise σ⁴ becomes σ⁴ E c⁴.
 
     Returns
@@ -55,10 +55,18 @@ def noise_margin(experiment):
     kappa = (
         experiment.learning_rate * experiment.resolved_noise_inputs / (2 * experiment.batch_size)
     )
-    power = (
-        views.anchor.dense * views.key.dense + views.scale_excess * views.noise[0] * views.noise[1]
-    )
-    return kappa * power / lead
+    return kappa * noise_power(experiment) / lead
+
+
+def noise_power(experiment):
+    """Return the n₁n₂ of `noise_margin`, with what uneven scales and the keys' part of a step make of it."""
+    views = view_moments(experiment)
+    anchor, key, shared = views.noise
+    power = views.anchor.dense * views.key.dense + views.scale_excess * anchor * key
+    if not experiment.stop_gradient:
+        # Both parts double, the noise and the lead; the covariance of the two parts comes on top.
+        power += views.cross.dense**2 + views.scale_excess * shared**2
+    return power
 
 
 def limiting_ratio(experiment):

@@ -89,7 +89,8 @@ def dense_run(experiment):
     s, variance = plain.resolved_density, plain.resolved_noise_variance
     floor = 0.0
     if plain.batches == "iid" and s > 0:
-        floor = plain.learning_rate / plain.batch_size * plain.n_features
+        arguments = 1 if plain.stop_gradient else 2
+        floor = arguments * plain.learning_rate / plain.batch_size * plain.n_features
         floor *= (s + variance) * variance / (2 * s)
     if variance == 0 or initial_split(plain).dense == 0:
         return DenseRun(1.0, 0.0, floor, math.inf)

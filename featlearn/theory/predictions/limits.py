@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import ndtr
 
-from .crossing import stage_one_growth
+from .crossing import noise_power, stage_one_growth
 from .moments import uniform_attraction, view_moments
 from .saturation import saturation_growth
 
@@ -72,7 +72,7 @@ def samples_needed(experiment, margin=0.25):
     lead = views.cross.sparse - views.cross.dense
     if lead <= 0:
         return math.inf
-    noise = views.anchor.dense * views.key.dense
+    noise = noise_power(experiment)
     time = experiment.learning_rate * lead * experiment.n_steps
     return time * experiment.n_inputs * noise / (2 * margin * lead**2)
 

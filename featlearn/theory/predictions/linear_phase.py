@@ -26,6 +26,8 @@ STEADY = 1e-3
 FREE = 1e60
 # Spread from which a slope is measured.
 _FINITE = 0.01
+# What is divided by, at least.
+_LEAST = 1e-300
 
 
 class Weights(NamedTuple):
@@ -104,7 +106,6 @@ def linear_phase(experiment, start=None):
     dense = start.dense / m
     parts, spread = np.array([[start.sparse / filled, 0.0], [dense, dense]]) / tau, start.spread
     noise = eta**2 / exp.batch_size * sampling_noise(exp, Split(d, extra))
-    uneven = (filled - 1) * (filled + 2) / filled * 2 * eta**2 / exp.batch_size
     rates, seen = _rates(exp, views), np.full_like(parts, math.nan)
     free = (1 if exp.stop_gradient else 2) * uniform_attraction(exp) * views.cross.sparse
     while True:
@@ -113,24 +114,23 @@ def linear_phase(experiment, start=None):
             continue
         # Written so that what was never seen counts as changed.
         if not (abs(parts - seen) <= STEADY * seen).all():
-            seen, (pull, slope, power) = parts, rates(parts, spread)
+            seen, (pull, slope, power, turned) = parts, rates(parts, spread)
         drift = np.maximum(1 + eta * (pull - exp.weight_decay), 0.0) ** 2
         added = noise @ (parts * power)
         # W M has rank d: what noise adds to it in other directions turns the d ones instead.
         added[0] = [added[0] @ counts / filled, 0.0]
-        (a, _), (e, _) = parts
+        before = parts[0][0]
         parts = drift * parts + added
-        if parts[0][0] > 0 and a > 0:
+        if parts[0][0] > 0 and before > 0:
             # The larger values lag, products of a batch add variance, and new values are alike.
-            key = views.key.sparse * a + views.key.dense * e
             spread *= 1 + 4 * eta * slope - 2 * min(added[0][0] / parts[0][0], 0.5)
-            spread = max(spread + uneven * power[0] * views.anchor.sparse * key / a, 0.0)
+            spread = max(spread + eta**2 / exp.batch_size * turned * before / parts[0][0], 0.0)
         sparse, dense = parts @ counts * tau
         yield Weights(float(sparse), float(dense), spread, pull[0][0] / free if free > 0 else 1.0)
 
 
 def _rates(experiment, views):
-    """Return a function of the parts and ω: drifts, slope of that of a, power of the noise.
+    """Return a function of the parts and ω: drifts, slope of that of a, power of the noise, and `_turned`.
 
     Σ a grows at the rate of a direction with the mean of a weighted by itself, a (1 + ω). A dense
     part of m random directions in D = d1 - d dimensions sees itself 1 + m/D times as large. The slope
@@ -162,6 +162,54 @@ def _rates(experiment, views):
         # The sampling noise of a uniform softmax is in proportion to the power of a key.
         key = views.key.sparse * a + views.key.dense * e
         power = [mean[0].power / key if key > 0 else 0.0, mass.mean_square]
-        return np.array(pull), slope, np.array(power) / still
+        turned = _turned(exp, views, (a, e), spread, mass, mean) if a > 0 else 0.0
+        return np.array(pull), slope, np.array(power) / still, turned
 
     return rates
+
+
+def _turned(experiment, views, parts, spread, mass, residuals):
+    """B/η² times the ω that a batch adds to singular values which are nearly alike.
+
+    With p_j = (y, y', ζ, ζ') of anchor and key along a direction j, a batch turns MᵀWᵀWM/a by η times the
+    means of p_jᵀ Q p_k, whose variances are tr(QΣQΣ)/B. Derived in featlearn/theory/derivation.md, "Stage
+    boundaries".
+
+    Parameters
+    ----------
+    experiment : Experiment
+    views : ViewMoments
+    parts : tuple of float
+        a > 0 and e.
+    spread : float
+        ω.
+    mass : NegativeMass
+    residuals : list of Residual
+        One for each argument that the gradient passes through.
+    """
+    exp, (a, e), s = experiment, parts, views.density
+    d, filled, paired = exp.n_features, min(exp.n_features, exp.n_neurons), exp.batches == "paired"
+    moments = np.zeros((4, 4))
+    for i, (anchor, key, cross) in enumerate(zip(views.anchor, views.key, views.cross)):
+        moments[2 * i : 2 * i + 2, 2 * i : 2 * i + 2] = [[anchor, cross], [cross, key]]
+    # A larger value makes more noise of itself, and halves of a pair cancel that of the dense part.
+    weights = [math.sqrt(1 + spread), 0.0 if paired else math.sqrt(e / a)]
+    features, y, form = np.kron(weights, np.eye(2)), np.eye(4), np.zeros((4, 4))
+    for i, (residual, side) in enumerate(zip(residuals, (views.anchor, views.key))):
+        taken = views.cross.sparse - residual.sparse / max(mass.mean, _LEAST)
+        left = features[1 - i] - taken / max(side.sparse, _LEAST) * features[i]
+        form += np.outer(left, y[i]) + np.outer(y[i], left)
+    # The mean of few keys scatters as well; in a batch so does that of their products with anchors.
+    alone = moments if exp.negatives == "in_batch" else np.diag(np.diag(moments))
+    variance = _square(form @ moments) + (1 / uniform_attraction(exp) - 1) * _square(form @ alone)
+    fourth, repeats = s * (1 - 3 * s), 1
+    if paired:
+        # Strata have no scatter of z_j².
+        fourth, repeats = fourth - s * (1 - s), 2
+    per_pair = (filled + 2) / filled * variance + fourth * form[:2, :2].sum() ** 2 / d
+    return mass.mean_square * repeats * (filled - 1) * per_pair
+
+
+def _square(matrix):
+    """tr X²."""
+    return float(np.sum(matrix * matrix.T))

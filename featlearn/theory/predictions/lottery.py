@@ -205,16 +205,19 @@ def common_scatter(experiment, steps):
 
     Notes
     -----
-    Σ_t η² Var(Ĉ_jj): of a batch's cross-covariance along one atom. Derived in
-    featlearn/theory/derivation.md, "Lottery sets".
+    Σ_t η² Var(Ĉ_jj): of a batch's cross-covariance along one atom. Without stop-gradient the keys' part of
+    a step repeats that of the anchors, Ĉ_jj being the same with the views exchanged: four times as much.
+    Derived in featlearn/theory/derivation.md, "Lottery sets".
     """
     v, q = view_moments(experiment), uniform_attraction(experiment)
-    s = v.density
-    power = v.anchor.sparse * v.key.sparse + v.cross.sparse**2 + s * (1 - 3 * s)
+    s, arguments = v.density, 1 if experiment.stop_gradient else 2
+    q2 = q if experiment.negatives == "in_batch" else q * q
+    power = q * v.anchor.sparse * v.key.sparse + q2 * v.cross.sparse**2
+    power += q * q * s * (1 - 3 * s)
     if experiment.batches == "paired":
         # Half as many independent samples, without the scatter of z_j².
-        power = 2 * (power - s * (1 - s))
-    return steps * (q * experiment.learning_rate) ** 2 / experiment.batch_size * power
+        power = 2 * (power - q * q * s * (1 - s))
+    return steps * (arguments * experiment.learning_rate) ** 2 / experiment.batch_size * power
 
 
 class Chances(NamedTuple):
