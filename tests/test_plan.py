@@ -9,6 +9,7 @@ from featlearn import OBJECTIVES, preset, train
 from featlearn.commands import main
 from featlearn.compute.workspace import Workspace
 from featlearn.theory import plan, preconditions, saturation_growth, suggest, unmet
+from featlearn.theory.claims.finite_data import fixed_samples
 from featlearn.theory.predictions.fixed_data import labelled_data
 from featlearn.theory.predictions.linear_phase import linear_phase
 from featlearn.theory.predictions.plan import TARGET_MARGIN
@@ -148,6 +149,23 @@ def test_a_plan_of_a_data_set_says_how_many_samples_labels_take(capsys):
     assert plan(exp).labelled.samples_needed < plan(exp).data_set.samples_needed
     # Without augmentation nothing is said of the data set, and what is said is of fresh samples.
     assert any("n_samples" in w for w in plan(exp.replace(augmentation="none")).warnings)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"augmentation": "correlated_noise", "noise_correlation": 0.0},
+        {"augmentation": "independent_masks"},
+        {"noise_spread": 0.5},
+    ],
+)
+def test_a_plan_says_of_a_data_set_only_what_is_derived(changes):
+    few = preset("tiny").replace(n_samples=150)
+    assert any("drowns" in warning for warning in plan(few).warnings)
+    predicted, other = plan(few.replace(**changes)), few.replace(**changes)
+    assert predicted.data_set is None and fixed_samples(other)
+    assert not any("drowns" in warning for warning in predicted.warnings)
+    assert any(warning.startswith("n_samples") for warning in predicted.warnings)
 
 
 @pytest.mark.filterwarnings("error")

@@ -15,7 +15,7 @@ from ...data import Sample
 from ...latents import unusual_data
 from ...objectives import make_objective
 from ...probing import shared_cosines
-from ..predictions.fixed_data import fixed_data, labelled_data
+from ..predictions.fixed_data import fixed_data, labelled_data, not_masked
 from ..predictions.supervised import not_told
 from .applicability import not_finished
 from .claim import claim
@@ -38,12 +38,12 @@ def fixed_samples(experiment):
     exp = experiment
     if exp.n_samples is None:
         return "samples are fresh"
+    if exp.objective == "infonce":
+        return not_masked(exp)
     others = [word for word in unusual_data(exp) if "n_samples" not in word]
     if others:
         return "it is derived for the paper's data, not for " + others[0]
     if exp.objective == "supervised" and exp.augmentation == "none" and not exp.label_leak:
-        return None
-    if exp.objective == "infonce" and exp.augmentation == "random_mask":
         return None
     return "it speaks of InfoNCE with RandomMask, and of labels without an augmentation"
 

@@ -9,7 +9,8 @@ import math
 from typing import NamedTuple
 
 from ...errors import InvalidInput
-from ...objectives import make_objective
+from ...latents import unusual_data
+from ...objectives import OBJECTIVES, make_objective
 from .supervised import sign_signal
 
 
@@ -35,8 +36,19 @@ class FixedData(NamedTuple):
     samples_needed: float
 
 
+def not_masked(experiment):
+    """Return why `fixed_data` says nothing of an experiment with n_samples, or None."""
+    exp = experiment
+    if not OBJECTIVES[exp.objective].is_pairwise or exp.augmentation != "random_mask":
+        return "it is derived for losses of pairs with RandomMask"
+    if exp.resolved_density == 0:
+        return "there is no signal"
+    others = [word for word in unusual_data(exp) if not word.startswith("n_samples")]
+    return f"it is derived for the paper's data, not for {others[0]}" if others else None
+
+
 def fixed_data(experiment):
-    """Return the `FixedData` of an experiment with n_samples.
+    """Return the `FixedData` of an experiment with n_samples to which `not_masked` has no objection.
 
     Raises
     ------

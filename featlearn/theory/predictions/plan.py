@@ -11,11 +11,10 @@ from ...latents import unusual_data
 from ...objectives import OBJECTIVES
 from ...recording.resources import check_memory
 from ...training import init, step
-from ...views import augmentation_of
 from .crossing import Crossing, crossing, limiting_ratio
 from .dense_path import DenseRun, dense_run
 from .end_state import EndState, end_state, not_predicted
-from .fixed_data import FixedData, LabelledData, fixed_data, labelled_data
+from .fixed_data import FixedData, LabelledData, fixed_data, labelled_data, not_masked
 from .limits import (
     NEEDED_GROWTH,
     Threshold,
@@ -198,14 +197,12 @@ def _afterwards(experiment):
 
 def _data_set(experiment):
     """What its own noise does to a fixed data set, or None where it is not predicted."""
-    exp, kind = experiment, OBJECTIVES[experiment.objective]
+    exp = experiment
     if exp.n_samples is None or exp.resolved_density == 0:
         return None
     if exp.objective == "supervised":
         return None if exp.label_leak else _labels_instead(exp)
-    if not kind.is_pairwise or augmentation_of(exp).identical_views:
-        return None
-    return fixed_data(exp)
+    return None if not_masked(exp) else fixed_data(exp)
 
 
 def _labels_instead(experiment):
