@@ -201,6 +201,23 @@ def test_a_suggestion_meets_the_margin_and_says_what_it_cannot_meet():
     assert "no batch size or learning rate" in suggest(hopeless)[1][0]
 
 
+@pytest.mark.parametrize(
+    ("n_samples", "batch_size"), [(200, 128), (100, 96), (256, 256), (None, 384)]
+)
+def test_a_suggestion_draws_its_batches_from_the_data_set(n_samples, batch_size):
+    drowned = preset("default").replace(n_samples=n_samples, batch_size=96, learning_rate=0.5)
+    better, remarks = suggest(drowned)
+    assert better.batch_size == batch_size
+    assert preconditions(better)[0].value <= TARGET_MARGIN * 1.001
+    limited = n_samples is not None
+    assert any(r.startswith(f"n_samples = {n_samples} ") for r in remarks) == limited
+
+
+def test_a_suggestion_keeps_groups_of_one_size():
+    grouped = preset("default").replace(batch_size=96, negative_groups=6, learning_rate=0.2)
+    assert suggest(grouped)[0].batch_size % 6 == 0
+
+
 def test_the_command_prints_a_table_or_json(capsys):
     arguments = ["plan", "--preset", "tiny", "--suggest"]
     assert main(arguments) == 0

@@ -315,7 +315,8 @@ def suggest(experiment):
 
     The noise margin is in proportion to η/B. The batch size is raised up to fourfold, the learning
     rate pays for the rest, and the number of steps grows as it falls. What these two cannot change is
-    said: the crossing depends on the noise and on d1/d, and hardly on η and B.
+    said: the crossing depends on the noise and on d1/d, and hardly on η and B. A batch is never larger than
+    the data set.
 
     Parameters
     ----------
@@ -343,8 +344,12 @@ def suggest(experiment):
         )
     elif margin > TARGET_MARGIN:
         excess = margin / TARGET_MARGIN
-        batch = min(2 ** math.ceil(math.log2(experiment.batch_size * excess)),
-                    MOST_BATCH * experiment.batch_size)  # fmt: skip
+        batch = _larger_batch(experiment, excess)
+        if batch < min(excess, MOST_BATCH) * experiment.batch_size:
+            remarks.append(
+                f"n_samples = {experiment.n_samples} leaves room for batches of {batch}: the learning"
+                " rate pays for the rest"
+            )
         rate = experiment.learning_rate * min(1.0, batch / (experiment.batch_size * excess))
         rate = float(f"{rate:.1e}") if rate < experiment.learning_rate else rate
         steps = math.ceil(experiment.n_steps * experiment.learning_rate / rate)
@@ -360,6 +365,16 @@ def suggest(experiment):
             " and on n_inputs/n_features"
         )
     return new, remarks
+
+
+def _larger_batch(experiment, excess):
+    """Return a batch size that is larger by a factor, as far as `suggest` raises it and samples suffice."""
+    size = experiment.batch_size
+    batch = min(2 ** math.ceil(math.log2(size * excess)), MOST_BATCH * size)
+    if experiment.n_samples is not None and batch > experiment.n_samples:
+        batch = 2 ** math.floor(math.log2(experiment.n_samples))
+    # Groups stay of one size.
+    return max(size, batch - batch % experiment.negative_groups)
 
 
 def _require_pairs(experiment):
