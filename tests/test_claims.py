@@ -1,12 +1,15 @@
 """The claims tell a network that has learned from one that has not, and say when they apply."""
 
 import dataclasses
+import importlib
+import pkgutil
 
 import numpy as np
 import pytest
 from scipy import stats
 
 import featlearn
+from featlearn import theory
 from featlearn.compute.streams import generator
 from featlearn.errors import InvalidInput
 from featlearn.latents import Amplitudes, Bernoulli, Binary
@@ -317,3 +320,11 @@ def test_atoms_by_chance_by_the_laws_of_a_library(d, cosine):
     for probability in (0.5, 1e-3, 1e-9):
         most = min(d, stats.poisson.ppf(1 - probability, mean))
         assert atoms_by_chance(d, cosine, probability) == most
+
+
+def test_modules_of_the_theory_draw_from_streams_of_their_own():
+    found = []
+    for _, name, _ in pkgutil.walk_packages(theory.__path__, "featlearn.theory."):
+        names = vars(importlib.import_module(name)).items()
+        found += [value for key, value in names if key.endswith("_STREAM")]
+    assert len(found) > 5 and sorted(found) == sorted(set(found))
