@@ -1,5 +1,6 @@
 """The plan: predicted before a run, held against the run."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -67,6 +68,17 @@ def test_stages_that_never_come():
     assert any("not predicted" in warning for warning in plan(beyond).warnings)
 
 
+def unsaid(value, name=""):
+    """Names of the values of a plan that are nan, which `to_dict` makes None as it does infinite ones."""
+    if dataclasses.is_dataclass(value):
+        parts = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+    elif isinstance(value, tuple):
+        parts = dict(zip(getattr(value, "_fields", map(str, range(len(value)))), value))
+    else:
+        return {name} if isinstance(value, float) and np.isnan(value) else set()
+    return set().union(*(unsaid(v, f"{name}.{k}".lstrip(".")) for k, v in parts.items()))
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -82,8 +94,9 @@ def test_stages_that_never_come():
     ],
 )
 def test_a_plan_of_anything_is_a_plan(changes):
-    values = plan(preset("tiny").replace(**changes)).to_dict()
-    json.dumps(values, allow_nan=False)
+    found = plan(preset("tiny").replace(**changes))
+    assert unsaid(found) == set()
+    json.dumps(found.to_dict(), allow_nan=False)
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
@@ -179,7 +192,9 @@ def test_weights_that_drown_in_noise_leave_no_warning(objective, augmentation):
         drowned = preset("tiny").replace(
             objective=objective, augmentation=augmentation, stage_one_steps=1500, **changes
         )
-        json.dumps(plan(drowned).to_dict(), allow_nan=False)
+        # What has no theory: stage III where attraction does not fade, and what labels sustain in a long run.
+        silent = {"stages.two", "stages.three", "taught.dense_share", "taught.label_noise"}
+        assert unsaid(plan(drowned)) <= (set() if objective == "infonce" else silent)
 
 
 def test_a_linear_network_has_no_stage_two():
