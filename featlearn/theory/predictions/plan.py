@@ -10,6 +10,7 @@ from ...errors import InvalidInput
 from ...latents import unusual_data
 from ...objectives import OBJECTIVES
 from ...recording.resources import check_memory
+from ...rules import MOST
 from ...training import init, step
 from .crossing import Crossing, crossing, limiting_ratio
 from .dense_path import DenseRun, dense_run
@@ -208,7 +209,11 @@ def _data_set(experiment):
 def _labels_instead(experiment):
     """The `LabelledData` of an experiment, or of its supervised twin; None where that takes too long."""
     twin = experiment.replace(
-        objective="supervised", negatives="in_batch", negative_groups=1, stop_gradient=True
+        objective="supervised",
+        negatives="in_batch",
+        negative_groups=1,
+        stop_gradient=True,
+        label_leak=0.0,
     )
     return None if too_many_tasks(twin) or not_told(twin) else labelled_data(twin)
 
@@ -353,7 +358,12 @@ def suggest(experiment):
         rate = experiment.learning_rate * min(1.0, batch / (experiment.batch_size * excess))
         rate = float(f"{rate:.1e}") if rate < experiment.learning_rate else rate
         steps = math.ceil(experiment.n_steps * experiment.learning_rate / rate)
-        new = experiment.replace(batch_size=batch, learning_rate=rate, n_steps=steps)
+        if steps <= MOST:
+            new = experiment.replace(batch_size=batch, learning_rate=rate, n_steps=steps)
+        else:
+            remarks.append(
+                f"T1 would take {steps:.2g} steps with batches of {batch}: see the large-batch limit"
+            )
     features, noise = preconditions(new)
     if features.met:
         remarks.append(f"T1: {features.text}")
