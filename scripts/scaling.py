@@ -120,10 +120,10 @@ def at_stage_three(experiment):
     share, unknown = dense_run(experiment), EndState(*6 * [math.nan])
     three = share.stage_three
     if experiment.augmentation != "none":
-        three = (end_state(experiment) or unknown).stage_three
+        three = (end_state(experiment, anyway=True) or unknown).stage_three
     if three < experiment.n_steps:
         experiment = experiment.replace(n_steps=math.ceil(three))
-    return end_state(experiment) or unknown, dense_run(experiment).share
+    return end_state(experiment, anyway=True) or unknown, dense_run(experiment).share
 
 
 def experiments(sizes, seeds):

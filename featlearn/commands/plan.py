@@ -193,6 +193,9 @@ def _end(experiment, predicted):
     if end is None:
         return [*rows, ("end of the run", f"not predicted: {predicted.end_remark}")]
     without = f"{end.atoms_left_out:.2g} of {experiment.n_features}"
+    lasts = []
+    if math.isfinite(end.until):
+        lasts = [("  lasts until step", f"{end.until:.0f}, second features growing")]
     return [
         *rows,
         ("end of the run: pure neurons", f"{end.pure_fraction:.2g}"),
@@ -200,6 +203,7 @@ def _end(experiment, predicted):
         ("  dense share ‖β‖²/‖w‖²", f"{end.dense_share:.2g}"),
         ("  same z / same ξ, given z ≠ 0", f"{end.same_latents:.2g} / {end.same_noise:.2g}"),
         ("  regression error on f", f"{end.regression:.2g}"),
+        *lasts,
     ]
 
 

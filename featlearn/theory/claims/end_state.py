@@ -6,17 +6,10 @@ from .claim import claim
 from .verdict import does_not_apply, within
 
 CLAIM = "end state"
-LEAST_FEATURES, TOLERANCE = 32, 0.1
+TOLERANCE = 0.1
 
 
-def _beyond_its_range(experiment):
-    """Return why the prediction of the end does not apply to an experiment, or None."""
-    if experiment.n_features < LEAST_FEATURES:
-        return f"d = {experiment.n_features}: stated from d = {LEAST_FEATURES} on"
-    return not_predicted(experiment)
-
-
-@claim(CLAIM, needs=_beyond_its_range)
+@claim(CLAIM, needs=not_predicted)
 def claim_end_state(observed):
     """Compare where runs end with what the settings alone said, before anything ran.
 

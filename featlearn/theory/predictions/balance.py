@@ -10,6 +10,7 @@ along an atom. Nothing else of the network enters, and d1 only through the noise
 """
 
 import dataclasses
+import functools
 from typing import NamedTuple
 
 import numpy as np
@@ -20,10 +21,13 @@ from ...compute.streams import generator
 from ...errors import InvalidInput
 from ...loss import contrast
 from ...training import evaluate, init
+from .saturation import SQRT_2_PI
 from .view_noise import view_noise
 
 # Enough for 2 % of either force.
 _DRAWS = 150_000
+# Atoms of a batch for which growth is measured; they are all alike.
+_ATOMS = 4
 # Position of this module's draws in the "theory" stream of a seed.
 _STREAM = 6
 
@@ -70,6 +74,7 @@ class Balance(NamedTuple):
     positive_probability: float
 
 
+@functools.lru_cache(maxsize=16)
 def pure_balance(experiment, threshold, cosine=1.0):
     """Return the `Balance` in which a network of pure neurons comes to rest.
 
@@ -166,9 +171,57 @@ def sustained_noise(experiment, threshold):
     return Sustained(unit * views.anchor * exp.noise_directions, unit * along)
 
 
-class _Features(NamedTuple):
-    """One batch of a pure network: what one unit neuron per atom makes of it, (n, d) each."""
+def growth_apart(experiment, threshold):
+    """Return the rate at which a pure neuron takes up a second atom, on its own.
 
+    Parameters
+    ----------
+    experiment : Experiment
+        With in-batch negatives.
+    threshold : float ≥ 0
+        ϱ = b/‖w‖.
+
+    Returns
+    -------
+    float
+        Of ln |α_ik| per unit of η t, to first order in α_ik, for a neuron that departs from the others on
+        its atom in a pure network at its balance. Where it is positive, purity does not last.
+
+    Notes
+    -----
+    Derived in featlearn/theory/derivation.md, "Stage III balance".
+    """
+    exp, spread = experiment, np.sqrt(view_noise(experiment).anchor)
+    strength, rates = pure_balance(exp, threshold).strength, []
+    for batch in _draw_features(exp, threshold, 1.0):
+        contrasted = _coefficients(batch, strength)[0]
+        for j in range(min(exp.n_features, _ATOMS)):
+            answer = (batch.keys[:, j, None] != 0) * batch.seen_keys
+            pull = contrasted.attraction[:, None] * answer - contrasted.repulsion @ answer
+            active = batch.anchors[:, j, None] != 0
+            # An anchor at the threshold puts out nothing.
+            silent = batch.anchors.copy()
+            silent[:, j] = 0
+            coefficient = _coefficients(batch._replace(anchors=silent), strength)[1][:, j]
+            above, below = (
+                np.exp(-np.square((at - batch.latents[:, j]) / spread) / 2) / (SQRT_2_PI * spread)
+                for at in (threshold, -threshold)
+            )
+            crossing = coefficient * (above - below)
+            gain = active * batch.seen * pull + crossing[:, None] * np.square(batch.seen)
+            rates.append(np.delete(gain.mean(axis=0), j).mean())
+    return float(np.mean(rates)) - exp.weight_decay
+
+
+class _Features(NamedTuple):
+    """One batch of a pure network: what one unit neuron per atom makes of it, (n, d) each.
+
+    `seen` and `seen_keys` are the preactivations of the views, `anchors` and `keys` the outputs.
+    """
+
+    latents: np.ndarray
+    seen: np.ndarray
+    seen_keys: np.ndarray
     response: np.ndarray
     noise: np.ndarray
     anchors: np.ndarray
@@ -192,8 +245,8 @@ def _draw_features(experiment, threshold, cosine):
 
     batches = []
     for _ in range(max(4, -(-_DRAWS // (n * d)))):
-        z, anchor_noise, key_noise = coordinates(n)
-        anchors, keys = cosine * z + anchor_noise, cosine * z + key_noise
+        latents, anchor_noise, key_noise = coordinates(n)
+        anchors, keys = cosine * latents + anchor_noise, cosine * latents + key_noise
         separate, negatives = experiment.negatives != "in_batch", None
         if separate:
             z, _, noise = coordinates(experiment.negatives)
@@ -201,8 +254,8 @@ def _draw_features(experiment, threshold, cosine):
         # What an active neuron gains along its atom, of which its cosine is a part.
         along = (anchors - anchor_noise) / cosine**2 + anchor_noise
         response = along * (np.abs(anchors) >= threshold)
-        features = _Features(response, anchor_noise, output(anchors), output(keys), negatives)
-        batches.append(features)
+        outputs = output(anchors), output(keys), negatives
+        batches.append(_Features(latents, anchors, keys, response, anchor_noise, *outputs))
     return batches
 
 

@@ -144,7 +144,8 @@ def plan(experiment):
     elif experiment.objective == "supervised":
         values["taught"] = taught(experiment)
         remark = not_taught(experiment) or remark
-    end = end_state(experiment)
+    # Its start of stage III holds for small and for long runs, too.
+    end = end_state(experiment, anyway=True)
     if end is None:
         remark = remark or "norms do not saturate by the last step"
     elif math.isfinite(end.stage_three):
@@ -161,7 +162,7 @@ def plan(experiment):
         warnings=tuple(warnings + _data(experiment, found)),
         data_set=found,
         labelled=_labels_instead(experiment) if isinstance(found, FixedData) else None,
-        end=end,
+        end=None if remark else end,
         end_remark=remark,
         **values,
     )
