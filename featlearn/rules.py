@@ -12,7 +12,6 @@ import numpy as np
 from .errors import InvalidInput
 from .values import did_you_mean
 
-
 # What a 32-bit integer holds: no array is longer along one axis.
 MOST = 2**31 - 1
 

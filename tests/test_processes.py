@@ -68,9 +68,7 @@ def what_is_there(state, batch, gradient):
     return np.concatenate([gradient.weights, batch.views.anchors, batch.sample.noise])
 
 
-def test_what_is_recorded_as_a_group_stops_is_of_the_step_that_stops_it(
-    shared, small, monkeypatch
-):
+def test_what_is_recorded_as_a_group_stops_is_of_the_step_that_stops_it(shared, small, monkeypatch):
     # The stop is off the steps that are recorded anyway, and the leader alone can tell it.
     here = os.getpid()
     options = {
