@@ -33,6 +33,15 @@ def test_rare_atoms_are_the_ones_that_are_lost():
     assert rank_correlation(np.arange(4), [4, 3, 2, 1]) == pytest.approx(-1)
 
 
+@pytest.mark.parametrize("unusual", [{"noise_spikes": 1, "spike_variance": 0.5}, {"density_power": 1}])
+def test_samples_without_features_say_nothing_of_them(unusual):
+    empty = FAST.replace(n_steps=20, stage_one_steps=5, bias_growth=1.3, density=0.0, **unusual)
+    run = train(empty)
+    assert run["stage"][-1] == 3
+    found = [v for claim in ("spikes", "rare atoms") for v in judged(run, claim)]
+    assert [v.outcome for v in found] == ["does not apply"], found
+
+
 def test_features_are_forgotten_without_the_augmentation(tmp_path):
     first = FAST.replace(n_steps=300)
     train(first, tmp_path / "mask")

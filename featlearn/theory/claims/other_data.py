@@ -47,10 +47,12 @@ def claim_spikes(observed):
     Along a spike E[x⁺⁺x⁺ᵀ] has its variance v, along an atom s: v > s decides stage I.
     """
     exp = observed[0].experiment
-    ratio = exp.spike_variance / exp.resolved_density
+    density = exp.resolved_density
     unmet = not_finished(observed)
-    if ratio < CLEAR:
-        unmet = f"spikes of {ratio:.2g} s do not outweigh the features"
+    if density == 0:
+        unmet = "the samples hold no features that spikes could outweigh"
+    elif exp.spike_variance < CLEAR * density:
+        unmet = f"spikes of {exp.spike_variance / density:.2g} s do not outweigh the features"
     return judged(
         "spikes",
         observed,
@@ -94,7 +96,8 @@ def claim_rare_atoms(observed):
     densities = law_of(exp).densities
     unmet = not_finished(observed)
     rarest = exp.replace(density=float(densities.min()), density_power=0.0)
-    if not unmet and densities.max() < 4 * densities.min():
+    # Without any features all densities are alike.
+    if not unmet and (densities.max() == 0 or densities.max() < 4 * densities.min()):
         unmet = "no atom is four times as frequent as another"
     if not unmet and noise_margin(rarest) < noise_margin(exp.replace(density_power=0.0)):
         unmet = "the rarest atom has no larger noise margin"
