@@ -24,6 +24,8 @@ from .values import did_you_mean, read_table
 from .views import AUGMENTATIONS
 
 DICTIONARIES = ("orthonormal", "flat", "identity")
+# Laws of z whose number of features in a sample is fixed, and the density with it.
+EXACTLY = ("one_of_d", "k_sparse")
 
 
 @dataclass(frozen=True)
@@ -176,7 +178,7 @@ class Experiment:
         d = self.n_features
         if d > self.n_inputs:
             raise InvalidInput("n_features", d, f"at most n_inputs = {self.n_inputs}")
-        if self.density is None and self.latents in ("bernoulli", "binary"):
+        if self.density is None and self.latents not in EXACTLY:
             if d < 3:
                 raise InvalidInput("density", None, "a number when n_features < 3: log log d ≤ 0")
             if self.resolved_density > 1:
@@ -231,7 +233,7 @@ class Experiment:
     @property
     def resolved_density(self) -> float:
         """s as used: the number given, or density_factor · log log d / d; k/d of exactly k features."""
-        if self.latents in ("one_of_d", "k_sparse"):
+        if self.latents in EXACTLY:
             return (1 if self.latents == "one_of_d" else self.n_active) / self.n_features
         if self.density is not None:
             return self.density

@@ -70,7 +70,9 @@ def test_every_field_is_in_the_table_of_bad_values():
         ({"n_inputs": 15}, "n_features"),
         ({"n_features": 2}, "density"),
         ({"n_features": 1}, "density"),
+        ({"n_features": 2, "latents": "amplitudes"}, "density"),
         ({"density_factor": 16.0}, "density_factor"),
+        ({"density_factor": 16.0, "latents": "amplitudes"}, "density_factor"),
         ({"batch_size": 1}, "batch_size"),
         ({"bias_cap": 0.1}, "bias_cap"),
         ({"bias_factor": 3.0}, "bias_cap"),
@@ -100,6 +102,8 @@ def test_the_edges_of_every_range_are_allowed():
         {"stage_one_growth": None, "bias_cap": 0},
         {"n_features": 2, "density": 0.1, "bias_cap": 0.6},
         {"n_features": 1, "density": 0.1},
+        {"n_features": 2, "latents": "one_of_d", "bias_cap": 0.6},
+        {"n_features": 2, "latents": "k_sparse", "n_active": 2, "bias_cap": 0.6},
         {"seed": 2**63 - 1},
         {"temperature": 1e-300, "dtype": "float64"},
     ):
