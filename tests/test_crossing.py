@@ -81,6 +81,18 @@ def test_closed_form_of_the_crossing_is_that_of_the_recursion(dial):
     assert stage_one_steps(experiment, growth) == pytest.approx(100, rel=1e-4)
 
 
+@pytest.mark.parametrize(
+    "dense",
+    [{"density": 0.95, "keep_probability": 0.9}, {"latents": "k_sparse", "n_features": 3,
+     "n_active": 2}, {"density": 0.5, "augmentation": "none"}],
+)  # fmt: skip
+def test_the_ratio_that_stage_one_tends_to_is_the_recursions(dense):
+    experiment = SMALL.replace(dictionary="identity", **dense)
+    ratio = limiting_ratio(experiment)
+    one = predict_stage_one(experiment, 1.0, ratio, 1)
+    assert ratio > 0 and one.dense[1] / one.sparse[1] == pytest.approx(ratio, rel=1e-9)
+
+
 def test_without_sampling_noise_the_crossing_is_the_known_formula():
     """g* = ½ ln(2(1-d/d1)) + (c_D-λ) ln(d1/d-1)/(2s), in the limit of small steps and many samples."""
     for rho in (0.0, 0.1, 1.0):

@@ -88,6 +88,7 @@ def unsaid(value, name=""):
         {"n_inputs": 8, "keep_probability": 0.9},
         {"augmentation": "correlated_noise", "noise_correlation": 0.01, "weight_decay": 0.0},
         {"stop_gradient": False, "negatives": 3, "n_neurons": 4},
+        {"dictionary": "identity", "latents": "k_sparse", "n_features": 4, "n_active": 4},
         {"n_steps": 0},
         {"n_steps": 2**31 - 1, "learning_rate": 1e-5},
         {"learning_rate": 1e6},

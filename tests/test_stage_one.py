@@ -24,6 +24,8 @@ VARIANTS = [
     {"augmentation": "correlated_noise", "noise_correlation": 0.3},
     {"augmentation": "random_mask", "noise_spread": 0.4},
     {"augmentation": "none", "noise_spread": 0.4},
+    {"augmentation": "random_mask", "keep_probability": 0.3, "dictionary": "identity"},
+    {"augmentation": "independent_masks", "keep_probability": 0.6, "dictionary": "identity"},
 ]
 
 
@@ -77,12 +79,11 @@ def test_sampling_noise_of_one_step(variant, negatives, stop_gradient):
         batch_size=batch,
         density=0.12,
         noise_variance=0.01,
-        dictionary="flat",
         negatives=negatives,
         stop_gradient=stop_gradient,
         dtype="float64",
         seed=2,
-        **variant,
+        **{"dictionary": "flat", **variant},
     )
     state = init(experiment)
     inside = state.model.dictionary @ state.model.dictionary.T
@@ -119,6 +120,21 @@ def test_sampling_noise_of_one_step(variant, negatives, stop_gradient):
     wanted = sampling_noise(experiment, Split(d, d1 - d))
     gap = np.abs(measured.mean(axis=0) - wanted)
     assert np.all(gap < 4 * error + 8 / d1 * wanted), (measured.mean(axis=0), wanted, error)
+
+
+@pytest.mark.parametrize("dictionary", ["identity", "orthonormal", "flat"])
+def test_noise_never_takes_variance_away(dictionary):
+    """So the matrix of a step has real eigenvalues, of which the largest has a positive vector."""
+    for augmentation, keep in (("none", 0.5), ("random_mask", 0.5), ("random_mask", 0.9),
+                               ("independent_masks", 0.9)):  # fmt: skip
+        for d, density in ((1, 1.0), (2, 1.0), (3, 2 / 3), (4, 1.0), (16, 0.95)):
+            experiment = Experiment(
+                n_features=d, n_inputs=32 * d, density=density, dictionary=dictionary,
+                noise_variance=0.0 if d == 1 else 0.1, batch_size=64, bias_factor=0.0,
+                augmentation=augmentation, keep_probability=keep,
+            )  # fmt: skip
+            noise = sampling_noise(experiment, Split(d, 31 * d))
+            assert (noise >= -1e-12).all(), (augmentation, keep, d, noise)
 
 
 def _at(state, step):

@@ -58,8 +58,8 @@ def stage_one_matrix(experiment):
 
     Notes
     -----
-    Exact in the mean over batches for b = 0, a uniform softmax and a flat M, up to terms smaller than
-    those kept by a factor 1/d1. A Haar-random M adds a scatter of diag(M Mᵀ) that couples α and β at
+    Exact in the mean over batches for b = 0, a uniform softmax, independent latents, and a flat M, up to
+    terms smaller than those kept by a factor 1/d1, or the identity. A Haar-random M adds a scatter of diag(M Mᵀ) that couples α and β at
     the relative strength f√(2/d), f = d/d1: at d1/d ≥ 16 below 1 % of a over a growth of 100 in a.
     All neurons share a batch's noise, so that a single seed scatters around the mean by percents
     however many neurons it has.
@@ -102,7 +102,10 @@ def sampling_noise(experiment, directions):
     q2 = q if experiment.negatives == "in_batch" else q * q
 
     def fourth(out_excess, in_excess, out_noise, in_noise, pairs):
-        masks = _fourth_cumulant(v, out_excess, in_excess)
+        if experiment.dictionary == "identity":
+            masks = _fourth_cumulant_of_inputs(v)
+        else:
+            masks = _fourth_cumulant(v, out_excess, in_excess)
         return q * q * (masks + _scale_cumulant(v, directions, out_noise, in_noise, pairs))
 
     anchor_noise, key_noise, shared = v.noise
@@ -143,21 +146,30 @@ def _fourth_cumulant(v, out_excess, in_excess):
 
     Two ways make views non-Gaussian together. The z_j are, χ₄ = s(1-3s). And a mask's noise has the
     size of the input it masks: given z its variance is excess · (signal energy), so that the energy
-    of one view moves with that of the other.
+    of one view moves with the signal and the energy of the other, as Var(z_j²) = s(1-s) says.
 
     `out_excess` belongs to the pair of views that is traced over, `in_excess` to the pair that is
     projected on w.
     """
     s, variance, f = v.density, v.noise_variance, v.diagonal.sparse
-    kappa = s * (1 - 3 * s)
-    seen = np.array([1 + in_excess * f, in_excess * f])
-    energy = np.square([s + variance, variance])
-    return np.array(
-        [
-            (1 + out_excess * f) * kappa * seen,
-            out_excess * ((1 - f) * kappa * seen + 2 * energy),
-        ]
-    )
+    signal, energy = np.array([s * (1 - 3 * s), 0.0]), s * (1 - s)
+    seen = in_excess * energy * np.array(v.diagonal)
+    inside = signal + seen + out_excess * f * (np.array([energy, 0.0]) + seen)
+    noise = 2 * np.square([s + variance, variance])
+    return np.array([inside, out_excess * ((1 - f) * (signal + seen) + noise)])
+
+
+def _fourth_cumulant_of_inputs(v):
+    """The same where every atom is one input: a mask leaves the inputs independent, each with its own.
+
+    Whichever two of the four views are projected, μ and ν come twice each, and with μ, ν of two values,
+    0 and another, E μ²ν² = E μν E μ² E ν².
+    """
+    s, variance = v.density, v.noise_variance
+    anchor, key, both = 1 + v.anchor_excess, 1 + v.key_excess, 1 + v.cross_excess
+    square = np.array([s + variance, variance])
+    fourth = np.array([s + 6 * s * variance, 0.0]) + 3 * variance**2
+    return np.diag(both * anchor * key * fourth - (anchor * key + 2 * both**2) * square**2)
 
 
 def _scale_cumulant(v, directions, out_noise, in_noise, pairs):
