@@ -9,6 +9,7 @@ import pytest
 import featlearn
 from featlearn import Experiment, InvalidInput, TrainingDiverged, draw_batch, evaluate, init, step
 from featlearn.recording.quantities import measure
+from featlearn.theory.claims.trajectory import impossible
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -180,3 +181,16 @@ def test_probes_of_an_experiment_without_signal():
             run.weights, run.biases, model, np.random.default_rng(0), 50
         )
         assert (shared.defined == 0) == (changes.get("noise_variance") == 0.0)
+
+
+def test_a_probability_of_the_positive_below_all_numbers_is_recorded_as_zero():
+    """Of float32 that is one below e^-87, at a loss of 87 τ or more."""
+    low = BASE.replace(batch_size=3, negatives=1, n_neurons=1, density=1.0, temperature=1e-3,
+                       initial_norm=1.0)  # fmt: skip
+    run = featlearn.train(low)
+    loss, none = run["loss"] / low.temperature, run["positive_probability"] == 0
+    assert none.any() and loss[none].min() > 87 and impossible(run) == 0
+    for claimed, bad in ((88, 0), (86, none.sum())):
+        changed = np.where(none, claimed * low.temperature, run["loss"])
+        arrays = {**run.arrays, "loss": changed}
+        assert impossible(dataclasses.replace(run, arrays=arrays)) == bad

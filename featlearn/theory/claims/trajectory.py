@@ -137,10 +137,9 @@ def impossible(run):
     bad |= np.any((np.asarray(run["bias"]) == 0) & (active != 1), axis=1)
     if _is_infonce(run):
         p = np.asarray(run["positive_probability"], np.float64)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            least = -exp.temperature * np.log(p)
-        possible = np.isfinite(least) & (p >= 0) & (p <= 1)
-        least = np.where(possible, least, 0.0)
+        possible = (p >= 0) & (p <= 1)
+        # A probability below the smallest normal number is recorded as 0, or as a rough number.
+        least = -exp.temperature * np.log(np.where(possible, p, 1.0) + np.finfo(exp.dtype).tiny)
         small = 1e-4 * (exp.temperature + np.abs(least))
         bad |= ~(possible & (np.asarray(run["loss"]) >= least - small))
     return int(bad.sum())
