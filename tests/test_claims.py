@@ -15,7 +15,7 @@ from featlearn.errors import InvalidInput
 from featlearn.latents import Amplitudes, Bernoulli, Binary
 from featlearn.theory import check, check_pair
 from featlearn.theory.claims.applicability import MOST_DENSE
-from featlearn.theory.claims.boundaries import find_boundaries
+from featlearn.theory.claims.boundaries import SEEN, claim_boundaries, find_boundaries
 from featlearn.theory.claims.decoupling import correlation
 from featlearn.theory.claims.linear import atoms_by_chance, claim_t4, random_best_cosine
 from featlearn.theory.claims.observed import Observed
@@ -246,6 +246,17 @@ def test_boundaries_are_found_where_pieces_meet_and_only_there():
     assert find_boundaries(stages[:150]) == [80]
     assert find_boundaries(stages[:60]) == []
     assert find_boundaries(np.ones(1)) == []
+
+
+def test_biases_that_stay_at_zero_show_no_boundary():
+    exp = featlearn.preset("tiny").replace(bias_factor=0.0, stage_one_steps=40, n_steps=100)
+    run = featlearn.train(exp)
+    assert run["stage"][-1] == 2 and (run["active_fraction"] == 1).all()
+    verdicts = {v.quantity: v for v in claim_boundaries([Observed(run)])}
+    assert verdicts[SEEN[0]].outcome == "does not apply"
+    raised = featlearn.train(exp.replace(bias_factor=0.5))
+    seen = {v.quantity: v for v in claim_boundaries([Observed(raised)])}
+    assert seen[SEEN[0]].outcome == "holds"
 
 
 def test_check_refuses_what_does_not_belong_together(twins):

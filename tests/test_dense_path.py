@@ -158,6 +158,7 @@ def test_the_claim_holds_and_sees_another_decay():
         ({}, "stage I"),
         ({"noise_variance": 1.2}, "set its directions apart"),
         ({"stop_gradient": False}, "with stop-gradient"),
+        ({"bias_factor": 0.0}, "biases stay at 0"),
         ({"n_inputs": 8}, "no dense part"),
         ({"noise_variance": 0.0}, "no dense part"),
     ):

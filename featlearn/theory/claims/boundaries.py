@@ -217,7 +217,8 @@ def _shows(observed, row):
         return False
     cost = _costs(y[first:])
     n = len(cost)
-    return cost[0, cut - first - 1] + cost[cut - first, n - 1] <= _GAIN * cost[0, n - 1]
+    # A constant, the activity of biases that stay at 0, is no better with a cut.
+    return cost[0, cut - first - 1] + cost[cut - first, n - 1] < _GAIN * cost[0, n - 1]
 
 
 def _costs(y):

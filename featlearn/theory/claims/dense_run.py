@@ -33,6 +33,8 @@ def _unmet(experiment):
     growth = exp.learning_rate * exp.resolved_noise_variance
     if not exp.stop_gradient:
         return "it is derived with stop-gradient: without, keys are repelled whatever attraction is left"
+    if exp.bias_jump == 0:
+        return "the biases stay at 0: it follows thresholds, from the start of stage II"
     if exp.n_inputs == exp.n_features or growth == 0:
         return "there is no dense part that attraction could sustain"
     if growth > MOST_GROWTH:
