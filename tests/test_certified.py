@@ -13,7 +13,9 @@ from featlearn.commands import main
 from featlearn.theory import check
 from featlearn.theory.claims import draws, replay
 from featlearn.theory.claims.definitions import naive
+from featlearn.theory.claims.draws import claim_draws
 from featlearn.theory.claims.observed import Observed
+from featlearn.theory.claims.simulator import claim_simulator
 from featlearn.theory.claims.verdict import DOES_NOT_APPLY as SKIPPED
 
 SCRIPT = Path(__file__).parent.parent / "scripts" / "sabotage.py"
@@ -241,3 +243,32 @@ def test_on_another_machine_rounding_is_allowed_and_no_more(run, monkeypatch):
     assert replay.row_difference(run, flipped) > 1e-3
     moved = {**row, "alignment": row["alignment"] * (1 + 1e-4)}
     assert replay.row_difference(run, moved, elsewhere=True) > replay.drift(EXPERIMENT)
+
+
+TINY = featlearn.preset("tiny").replace(n_steps=2)
+RARE = TINY.replace(batch_size=2, density=0.02, augmentation="none", seed=1)
+
+
+@pytest.mark.parametrize(
+    "small, claim",
+    [(RARE, claim_simulator), (TINY.replace(batch_size=4, seed=1), claim_simulator),
+     (TINY.replace(batch_size=4, seed=4), claim_draws)],
+)  # fmt: skip
+def test_small_batches_are_certified_by_many_of_them(small, claim):
+    found = claim([Observed(featlearn.train(small))])
+    assert not [v for v in found if v.outcome == "fails"] and len(found) > 3
+
+
+def test_a_law_that_hardly_any_sample_shows_is_not_judged():
+    unseen = featlearn.train(RARE.replace(density=1e-4))
+    (first, *_) = claim_simulator([Observed(unseen)])
+    assert first.outcome == SKIPPED and "fewer than" in first.reason
+
+
+def test_a_wrong_law_of_small_batches_is_seen():
+    run = featlearn.train(RARE)
+    wrong = dataclasses.replace(Observed(run).model, density=0.06)
+    found = claim_simulator([Observed(dataclasses.replace(run, model=wrong))])
+    assert {"E⟨signal, anchor⟩", "E⟨signal, key⟩"} <= {
+        v.quantity for v in found if v.outcome == "fails"
+    }

@@ -13,7 +13,7 @@ from ..predictions.balance import pure_balance
 from ..predictions.linear_phase import linear_phase
 from ..predictions.moments import uniform_attraction, view_moments
 from ..predictions.stages import predict_stages
-from .applicability import contrastive, dying
+from .applicability import contrastive, dying, few_anchors
 from .claim import claim
 from .stage_one import linear_rows
 from .verdict import does_not_apply, within
@@ -128,8 +128,10 @@ def planned(observed):
     if exp.stage_one_growth is None or None in rows[0] or exp.objective != "infonce":
         reason = "the run has no stage II, or another loss, which is not planned"
         return [does_not_apply(CLAIM, name, reason) for name in PLANNED]
+    reason = few_anchors(exp)
     if exp.resolved_density > 0.5:
         reason = "more than half of the latents are present: the plan is for sparse ones"
+    if reason:
         return [does_not_apply(CLAIM, name, reason) for name in PLANNED]
     stages = predict_stages(exp)
     steps = [[int(o.run.steps[k]) for o, k in zip(observed, each) if k] for each in rows]

@@ -16,8 +16,8 @@ from .verdict import at_most, does_not_apply, within
 CLAIM = "draws"
 # Non-zero latents that tell the density to half a percent; rows drawn for that at most.
 _NONZERO, _MOST_ROWS = 40_000, 200_000
-# Batches of which everything is looked at, and of which latents are at most.
-_BATCHES, _MOST_BATCHES = 8, 2000
+# Batches and rows of which everything is looked at, and batches of which latents are at most.
+_BATCHES, _ROWS, _MOST_BATCHES = 8, 512, 2000
 # Standard errors: a Gaussian is beyond 4.2 once in forty thousand.
 _FAR = 4.2
 # Rows of a batch that come from one random stream: two of them are in different blocks.
@@ -160,7 +160,7 @@ def tally_draws(experiment):
         if s > 0:
             _add_features(independence, np.asarray(batch.sample.latents, np.float64), s)
     state = training.init(exp)
-    for step in range(_BATCHES):
+    for step in range(max(_BATCHES, math.ceil(_ROWS / exp.batch_size))):
         batch = training.draw_batch(dataclasses.replace(state, step=step))
         _add_noise(exp, moments, independence, batch)
         drawn = _drawn(exp, batch)

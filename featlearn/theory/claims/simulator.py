@@ -17,6 +17,8 @@ from .definitions import strong_state
 from .verdict import does_not_apply, within
 
 CLAIM = "simulator"
+# Samples, and features in their views, that tell a standard deviation; batches drawn for that at most.
+_SAMPLES, _FEATURES, _MOST_BATCHES = 400, 100, 2000
 # Relative change of the loss that a slope is measured from, and what is said below it.
 _RESOLVED = 3e-11
 # A gradient so many times its rounding r is parallel to itself up to (r/g)², below the tolerance.
@@ -34,7 +36,7 @@ def claim_simulator(observed):
     ]
 
 
-def views_against_moments(observed, batches=4):
+def views_against_moments(observed):
     """Compare second moments of the batches that training used with their closed forms.
 
     E⟨x⁺, Mz⟩ = E⟨x⁺⁺, Mz⟩ = s d, as the views are unbiased; and with C their cross-moment,
@@ -42,6 +44,9 @@ def views_against_moments(observed, batches=4):
     featlearn/theory/derivation.md, "Second moments of views").
     """
     found = {}
+    batches, reason = _batches(observed[0])
+    if reason:
+        return [does_not_apply(CLAIM, "second moments of the views", reason)]
     for o in observed:
         exp, matrix = o.experiment, o.model.dictionary
         state = training.init(exp)
@@ -60,11 +65,13 @@ def views_against_moments(observed, batches=4):
                 per_sample.setdefault(name, []).append(values)
         for name, values in per_sample.items():
             found.setdefault(name, []).append(np.concatenate(values))
+    # A fixed data set has no more samples than it has.
+    most = observed[0].experiment.n_samples or math.inf
     verdicts = []
     for name, samples in found.items():
         # The columns of M are orthonormal up to rounding, and so is what should be 0.
         expected = round(float(np.mean([_expected(o)[name] for o in observed])), 6) + 0.0
-        error = max(x.std() / math.sqrt(len(x)) for x in samples)
+        error = max(x.std() / math.sqrt(min(len(x), most)) for x in samples)
         rounding = 1e-5 * max(abs(_expected(o)["anchor with itself"]) for o in observed)
         verdicts.append(
             within(
@@ -78,6 +85,20 @@ def views_against_moments(observed, batches=4):
             )
         )
     return verdicts
+
+
+def _batches(observed):
+    """Return how many batches tell the moments, and why so many as are drawn do not, or nothing.
+
+    A sample's own standard deviation is none where hardly any of the views holds a feature.
+    """
+    exp, density = observed.experiment, observed.model.density
+    rarer = min(exp.keep_probability, 1 - exp.keep_probability)
+    held = density * exp.n_features * (rarer if observed.augmentation.n_masks else 1.0)
+    wanted = _FEATURES / held if held > 0 else 0.0
+    if min(_MOST_BATCHES * exp.batch_size, exp.n_samples or math.inf) < wanted:
+        return 0, f"fewer than {_FEATURES} features in the views of what is drawn"
+    return max(4, math.ceil(max(_SAMPLES, wanted) / exp.batch_size)), ""
 
 
 def _inner(a, b):
