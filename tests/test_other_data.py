@@ -33,7 +33,9 @@ def test_rare_atoms_are_the_ones_that_are_lost():
     assert rank_correlation(np.arange(4), [4, 3, 2, 1]) == pytest.approx(-1)
 
 
-@pytest.mark.parametrize("unusual", [{"noise_spikes": 1, "spike_variance": 0.5}, {"density_power": 1}])
+@pytest.mark.parametrize(
+    "unusual", [{"noise_spikes": 1, "spike_variance": 0.5}, {"density_power": 1}]
+)
 def test_samples_without_features_say_nothing_of_them(unusual):
     empty = FAST.replace(n_steps=20, stage_one_steps=5, bias_growth=1.3, density=0.0, **unusual)
     run = train(empty)
