@@ -18,8 +18,10 @@ from featlearn.theory.claims.applicability import MOST_DENSE
 from featlearn.theory.claims.boundaries import SEEN, claim_boundaries, find_boundaries
 from featlearn.theory.claims.decoupling import correlation
 from featlearn.theory.claims.linear import atoms_by_chance, claim_t4, random_best_cosine
+from featlearn.theory.claims.lottery import KEPT, claim_lottery
 from featlearn.theory.claims.observed import Observed
 from featlearn.theory.claims.representation import claim_t1, claim_t2, claim_t3, largest_count_bound
+from featlearn.theory.claims.stage_one import CROSSING, claim_stage_one
 from featlearn.theory.predictions.crossing import crossing, limiting_ratio, noise_margin
 from featlearn.theory.predictions.floors import bayes_floor, linear_floor
 
@@ -257,6 +259,16 @@ def test_biases_that_stay_at_zero_show_no_boundary():
     raised = featlearn.train(exp.replace(bias_factor=0.5))
     seen = {v.quantity: v for v in claim_boundaries([Observed(raised)])}
     assert seen[SEEN[0]].outcome == "holds"
+
+
+def test_one_neuron_is_not_held_to_what_averages_over_many():
+    """Its β² and its cosine scatter by more than the tolerances that many neurons keep."""
+    exp = featlearn.preset("tiny").replace(n_steps=360)
+    names = (CROSSING, KEPT[0])
+    for m, outcome in ((1, "does not apply"), (exp.n_neurons, "holds")):
+        found = [Observed(featlearn.train(exp.replace(n_neurons=m)))]
+        verdicts = {v.quantity: v for v in (*claim_stage_one(found), *claim_lottery(found))}
+        assert [verdicts[name].outcome for name in names] == [outcome] * 2, verdicts
 
 
 def test_check_refuses_what_does_not_belong_together(twins):

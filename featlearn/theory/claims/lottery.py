@@ -16,8 +16,8 @@ from .verdict import at_least, does_not_apply, within
 CLAIM = "lottery"
 # Part of 1 - P_pp that is left where similarities still are well below τ.
 LEAST_MASS = 0.9
-# Sure pairs that a fraction of them is judged from.
-FEWEST = 10
+# Sure pairs that a fraction of them is judged from, and numbers of noise that a cosine is.
+FEWEST, FEWEST_NOISE = 10, 20
 SIZES = ("potential winners a feature has at the start", "sure winners a feature has at the start")
 KEPT = (
     "cosine of α_i after stage I with its start",
@@ -174,15 +174,21 @@ def _drawn(observed):
     expected = float(np.mean([d.expected for d in draws]))
     pairs = sum(d.pairs for d in draws)
     scatter = max(3 * math.sqrt(sum(d.variance for d in draws)) / n, most_missed(pairs, expected))
-    # Of a cosine c = (1 + v)^(-1/2), where v is the mean square of d² Gaussian numbers.
-    shared = (1 - kept**2) / (math.sqrt(2 * n) * observed[0].experiment.n_features)
+    # Of a cosine c = (1 + v)^(-1/2), where v is the mean square of Gaussian numbers: d² that neurons
+    # share, of which m < d neurons see m d.
+    d, m = observed[0].experiment.n_features, observed[0].experiment.n_neurons
+    numbers = d * min(d, m)
+    shared = (1 - kept**2) / math.sqrt(2 * n * numbers)
     allowed = 0.05 + 3 * shared
     why = (
         "what sampling noise and repulsion leave of the start; 5 %, and three standard deviations,"
-        f" {100 * shared:.2g} % each, by the d² numbers of noise that all neurons share"
+        f" {100 * shared:.2g} % each, by the {numbers} numbers of noise that all neurons share"
     )
     cosines = [d.cosine for d in draws]
-    if observed[0].experiment.batches == "paired":
+    if numbers < FEWEST_NOISE:
+        reason = f"{numbers} numbers of noise, fewer than {FEWEST_NOISE}, say little of their mean square"
+        of_start = does_not_apply(CLAIM, KEPT[0], reason)
+    elif observed[0].experiment.batches == "paired":
         why += "; at least that, since paired batches have less noise than this law of independent ones"
         of_start = at_least(CLAIM, KEPT[0], (1 - allowed) * kept, cosines, why, predicted=kept)
     else:

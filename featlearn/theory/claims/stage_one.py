@@ -31,6 +31,8 @@ _LARGEST_SIMILARITY = 2.0
 _FEWEST_ROWS = 3
 # Part of the plateau's dense part that other left directions may hold.
 _MOST_OUTSIDE = 0.05
+# How far g* may be off, relative to it and at least.
+_OF_GROWTH, _OF_SMALL_GROWTH = 0.1, 0.05
 # What the recursion neglects.
 _CLOSE = 0.02
 
@@ -227,9 +229,23 @@ def _crossing(paths):
         found.append(growths[0])
         expected.append(growths[1])
     mean = float(np.mean(expected))
+    # The growth until then is ½ ln 2β²/‖W‖² of the start: it scatters half as much as β² does.
+    scatter = max(_scatter_at_crossing(p) for p in paths) / 2 / math.sqrt(len(paths))
+    allowed = max(_OF_GROWTH * mean, _OF_SMALL_GROWTH)
+    if 2 * scatter > allowed:
+        reason = (
+            f"g* = {mean:.3g} of so few neurons or features scatters by {scatter:.2g}, more than half of"
+            f" the {allowed:.2g} that it is compared to"
+        )
+        return does_not_apply(CLAIM, CROSSING, reason)
     shifted = mean + np.array(found) - np.array(expected)
     why = "10 %, or 0.05 for a small g*: what 10 % less growth and the scatter of a seed make of it"
-    return within(CLAIM, CROSSING, mean, shifted, 0.1, why, absolute=0.05)
+    return within(CLAIM, CROSSING, mean, shifted, _OF_GROWTH, why, absolute=_OF_SMALL_GROWTH)
+
+
+def _scatter_at_crossing(path):
+    """Standard deviation of a seed's ‖β‖² at the predicted crossing, relative to its mean."""
+    return float(path.scatter_dense[np.argmax(path.predicted_sparse >= path.predicted_dense)])
 
 
 def _growth_at_crossing(sparse, dense):
