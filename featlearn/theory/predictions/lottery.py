@@ -91,8 +91,8 @@ def memory(experiment, steps, sparse, dense, mass=None, start=None):
     Returns
     -------
     ndarray of shape (m,)
-        ϱ_i = F exp(-½ Σ_t ν_i(t) (1 + e^{-4 K(t)})/2), ν = (η²/B) (sampling noise of α)/‖α_i‖² for a
-        step, K(t) the repulsion from there on, and F = 1 without `start`.
+        ϱ_i = F Π_t [1 - ν_i(t) (1 + e^{-4 K(t)})/2]^½, ν = (η²/B) (sampling noise of α)/‖α_i‖² of the
+        α_i after the step, K(t) the repulsion from there on, and F = 1 without `start`.
 
     Notes
     -----
@@ -106,9 +106,13 @@ def memory(experiment, steps, sparse, dense, mass=None, start=None):
         rate *= np.square(mass)[:, None]
     kept = np.exp(-2 * _repulsion_after(experiment, steps, sparse))
     rate *= (1 + np.square(kept)[:, None]) / 2
-    lost = np.diff(steps)[:, None] * (rate[1:] + rate[:-1]) / 2
+    # Between two rows the rate is taken as linear, and the growth as that of every step.
+    gaps = np.diff(steps)[:, None]
+    each = rate[:-1] + (rate[1:] - rate[:-1]) * (gaps - 1) / (2 * gaps)
+    each /= (sparse[1:] / sparse[:-1]) ** (1 / gaps)
+    left = gaps * np.log1p(-np.minimum(each, 1 - 1e-9))
     evened = 1.0 if start is None else evened_out(start, kept[0])
-    return evened * np.exp(-0.5 * lost.sum(axis=0))
+    return evened * np.exp(0.5 * left.sum(axis=0))
 
 
 def _repulsion_after(experiment, steps, sparse):
