@@ -14,6 +14,7 @@ from ...network import features
 from ...objectives import make_objective
 from ..predictions.label_noise import label_noise
 from ..predictions.supervised import leaked_share, not_told, supervised_linear_phase
+from ..predictions.taught import few_tasks
 from .applicability import (
     few_to_pick,
     noise_not_promised,
@@ -69,8 +70,8 @@ def _linear_phase(observed):
     reason = ""
     if exp.augmentation != "none" or exp.label_leak:
         reason = "the recursion is of un-augmented samples and labels without noise"
-    elif exp.resolved_n_tasks < exp.n_features:
-        reason = "the few directions of fewer tasks than features do not average the batches' noise"
+    elif few_tasks(exp):
+        reason = few_tasks(exp)
     elif exp.dense != "explicit":
         reason = "the recursion starts from the weights of the seed"
     elif any(o.run.start for o in observed):

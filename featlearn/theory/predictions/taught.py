@@ -68,9 +68,18 @@ def not_taught(experiment):
         check_memory(exp)
     except InvalidInput:
         return "it does not fit in memory"
+    if few_tasks(exp):
+        return few_tasks(exp)
     if exp.n_neurons > _LARGEST or too_many_tasks(exp):
         return f"the recursion takes long beyond {_LARGEST} neurons or n_tasks d² = {_MOST_NUMBERS}"
     return not_told(exp) or None
+
+
+def few_tasks(experiment):
+    """Return why the recursion does not follow stage I where there are fewer tasks than features, or None."""
+    if experiment.resolved_n_tasks >= experiment.n_features:
+        return None
+    return "the few directions of fewer tasks than features do not average the batches' noise"
 
 
 def too_many_tasks(experiment):
