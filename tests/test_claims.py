@@ -14,9 +14,9 @@ from featlearn.compute.streams import generator
 from featlearn.errors import InvalidInput
 from featlearn.latents import Amplitudes, Bernoulli, Binary
 from featlearn.theory import check, check_pair
-from featlearn.theory.claims.applicability import MOST_DENSE
+from featlearn.theory.claims.applicability import MOST_DENSE, few_inputs
 from featlearn.theory.claims.boundaries import SEEN, claim_boundaries, find_boundaries
-from featlearn.theory.claims.decoupling import correlation
+from featlearn.theory.claims.decoupling import claim_t5, correlation, cross_view
 from featlearn.theory.claims.linear import atoms_by_chance, claim_t4, random_best_cosine
 from featlearn.theory.claims.lottery import KEPT, claim_lottery
 from featlearn.theory.claims.observed import Observed
@@ -351,3 +351,27 @@ def test_modules_of_the_theory_draw_from_streams_of_their_own():
         names = vars(importlib.import_module(name)).items()
         found += [value for key, value in names if key.endswith("_STREAM")]
     assert len(found) > 5 and sorted(found) == sorted(set(found))
+
+
+@pytest.mark.parametrize(
+    "changes, kept", [({}, 1 / 3), ({"n_inputs": 48}, 1 / 2), ({"n_inputs": 160}, 9 / 11)]
+)
+def test_views_of_few_inputs_share_less_of_the_signal_and_t5_asks_for_less(changes, kept):
+    """A pure network: even a linear neuron keeps no more than (1 - f)/(1 + f)."""
+    exp = EXPERIMENT.replace(n_inputs=32, dictionary="flat", density=0.06, stage_one_steps=1)
+    exp = exp.replace(**changes)
+    run = featlearn.train(exp)
+    pure = with_weights(run, atoms(run))
+    shared = [v for v in claim_t5([Observed(pure)]) if v.quantity == "f across views, x = M z"]
+    assert cross_view(Observed(pure)).expected_signal == pytest.approx(kept)
+    assert [v.outcome for v in shared] == ["holds"] and shared[0].low == pytest.approx(kept / 2)
+    dense = generator(4, "theory").standard_normal(run.weights.shape)
+    unlearned = with_weights(run, dense - dense @ run.dictionary @ run.dictionary.T)
+    shared = [v for v in claim_t5([Observed(unlearned)]) if v.quantity == "f across views, x = M z"]
+    assert [v.outcome for v in shared] == ["fails"]
+
+
+def test_of_a_mask_of_few_inputs_only_the_first_order_is_known():
+    assert "few inputs" in few_inputs(EXPERIMENT.replace(n_inputs=80))
+    assert not few_inputs(EXPERIMENT.replace(n_inputs=96))
+    assert not few_inputs(EXPERIMENT.replace(n_inputs=32, augmentation="correlated_noise"))

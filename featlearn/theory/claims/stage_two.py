@@ -9,7 +9,7 @@ import numpy as np
 from ...summary import PURE
 from ..predictions.mean_field import VALID_SIMILARITY, predict
 from ..predictions.winners import compare_winners
-from .applicability import contrastive
+from .applicability import contrastive, few_inputs
 from .claim import claim
 from .verdict import at_least, does_not_apply, within
 
@@ -66,9 +66,12 @@ def claim_stage_two(observed):
         "median over these neurons, at the row where it is furthest from 1; 10 % for the softmax"
         " beyond its leading order, and for leaps of up to 10 %"
     )
+    few = few_inputs(observed[0].experiment)
     return [
         at_least(CLAIM, NAMES[0], 0.9, agreement, share_why, reason=remark),
-        within(CLAIM, NAMES[1], 1.0, ratios, 0.1, ratio_why),
+        does_not_apply(CLAIM, NAMES[1], few)
+        if few
+        else within(CLAIM, NAMES[1], 1.0, ratios, 0.1, ratio_why),
     ]
 
 

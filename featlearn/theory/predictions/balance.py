@@ -6,7 +6,7 @@ a similarity over τ is A Σ_j y_j y'_j, and A is where
 
     E[ ((1 - P_pp) y' - Σ_q P_pq y'_q) u 1{|u| ≥ ϱ} ] = λ
 
-along an atom. Nothing else of the network enters, and d1 only through the noise of u.
+along an atom. Nothing else of the network enters, and d1 only through the noise of the u_j.
 """
 
 import dataclasses
@@ -20,7 +20,9 @@ from ...alignment import alignment
 from ...compute.streams import generator
 from ...errors import InvalidInput
 from ...loss import contrast
+from ...state import make_model
 from ...training import evaluate, init
+from ...views import augmentation_of
 from .saturation import SQRT_2_PI
 from .view_noise import view_noise
 
@@ -28,6 +30,8 @@ from .view_noise import view_noise
 _DRAWS = 150_000
 # Atoms of a batch for which growth is measured; they are all alike.
 _ATOMS = 4
+# d1/d from which on what a mask does to single atoms is lost in that.
+_LARGE = 64
 # Position of this module's draws in the "theory" stream of a seed.
 _STREAM = 6
 
@@ -230,26 +234,20 @@ class _Features(NamedTuple):
 
 
 def _draw_features(experiment, threshold, cosine):
-    views, d, n = view_noise(experiment), experiment.n_features, experiment.group_size
+    n, d = experiment.group_size, experiment.n_features
     rng = generator(experiment.seed, "theory", _STREAM)
-    correlation = views.shared / np.sqrt(views.anchor * views.key) if views.anchor > 0 else 0.0
+    draw = _view_drawer(experiment, rng)
 
     def output(u):
         return np.sign(u) * np.maximum(np.abs(u) - threshold, 0)
 
-    def coordinates(n):
-        z = np.sign(rng.standard_normal((n, d))) * (rng.random((n, d)) < views.density)
-        first, own = rng.standard_normal((2, n, d))
-        second = correlation * first + np.sqrt(max(1 - correlation**2, 0)) * own
-        return z, np.sqrt(views.anchor) * first, np.sqrt(views.key) * second
-
     batches = []
     for _ in range(max(4, -(-_DRAWS // (n * d)))):
-        latents, anchor_noise, key_noise = coordinates(n)
+        latents, anchor_noise, key_noise = draw(n)
         anchors, keys = cosine * latents + anchor_noise, cosine * latents + key_noise
         separate, negatives = experiment.negatives != "in_batch", None
         if separate:
-            z, _, noise = coordinates(experiment.negatives)
+            z, _, noise = draw(experiment.negatives)
             negatives = output(cosine * z + noise)
         # What an active neuron gains along its atom, of which its cosine is a part.
         along = (anchors - anchor_noise) / cosine**2 + anchor_noise
@@ -257,6 +255,34 @@ def _draw_features(experiment, threshold, cosine):
         outputs = output(anchors), output(keys), negatives
         batches.append(_Features(latents, anchors, keys, response, anchor_noise, *outputs))
     return batches
+
+
+def _view_drawer(experiment, rng):
+    """Return a function of n that draws z and the noise of both views along the atoms, (n, d) each.
+
+    A mask makes the noise of the atoms depend on each other and on z, to the order of d/d1: it is that of masked
+    samples where d1 is not large, and elsewhere Gaussian.
+    """
+    if experiment.dense != "gram" and experiment.n_inputs <= _LARGE * experiment.n_features:
+        model, augmentation = make_model(experiment), augmentation_of(experiment)
+
+        def masked(n):
+            sample = model.sample(rng, n)
+            views = augmentation.pair(rng, sample, model)[:2]
+            z = np.asarray(sample.latents, np.float64)
+            return z, *(np.asarray(x @ model.dictionary, np.float64) - z for x in views)
+
+        return masked
+    views, d = view_noise(experiment), experiment.n_features
+    correlation = views.shared / np.sqrt(views.anchor * views.key) if views.anchor > 0 else 0.0
+
+    def gaussian(n):
+        z = np.sign(rng.standard_normal((n, d))) * (rng.random((n, d)) < views.density)
+        first, own = rng.standard_normal((2, n, d))
+        second = correlation * first + np.sqrt(max(1 - correlation**2, 0)) * own
+        return z, np.sqrt(views.anchor) * first, np.sqrt(views.key) * second
+
+    return gaussian
 
 
 def _coefficients(batch, strength):
