@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("one_blas_thread")
 
 SMALL = Experiment(
     n_features=8, n_inputs=256, n_neurons=24, batch_size=128, n_steps=600, learning_rate=0.25,
-    weight_decay=0.015, temperature=4.0, density_factor=1.0, noise_factor=0.6,
+    weight_decay=0.015, temperature=4.0, density_factor=0.75, noise_factor=0.6,
     stage_one_growth=4.0, bias_factor=1.0, bias_growth=1.01, bias_cap=0.6, initial_norm=0.05,
 )  # fmt: skip
 

@@ -40,7 +40,7 @@ EXPERIMENT = featlearn.Experiment(
     stage_one_growth=1.0,
     bias_factor=0.5,
     bias_growth=10.0,
-    bias_cap=0.55,
+    bias_cap=0.3,
 )
 
 

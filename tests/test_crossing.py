@@ -195,9 +195,9 @@ def test_preconditions_name_the_unmet_one():
         noise_factor=2.0,
         bias_cap=0.55,
     )
-    features, noise = preconditions(matched)
-    assert features.met and noise.met and unmet(matched) == []
-    assert preconditions(matched.replace(augmentation="none")) == (features, noise)
+    all_three = preconditions(matched)
+    assert all(one.met for one in all_three) and unmet(matched) == []
+    assert preconditions(matched.replace(augmentation="none")) == all_three
     drowned = matched.replace(learning_rate=2.0)
     assert not preconditions(drowned)[0].met and "batch_size" in unmet(drowned)[0]
     far = matched.replace(augmentation="none", initial_norm=1e-6)

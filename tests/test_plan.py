@@ -127,7 +127,7 @@ def test_a_plan_says_what_theory_says_of_its_objective(objective, capsys):
 
 def test_nothing_makes_the_norms_of_the_decoupled_loss_rest():
     plain = preset("decoupled").replace(augmentation="none")
-    _, noise = preconditions(plain)
+    noise = preconditions(plain)[1]
     assert not noise.met and noise.value > 10 and "does not fade" in unmet(plain)[0]
     # Steps that do not suffice for the growth are a bound on it.
     assert preconditions(plain.replace(n_steps=100))[1].met
@@ -213,6 +213,7 @@ def test_a_suggestion_meets_the_margin_and_says_what_it_cannot_meet():
     assert suggest(fine)[0] == fine
     far = preset("default").replace(initial_norm=1e-5)
     assert any("cannot be met" in remark for remark in suggest(far)[1])
+    assert any("not sparse" in remark for remark in suggest(fine.replace(density=0.5))[1])
     hopeless = fine.replace(dictionary="identity")
     assert "no batch size or learning rate" in suggest(hopeless)[1][0]
 
@@ -244,7 +245,7 @@ def test_the_command_prints_a_table_or_json(capsys):
     values = json.loads(capsys.readouterr().out)
     assert values["stages"]["two"] is None and values["disk_bytes"] > 0
     assert values["suggestion"]["batch_size"] == 128
-    assert [c["claim"] for c in values["preconditions"]] == ["T1", "T3"]
+    assert [c["claim"] for c in values["preconditions"]] == ["T1", "T3", "T1"]
 
 
 def test_the_command_warns_of_an_experiment_that_is_promised_nothing(capsys):

@@ -87,9 +87,12 @@ def main(arguments):
         print(json_text(values))
         return 0
     print(text_table(_rows(experiment, predicted, costs)))
-    for one in predicted.preconditions:
-        promised = "promised" if one.met else "not promised"
-        print("", *wrapped(f"{one.claim} {promised}: {one.text}"), sep="\n")
+    for claim in sorted({one.claim for one in predicted.preconditions}):
+        needed = [one for one in predicted.preconditions if one.claim == claim]
+        unmet = [one for one in needed if not one.met]
+        promised = "not promised" if unmet else "promised"
+        said = "; ".join(one.text for one in unmet or needed)
+        print("", *wrapped(f"{claim} {promised}: {said}"), sep="\n")
     for warning in predicted.warnings:
         message(f"warning: {warning}", arguments.quiet)
     if suggestion:

@@ -13,6 +13,7 @@ from ..predictions.crossing import crossing, limiting_ratio, noise_margin
 from ..predictions.limits import threshold
 from ..predictions.lottery import left_out
 from ..predictions.moments import view_moments
+from ..predictions.sparsity import too_dense
 from .normalised import dense_on_sphere, not_selected_on_sphere, rated
 
 FEWEST_ANCHORS = 16
@@ -101,7 +102,7 @@ def features_not_promised(observed):
             f"sampling noise makes ‖β‖² {ratio:.2g} of ‖α‖² in stage I, more than the"
             f" {MOST_DENSE:.2g} of neurons that are learned: raise B or lower η"
         )
-    unmet = not_finished(observed)
+    unmet = too_dense(exp) or not_finished(observed)
     if not unmet and any(o.run.start for o in observed):
         unmet = remembers_start(observed, "dense_norm", IMPURE)
     if unmet or exp.objective != "nt_xent":

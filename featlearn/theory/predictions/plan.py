@@ -365,9 +365,11 @@ def suggest(experiment):
             remarks.append(
                 f"T1 would take {steps:.2g} steps with batches of {batch}: see the large-batch limit"
             )
-    features, noise = preconditions(new)
+    features, noise, sparse = preconditions(new)
     if features.met:
         remarks.append(f"T1: {features.text}")
+    if not sparse.met:
+        remarks.append(f"T1 cannot be met by batch_size and learning_rate: {sparse.text}")
     if noise.met:
         remarks.append(f"T3: {noise.text}")
     else:

@@ -1,4 +1,4 @@
-"""When T1 and T3 are promised: an experiment's two numbers, known before it runs."""
+"""When T1 and T3 are promised: an experiment's numbers, known before it runs."""
 
 from typing import NamedTuple
 
@@ -7,6 +7,7 @@ from ...views import augmentation_of
 from .crossing import crossing, noise_margin
 from .moments import view_moments
 from .saturation import saturation_growth
+from .sparsity import MOST_COMPANY, company, too_dense
 
 
 class Precondition(NamedTuple):
@@ -36,7 +37,7 @@ class Precondition(NamedTuple):
 
 
 def preconditions(experiment):
-    """Return the `Precondition` of T1, the noise margin, and that of T3, the growth to the crossing.
+    """Return each `Precondition`: of T1 the noise margin, of T3 the growth to the crossing, of T1 the sparsity.
 
     T1 is about augmented and T3 about un-augmented networks: where the experiment is the other kind,
     its twin is meant, with `RandomMask` or with no augmentation and all else equal.
@@ -44,7 +45,7 @@ def preconditions(experiment):
     Returns
     -------
     tuple of Precondition
-        Both; see `unmet` for what matters to the experiment itself. None for an objective that is no loss of
+        All three; see `unmet` for what matters to the experiment itself. None for an objective that is no loss of
         pairs: its stage I is another.
     """
     kind = OBJECTIVES[experiment.objective]
@@ -54,7 +55,7 @@ def preconditions(experiment):
     masked = experiment
     if augmentation_of(experiment).identical_views:
         masked = experiment.replace(augmentation="random_mask")
-    margin = noise_margin(masked)
+    margin, part = noise_margin(masked), company(masked)
     growth, needed = saturation_growth(plain), crossing(plain).growth
     drowned = "sampling noise outgrows the signal and no sparse feature is learned"
     overtakes = "the sparse part overtakes the dense one"
@@ -82,6 +83,13 @@ def preconditions(experiment):
             else f"without augmentation {overtakes} (g* = {needed:.3g}) before norms saturate"
             f" (g = {growth:.3g}): {remedy}",
         ),
+        Precondition(
+            "T1",
+            "part s/s* of the largest density",
+            part,
+            MOST_COMPANY,
+            too_dense(masked) or f"features are sparse (s/s* = {part:.2g} < {MOST_COMPANY})",
+        ),
     )
 
 
@@ -90,12 +98,17 @@ def unmet(experiment):
 
     T1 is promised to views that share no dense noise, T3 without augmentation.
     """
-    if not OBJECTIVES[experiment.objective].is_pairwise:
+    numbers = preconditions(experiment)
+    if not numbers:
         return []
-    features, noise = preconditions(experiment)
-    if augmentation_of(experiment).identical_views:
-        return [] if noise.met else [f"T3 is not promised: {noise.text}"]
-    warnings = [] if features.met else [f"T1 is not promised: {features.text}"]
+    claim = "T3" if augmentation_of(experiment).identical_views else "T1"
+    warnings = [
+        f"{claim} is not promised: {one.text}"
+        for one in numbers
+        if one.claim == claim and not one.met
+    ]
+    if claim == "T3":
+        return warnings
     shared = view_moments(experiment).dense_correlation
     if shared > 0:
         warnings.append(f"T1 is not promised: the views' dense parts are correlated ({shared:.2g})")
