@@ -111,7 +111,7 @@ def test_a_plan_says_what_theory_says_of_its_objective(objective, capsys):
     pairs |= {"threshold"}
     selects = {"dense_run", "off_support", "selection_growth"}
     said = {"infonce": pairs | selects, "spectral": pairs, "decoupled": pairs}
-    said["supervised"] = {"taught"}
+    said |= {"supervised": {"taught"}, "nt_xent": {"preconditions"}}
     assert known - {"warnings"} == costs | said.get(objective, set())
     assert main([*arguments, "--set", "n_steps=400"]) == 0
     table = capsys.readouterr().out
@@ -120,9 +120,7 @@ def test_a_plan_says_what_theory_says_of_its_objective(objective, capsys):
     assert ("twin without" in table) == (objective == "infonce")
     assert ("label noise" in table) == (objective == "supervised")
     assert ("stage III" in table) == (objective == "infonce")
-    assert main([*arguments, "--suggest"]) == (
-        0 if "preconditions" in said.get(objective, ()) else 2
-    )
+    assert main([*arguments, "--suggest"]) == (0 if "crossing" in said.get(objective, ()) else 2)
 
 
 def test_nothing_makes_the_norms_of_the_decoupled_loss_rest():

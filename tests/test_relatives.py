@@ -1,11 +1,13 @@
 """Relatives of the loss: the dichotomy, and the one that must lose it."""
 
+import numpy as np
 import pytest
 
-from featlearn import preset, train
-from featlearn.theory import check
+from featlearn import Experiment, preset, train
+from featlearn.theory import check, plan, preconditions
 from featlearn.theory.claims.observed import Observed
 from featlearn.theory.claims.relatives import divergence
+from featlearn.theory.predictions.on_sphere import growth_on_sphere
 
 pytestmark = pytest.mark.usefixtures("one_blas_thread")
 
@@ -72,3 +74,34 @@ def test_norms_diverge_where_the_attraction_never_fades():
     # Where the attraction fades, norms rest below g*.
     found = divergence([Observed(train(BASE.replace(n_steps=700)))])
     assert found[0].outcome == "fails", found
+
+
+OVERTAKEN = Experiment(
+    n_features=16, n_inputs=128, n_neurons=128, batch_size=256, n_steps=400, learning_rate=0.03,
+    weight_decay=0.004, temperature=0.5, noise_factor=0.5, augmentation="none", initial_norm=0.003,
+    bias_factor=1.0, bias_growth=1.004, bias_cap=0.55, seed=400, dictionary="flat",
+    objective="nt_xent", stop_gradient=False, stage_one_steps=300, record_every=10,
+)  # fmt: skip
+
+
+def test_on_the_sphere_the_noise_wins_only_if_norms_grow_by_less_than_the_crossing():
+    noise = next(p for p in preconditions(OVERTAKEN) if p.claim == "T3")
+    assert not noise.met and "T3 is not promised" in plan(OVERTAKEN).warnings[0]
+    run = train(OVERTAKEN)
+    share = np.square(run["alignment"]).sum(axis=(1, 2)) / np.square(run["weight_norm"]).sum(axis=1)
+    assert share[0] < 0.2 and share.max() > 0.8
+    found = check(run, replay=0)
+    assert [(v.claim, v.quantity) for v in found if v.outcome == "fails"] == []
+    assert "overtakes" in next(v.reason for v in found if v.claim == "relatives")
+    promised = BASE.replace(**ON_SPHERE)
+    assert [p.met for p in preconditions(promised) if p.claim == "T3"] == [True]
+    assert plan(promised).warnings == ()
+
+
+@pytest.mark.parametrize("initial_norm", (0.003, 0.05))
+def test_norms_on_the_sphere_grow_as_far_as_predicted(initial_norm):
+    run = train(OVERTAKEN.replace(initial_norm=initial_norm, n_steps=300, record_every=300))
+    grown = np.square(run["weight_norm"]).mean(axis=1)
+    assert growth_on_sphere(run.experiment) == pytest.approx(
+        0.5 * np.log(grown[-1] / grown[0]), abs=0.15
+    )

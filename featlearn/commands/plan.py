@@ -131,8 +131,9 @@ def _rows(experiment, predicted, costs):
     if predicted.taught is not None:
         rows += _taught(predicted.taught)
     if predicted.preconditions:
+        rows.append(("noise margin κn²/s", f"{predicted.preconditions[0].value:.3g}"))
+    if predicted.crossing is not None:
         rows += [
-            ("noise margin κn²/s", f"{predicted.preconditions[0].value:.3g}"),
             ("sparse part overtakes at step", _step(predicted.crossing.step, last)),
             ("dense share that noise sustains", f"{predicted.noise_floor:.3g}"),
         ]

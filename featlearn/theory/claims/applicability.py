@@ -13,8 +13,9 @@ from ..predictions.crossing import crossing, limiting_ratio, noise_margin
 from ..predictions.limits import threshold
 from ..predictions.lottery import left_out
 from ..predictions.moments import view_moments
+from ..predictions.on_sphere import rated
 from ..predictions.sparsity import too_dense
-from .normalised import dense_on_sphere, not_selected_on_sphere, rated
+from .normalised import dense_on_sphere, not_selected_on_sphere
 
 FEWEST_ANCHORS = 16
 # d1/d of masked views from which terms beyond d/d1 are lost in the tolerances. Measured on a random M: Σα²/τ came
@@ -175,12 +176,11 @@ def noise_not_promised(observed):
         return unmet
     if max(o.norms.max() for o in observed) ** 2 < np.finfo(exp.dtype).tiny:
         return "products of two outputs are below the smallest number of their type"
-    growth, needed = max(o.growth for o in observed), crossing(exp).growth
-    # On the unit sphere norms measure no progress, and do not say how far the sparse part came.
-    if growth >= needed and exp.objective != "nt_xent":
+    growth, needed = max(o.growth for o in observed), crossing(rated(exp)).growth
+    if growth >= needed:
         return (
             f"growth g = {growth:.3g} reached g* = {needed:.3g}, where the sparse part overtakes"
-            " the dense one: raise d1/d or the noise, or lower τ"
+            f" the dense one: raise d1/d or the noise{'' if exp.objective == 'nt_xent' else ', or lower τ'}"
         )
     return not_finished(observed)
 

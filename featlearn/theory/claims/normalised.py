@@ -13,7 +13,7 @@ from ... import training
 from ...network import features
 from ..predictions.crossing import limiting_ratio
 from ..predictions.moments import view_moments
-from ..predictions.stage_one import initial_split
+from ..predictions.on_sphere import as_pairs, square_at_start
 
 # Batches that norms at the end are means over.
 BATCHES = 8
@@ -22,29 +22,6 @@ BATCHES = 8
 MOST_DENSE = 0.2
 # e-folds of a lone feature's pull, 2ηs/n² a step, after which every atom of "tiny" had a pure neuron: 18-22.
 SELECTS = 22
-
-
-def as_pairs(experiment, square):
-    """Return the experiment whose plain inner products move weights as normalised ones do, n² = `square`."""
-    return experiment.replace(
-        objective="infonce",
-        learning_rate=experiment.learning_rate / square,
-        weight_decay=experiment.weight_decay * square,
-    )
-
-
-def square_at_start(experiment):
-    """Return E n² = ε² + E‖h‖² of the views at the start."""
-    views, start = view_moments(experiment), initial_split(experiment)
-    each = views.anchor.sparse * start.sparse + views.anchor.dense * start.dense
-    return experiment.embedding_floor**2 + experiment.n_neurons * each
-
-
-def rated(experiment):
-    """Return `as_pairs` of an experiment at its start, or itself where embeddings are not normalised."""
-    if experiment.objective != "nt_xent":
-        return experiment
-    return as_pairs(experiment, square_at_start(experiment))
 
 
 def rated_at_end(observed):

@@ -141,6 +141,8 @@ def plan(experiment):
             values |= _afterwards(experiment)
         else:
             values["stages"] = values["stages"]._replace(three=math.nan)
+    elif experiment.objective == "nt_xent":
+        values["preconditions"] = preconditions(experiment)
     elif experiment.objective == "supervised":
         values["taught"] = taught(experiment)
         remark = not_taught(experiment) or remark

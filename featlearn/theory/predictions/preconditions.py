@@ -6,6 +6,7 @@ from ...objectives import OBJECTIVES
 from ...views import augmentation_of
 from .crossing import crossing, noise_margin
 from .moments import view_moments
+from .on_sphere import growth_on_sphere, rated
 from .saturation import saturation_growth
 from .sparsity import MOST_COMPANY, company, too_dense
 
@@ -46,22 +47,26 @@ def preconditions(experiment):
     -------
     tuple of Precondition
         All three; see `unmet` for what matters to the experiment itself. None for an objective that is no loss of
-        pairs: its stage I is another.
+        pairs, on the unit sphere or not: its stage I is another.
     """
     kind = OBJECTIVES[experiment.objective]
-    if not kind.is_pairwise:
+    on_sphere = experiment.objective == "nt_xent"
+    if not (kind.is_pairwise or on_sphere):
         return ()
     plain = experiment.replace(augmentation="none")
     masked = experiment
     if augmentation_of(experiment).identical_views:
         masked = experiment.replace(augmentation="random_mask")
-    margin, part = noise_margin(masked), company(masked)
-    growth, needed = saturation_growth(plain), crossing(plain).growth
+    margin, part = noise_margin(rated(masked)), company(masked)
+    growth = growth_on_sphere(plain) if on_sphere else saturation_growth(plain)
+    needed = crossing(rated(plain)).growth
     drowned = "sampling noise outgrows the signal and no sparse feature is learned"
     overtakes = "the sparse part overtakes the dense one"
     remedy = "for T3 raise n_inputs or noise_factor, or lower temperature"
-    if not kind.fades and kind.has_softmax:
+    if kind.is_pairwise and not kind.fades and kind.has_softmax:
         remedy = f"the attraction of the {kind.label} loss does not fade, and nothing makes them"
+    elif on_sphere:
+        remedy = "for T3 raise n_inputs or noise_factor"
     return (
         Precondition(
             "T1",
