@@ -6,15 +6,17 @@ import json
 import numpy as np
 import pytest
 
-from featlearn import OBJECTIVES, preset, train
+from featlearn import OBJECTIVES, Experiment, preset, train
 from featlearn.commands import main
 from featlearn.compute.workspace import Workspace
 from featlearn.theory import plan, preconditions, saturation_growth, suggest, unmet
 from featlearn.theory.claims.finite_data import fixed_samples
+from featlearn.theory.predictions.crossing import limiting_ratio, noise_margin
 from featlearn.theory.predictions.fixed_data import labelled_data
 from featlearn.theory.predictions.linear_phase import linear_phase
-from featlearn.theory.predictions.plan import TARGET_MARGIN
+from featlearn.theory.predictions.plan import TARGET_MARGIN, suggest_limit
 from featlearn.theory.predictions.plateau import plateau
+from featlearn.theory.predictions.preconditions import MOST_DENSE
 from featlearn.theory.predictions.softmax_plateau import softmax_plateau
 from featlearn.theory.predictions.stage_one import initial_split, predict_stage_one
 from featlearn.theory.predictions.stages import predict_stages
@@ -243,7 +245,7 @@ def test_the_command_prints_a_table_or_json(capsys):
     values = json.loads(capsys.readouterr().out)
     assert values["stages"]["two"] is None and values["disk_bytes"] > 0
     assert values["suggestion"]["batch_size"] == 128
-    assert [c["claim"] for c in values["preconditions"]] == ["T1", "T3", "T1"]
+    assert [c["claim"] for c in values["preconditions"]] == ["T1", "T3", "T1", "T1", "T1"]
 
 
 def test_the_command_warns_of_an_experiment_that_is_promised_nothing(capsys):
@@ -265,3 +267,57 @@ def test_bad_input_is_one_line(bad, capsys):
     assert main(["plan", *bad]) == 2
     out, said = capsys.readouterr()
     assert out == "" and said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "changes", [{"n_inputs": 64}, {"keep_probability": 0.3}, {"dictionary": "identity"}]
+)
+def test_a_plan_without_a_masked_twin_speaks_of_t3_alone(changes, capsys):
+    """With dense = gram RandomMask is refused for some experiments that have no augmentation."""
+    alone = preset("tiny").replace(dense="gram", augmentation="none", **changes)
+    assert [one.claim for one in preconditions(alone)] == ["T3"]
+    assert len(suggest(alone)[1]) == 1
+    settings = [f"--set={name}={value}" for name, value in changes.items()]
+    words = ["plan", "--preset=tiny", "--set=dense=gram", "--set=augmentation=none", "--suggest"]
+    assert main([*words, *settings, "--no-timing"]) == 0
+    said = capsys.readouterr().out
+    assert "T3 " in said and "T1 " not in said and "noise margin" not in said
+
+
+@pytest.mark.parametrize("views", [{"augmentation": "independent_masks"},
+                                   {"augmentation": "correlated_noise", "noise_correlation": 0.5}])  # fmt: skip
+def test_nothing_promises_t1_to_views_that_share_noise(views, capsys):
+    shared = preset("tiny").replace(**views)
+    assert any("correlated" in warning for warning in unmet(shared))
+    assert not any(remark.startswith("T1: ") for remark in suggest(shared)[1])
+    settings = [f"--set={name}={value}" for name, value in views.items()]
+    assert main(["plan", "--preset=tiny", *settings, "--suggest", "--no-timing"]) == 0
+    said = capsys.readouterr().out
+    assert "T1 not promised: the views' dense parts are correlated" in said
+    assert "T1 promised" not in said
+
+
+def test_t1_is_promised_as_far_as_check_asks_for():
+    below_one = next(
+        exp
+        for exp in (preset("tiny").replace(batch_size=b) for b in range(16, 200))
+        if limiting_ratio(exp) > MOST_DENSE and noise_margin(exp) < 1
+    )
+    assert "more than the 0.33 of neurons" in unmet(below_one)[0]
+
+
+def test_a_suggestion_never_asks_for_more_steps_than_there_are():
+    exp = preset("default").replace(dense="gram", n_inputs=10**12)
+    new, remarks = suggest(exp)
+    assert new == exp and "large-batch limit" in remarks[0]
+
+
+def test_labels_of_a_twin_do_not_leak():
+    exp = preset("tiny").replace(label_leak=0.5, n_samples=4096)
+    assert plan(exp).labelled is not None
+
+
+@pytest.mark.parametrize(("d", "d1"), [(12, 12**5), (20, 20**4)])
+def test_a_suggestion_in_the_limit_reaches_stage_three(d, d1):
+    new, _ = suggest_limit(Experiment(n_features=d, n_inputs=d1))
+    assert predict_stages(new).three < new.n_steps

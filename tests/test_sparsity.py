@@ -6,7 +6,7 @@ import pytest
 from featlearn import preset, train
 from featlearn.theory import check, plan, unmet
 from featlearn.theory.predictions.neuron_moments import neuron_moments
-from featlearn.theory.predictions.sparsity import MOST_COMPANY, company, largest_density
+from featlearn.theory.predictions.sparsity import MOST_TOGETHER, largest_density, together
 from featlearn.theory.predictions.view_noise import view_noise
 
 pytestmark = pytest.mark.usefixtures("one_blas_thread")
@@ -43,8 +43,9 @@ def test_the_largest_density_is_that_of_a_gaussian_kurtosis_or_of_the_threshold(
 def test_neurons_of_dense_features_stay_mixtures_and_nothing_is_promised_of_them():
     dense = TINY.replace(density=0.5, temperature=4.0, n_steps=1500, record_every=5)
     planned = plan(dense)
-    assert [p.met for p in planned.preconditions if p.claim == "T1"] == [True, False]
-    assert "not sparse" in unmet(dense)[0] and company(dense) > 1
+    unmet_ones = [p for p in planned.preconditions if p.claim == "T1" and not p.met]
+    assert [p.bound for p in unmet_ones] == [MOST_TOGETHER]
+    assert "not sparse" in unmet(dense)[0] and together(dense) > 1
     run = train(dense)
     cosine = np.abs(run.weights @ run.dictionary) / np.linalg.norm(run.weights, axis=1)[:, None]
     assert np.median(cosine.max(axis=1)) < 0.6
@@ -54,10 +55,10 @@ def test_neurons_of_dense_features_stay_mixtures_and_nothing_is_promised_of_them
     assert all("not sparse" in reason for reason in reasons.values()) and len(reasons) == 2
 
 
-def test_presets_are_sparse_and_one_feature_a_sample_is_never_in_company():
+def test_presets_are_sparse_and_one_feature_a_sample_has_no_others():
     for name in ("tiny", "quick", "default", "spectral", "asymptotic", "phases"):
-        assert company(preset(name)) < 0.8 * MOST_COMPANY
-    assert company(TINY.replace(latents="one_of_d")) == 0
+        assert together(preset(name)) < 0.8 * MOST_TOGETHER
+    assert together(TINY.replace(latents="one_of_d")) == 0
     two = TINY.replace(latents="k_sparse", n_active=2)
-    assert company(two) == pytest.approx(1 / 7 / largest_density(two))
-    assert plan(two).preconditions[-1].met is False
+    assert together(two) == pytest.approx(1 / 7 / largest_density(two))
+    assert "not sparse" in unmet(two)[0]

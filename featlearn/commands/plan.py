@@ -122,6 +122,8 @@ def _images(arguments):
 
 def _rows(experiment, predicted, costs):
     """The lines of the table, (name, value)."""
+    from ..theory.predictions.preconditions import NOISE_MARGIN
+
     last, level = experiment.n_steps, predicted.plateau
     rows = [
         (f"stage {name} starts at step", _step(start, last))
@@ -130,8 +132,8 @@ def _rows(experiment, predicted, costs):
     ]
     if predicted.taught is not None:
         rows += _taught(predicted.taught)
-    if predicted.preconditions:
-        rows.append(("noise margin κn²/s", f"{predicted.preconditions[0].value:.3g}"))
+    margins = [one for one in predicted.preconditions if one.name == NOISE_MARGIN]
+    rows += [(one.name, f"{one.value:.3g}") for one in margins]
     if predicted.crossing is not None:
         rows += [
             ("sparse part overtakes at step", _step(predicted.crossing.step, last)),

@@ -14,6 +14,7 @@ from ..predictions.limits import threshold
 from ..predictions.lottery import left_out
 from ..predictions.moments import view_moments
 from ..predictions.on_sphere import rated
+from ..predictions.preconditions import MOST_DENSE
 from ..predictions.sparsity import too_dense
 from .normalised import dense_on_sphere, not_selected_on_sphere
 
@@ -23,8 +24,6 @@ FEWEST_ANCHORS = 16
 FEWEST_INPUTS = 6
 # ln of the growth over the last tenth of a run from which norms have not come to rest.
 AT_REST = 0.02
-# Dense over sparse part of ‖w‖², of a network whose dense coordinates are half of a random one's.
-MOST_DENSE = 1 / 3
 # Laws of z with the paper's second moments.
 UNCORRELATED = ("latents = one_of_d", "latents = k_sparse")
 # Part of a neuron that its start may still be.

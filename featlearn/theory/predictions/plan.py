@@ -26,7 +26,7 @@ from .limits import (
 )
 from .lottery import LeftOut, left_out
 from .plateau import Plateau
-from .preconditions import Precondition, preconditions, unmet
+from .preconditions import NOISE_MARGIN, Precondition, masked_twin, preconditions, unmet
 from .saturation import saturation_growth
 from .softmax_plateau import softmax_plateau
 from .stages import Stages, predict_stages
@@ -312,9 +312,15 @@ def suggest_limit(experiment):
     ]
     for one in preconditions(new):
         remarks.append(f"{one.claim}: {one.text}")
-    growth = selection_growth(new.replace(augmentation="random_mask"))
+    masked = masked_twin(new)
+    if masked is None:
+        return new, remarks
+    growth, three = selection_growth(masked), predict_stages(masked).three
     if growth < NEEDED_GROWTH:
         remarks.append(f"norms grow by e^{growth:.2g} in stage II: lower initial_norm")
+    if new.n_steps < three < MOST / 2:
+        # Small d reach the cap later than the recipe has it.
+        new = new.replace(n_steps=math.ceil(1.1 * three))
     return new, remarks
 
 
@@ -343,7 +349,8 @@ def suggest(experiment):
         For an objective that is no loss of pairs: it has no such preconditions.
     """
     _require_pairs(experiment)
-    margin = preconditions(experiment)[0].value
+    margins = [one.value for one in preconditions(experiment) if one.name == NOISE_MARGIN]
+    margin = margins[0] if margins else 0.0
     remarks, new = [], experiment
     if math.isinf(margin):
         remarks.append(
@@ -367,11 +374,13 @@ def suggest(experiment):
             remarks.append(
                 f"T1 would take {steps:.2g} steps with batches of {batch}: see the large-batch limit"
             )
-    features, noise, sparse = preconditions(new)
-    if features.met:
-        remarks.append(f"T1: {features.text}")
-    if not sparse.met:
-        remarks.append(f"T1 cannot be met by batch_size and learning_rate: {sparse.text}")
+    features = [one for one in preconditions(new) if one.claim == "T1"]
+    beyond = [one for one in features if not one.met and one.name != NOISE_MARGIN]
+    for one in beyond:
+        remarks.append(f"T1 cannot be met by batch_size and learning_rate: {one.text}")
+    if features and all(one.met for one in features):
+        remarks.append(f"T1: {features[0].text}")
+    (noise,) = (one for one in preconditions(new) if one.claim == "T3")
     if noise.met:
         remarks.append(f"T3: {noise.text}")
     else:

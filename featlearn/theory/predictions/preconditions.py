@@ -1,14 +1,22 @@
 """When T1 and T3 are promised: an experiment's numbers, known before it runs."""
 
+import math
 from typing import NamedTuple
 
+from ...errors import InvalidInput
 from ...objectives import OBJECTIVES
 from ...views import augmentation_of
-from .crossing import crossing, noise_margin
+from .crossing import crossing, limiting_ratio, noise_margin
 from .moments import view_moments
 from .on_sphere import growth_on_sphere, rated
 from .saturation import saturation_growth
-from .sparsity import MOST_COMPANY, company, too_dense
+from .sparsity import MOST_TOGETHER, together, too_dense
+
+NOISE_MARGIN = "noise margin κn²/s"
+# Dense over sparse part of ‖w‖², of a network whose dense coordinates are half of a random one's.
+MOST_DENSE = 1 / 3
+# What is below is rounding.
+LEAST_SHARED = 1e-9
 
 
 class Precondition(NamedTuple):
@@ -38,7 +46,7 @@ class Precondition(NamedTuple):
 
 
 def preconditions(experiment):
-    """Return each `Precondition`: of T1 the noise margin, of T3 the growth to the crossing, of T1 the sparsity.
+    """Return each `Precondition` of T1 and T3: first the noise margin of T1 and the growth g of T3.
 
     T1 is about augmented and T3 about un-augmented networks: where the experiment is the other kind,
     its twin is meant, with `RandomMask` or with no augmentation and all else equal.
@@ -46,31 +54,67 @@ def preconditions(experiment):
     Returns
     -------
     tuple of Precondition
-        All three; see `unmet` for what matters to the experiment itself. None for an objective that is no loss of
-        pairs, on the unit sphere or not: its stage I is another.
+        See `unmet` for what matters to the experiment itself. None of T1 where the experiment has no
+        such twin, and none at all for an objective that is no loss of pairs, on the unit sphere or not: its
+        stage I is another.
     """
     kind = OBJECTIVES[experiment.objective]
-    on_sphere = experiment.objective == "nt_xent"
-    if not (kind.is_pairwise or on_sphere):
+    if not (kind.is_pairwise or experiment.objective == "nt_xent"):
         return ()
-    plain = experiment.replace(augmentation="none")
-    masked = experiment
-    if augmentation_of(experiment).identical_views:
-        masked = experiment.replace(augmentation="random_mask")
-    margin, part = noise_margin(rated(masked)), company(masked)
+    noise, masked = _noise(experiment), masked_twin(experiment)
+    if masked is None:
+        return (noise,)
+    margin, *others = _features(masked)
+    return (margin, noise, *others)
+
+
+def masked_twin(experiment):
+    """Return the experiment, with `RandomMask` where its views are one array; None where there is no such twin."""
+    if not augmentation_of(experiment).identical_views:
+        return experiment
+    try:
+        return experiment.replace(augmentation="random_mask")
+    except InvalidInput:
+        return None
+
+
+def _noise(experiment):
+    """The precondition of T3."""
+    kind, plain = OBJECTIVES[experiment.objective], experiment.replace(augmentation="none")
+    on_sphere = experiment.objective == "nt_xent"
     growth = growth_on_sphere(plain) if on_sphere else saturation_growth(plain)
     needed = crossing(rated(plain)).growth
-    drowned = "sampling noise outgrows the signal and no sparse feature is learned"
     overtakes = "the sparse part overtakes the dense one"
     remedy = "for T3 raise n_inputs or noise_factor, or lower temperature"
+    rests = f"norms saturate (g = {growth:.3g}) before"
     if kind.is_pairwise and not kind.fades and kind.has_softmax:
         remedy = f"the attraction of the {kind.label} loss does not fade, and nothing makes them"
+        if math.isinf(needed):
+            rests = "at no growth of the norms"
     elif on_sphere:
         remedy = "for T3 raise n_inputs or noise_factor"
+    return Precondition(
+        "T3",
+        "growth g before saturation",
+        growth,
+        needed,
+        f"without augmentation {rests} {overtakes} (g* = {needed:.3g})"
+        if growth < needed
+        else f"without augmentation {overtakes} (g* = {needed:.3g}) before norms saturate"
+        f" (g = {growth:.3g}): {remedy}",
+    )
+
+
+def _features(masked):
+    """The preconditions of T1, the noise margin first."""
+    margin, ratio = noise_margin(rated(masked)), limiting_ratio(rated(masked))
+    part, shared = together(masked), view_moments(masked).dense_correlation
+    drowned = "sampling noise outgrows the signal and no sparse feature is learned"
+    sustained = f"sampling noise sustains ‖β‖² = {ratio:.2g} ‖α‖² in stage I"
     return (
         Precondition(
             "T1",
-            "noise margin κn²/s",
+            NOISE_MARGIN,
             margin,
             1.0,
             f"the signal outgrows sampling noise (κn²/s = {margin:.3g} < 1)"
@@ -78,22 +122,31 @@ def preconditions(experiment):
             else f"{drowned} (κn²/s = {margin:.3g} ≥ 1): raise batch_size or lower learning_rate",
         ),
         Precondition(
-            "T3",
-            "growth g before saturation",
-            growth,
-            needed,
-            f"without augmentation norms saturate (g = {growth:.3g}) before {overtakes}"
-            f" (g* = {needed:.3g})"
-            if growth < needed
-            else f"without augmentation {overtakes} (g* = {needed:.3g}) before norms saturate"
-            f" (g = {growth:.3g}): {remedy}",
+            "T1",
+            "‖β‖²/‖α‖² that noise sustains",
+            # Beyond a margin of 1 the noise is what outgrows.
+            ratio if margin < 1 else 0.0,
+            MOST_DENSE,
+            f"{sustained}"
+            if ratio <= MOST_DENSE
+            else f"{sustained}, more than the {MOST_DENSE:.2g} of neurons that are learned: raise"
+            " batch_size or lower learning_rate",
         ),
         Precondition(
             "T1",
             "part s/s* of the largest density",
             part,
-            MOST_COMPANY,
-            too_dense(masked) or f"features are sparse (s/s* = {part:.2g} < {MOST_COMPANY})",
+            MOST_TOGETHER,
+            too_dense(masked) or f"features are sparse (s/s* = {part:.2g} < {MOST_TOGETHER})",
+        ),
+        Precondition(
+            "T1",
+            "correlation of the views' dense parts",
+            shared,
+            LEAST_SHARED,
+            f"the views' dense parts are correlated ({shared:.2g})"
+            if shared >= LEAST_SHARED
+            else "the views share no dense noise",
         ),
     )
 
@@ -103,18 +156,9 @@ def unmet(experiment):
 
     T1 is promised to views that share no dense noise, T3 without augmentation.
     """
-    numbers = preconditions(experiment)
-    if not numbers:
-        return []
     claim = "T3" if augmentation_of(experiment).identical_views else "T1"
-    warnings = [
+    return [
         f"{claim} is not promised: {one.text}"
-        for one in numbers
+        for one in preconditions(experiment)
         if one.claim == claim and not one.met
     ]
-    if claim == "T3":
-        return warnings
-    shared = view_moments(experiment).dense_correlation
-    if shared > 0:
-        warnings.append(f"T1 is not promised: the views' dense parts are correlated ({shared:.2g})")
-    return warnings

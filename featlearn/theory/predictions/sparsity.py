@@ -10,11 +10,12 @@ and the other falls behind 1 - s/s* times as fast as if features were never toge
 
 import numpy as np
 
+from ...experiment import EXACTLY
 from .neuron_moments import response
 from .view_noise import view_noise
 
 # Part of s* up to which neurons select before the norms rest: measured, T1 and T2 failed on runs from .24 on.
-MOST_COMPANY = 0.2
+MOST_TOGETHER = 0.2
 
 
 def largest_density(experiment):
@@ -35,26 +36,26 @@ def largest_density(experiment):
     return float((force[1] - slope[0]) / max(slope[1] - slope[0], tiny))
 
 
-def company(experiment):
+def together(experiment):
     """Return Pr(z_k ≠ 0 | z_j ≠ 0)/s*, how often another feature is there with one, relative to s*.
 
     Of laws that draw a number of features that is given, that probability is not s.
     """
-    together = experiment.resolved_density
-    if experiment.latents in ("one_of_d", "k_sparse"):
-        present = together * experiment.n_features
-        together = (present - 1) / max(experiment.n_features - 1, 1)
-    return together / max(largest_density(experiment), np.finfo(np.float64).tiny)
+    probability = experiment.resolved_density
+    if experiment.latents in EXACTLY:
+        present = probability * experiment.n_features
+        probability = (present - 1) / max(experiment.n_features - 1, 1)
+    return probability / max(largest_density(experiment), np.finfo(np.float64).tiny)
 
 
 def too_dense(experiment):
     """Return why neurons may not select single features, which are there too often together, or nothing."""
-    part = company(experiment)
-    if part < MOST_COMPANY:
+    part = together(experiment)
+    if part < MOST_TOGETHER:
         return ""
     rest = "falls behind too slowly" if part < 1 else "does not fall behind"
     return (
         f"features are not sparse: s = {experiment.resolved_density:.3g} is {part:.2g} of s* ="
-        f" {largest_density(experiment):.2g}, more than {MOST_COMPANY}, and a feature that lost a neuron {rest} in"
+        f" {largest_density(experiment):.2g}, more than {MOST_TOGETHER}, and a feature that lost a neuron {rest} in"
         " it: lower the density"
     )
