@@ -239,11 +239,11 @@ def _too_short(experiment, stages):
 def _data(experiment, found):
     """What the data's difference from the paper's means for all of the above, and a data set that drowns."""
     usual = "predicted as for the paper's data, with the same density and noise"
-    warnings = [
-        f"{word}: {'after stage I ' if word.startswith('noise_spread') else ''}{usual}"
-        for word in unusual_data(experiment)
-        if found is None or not word.startswith("n_samples")
-    ]
+    told = {
+        "noise_spread": f"after stage I {usual}",
+        "n_samples": "stages and claims are predicted as for fresh samples, whose noise does not come back",
+    }
+    warnings = [f"{word}: {told.get(word.split()[0], usual)}" for word in unusual_data(experiment)]
     if found is not None and experiment.n_samples <= found.samples_needed:
         needed = f"{found.samples_needed:.0f}"
         warnings.append(
