@@ -19,11 +19,7 @@ def test_the_readmes_question_runs_as_pasted(monkeypatch):
     said, space = io.StringIO(), {}
     with contextlib.redirect_stdout(said):
         exec(compile(code, "README", "exec"), space)
-    (row,) = [
-        line
-        for line in said.getvalue().splitlines()
-        if line.startswith("no neuron prefers a feature")
-    ]
+    (row,) = [line for line in said.getvalue().splitlines() if line.startswith("no preference")]
     assert row.endswith("holds")
     values = [run["concentration"][0] for run in space["runs"]]
     assert abs(sum(values) / 3 - 0.3) < 0.04
