@@ -12,6 +12,7 @@ from featlearn.compute.workspace import Workspace
 from featlearn.theory import plan, preconditions, saturation_growth, suggest, unmet
 from featlearn.theory.claims.finite_data import fixed_samples
 from featlearn.theory.predictions.crossing import limiting_ratio, noise_margin
+from featlearn.theory.predictions.end_state import end_state
 from featlearn.theory.predictions.fixed_data import labelled_data
 from featlearn.theory.predictions.linear_phase import linear_phase
 from featlearn.theory.predictions.plan import TARGET_MARGIN, suggest_limit
@@ -320,4 +321,17 @@ def test_labels_of_a_twin_do_not_leak():
 @pytest.mark.parametrize(("d", "d1"), [(12, 12**5), (20, 20**4)])
 def test_a_suggestion_in_the_limit_reaches_stage_three(d, d1):
     new, _ = suggest_limit(Experiment(n_features=d, n_inputs=d1))
-    assert predict_stages(new).three < new.n_steps
+    assert end_state(new, anyway=True).stage_three < new.n_steps < 550
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"augmentation": "correlated_noise", "noise_correlation": 0.5},
+        {"objective": "decoupled"},
+        {"augmentation": "none", "keep_probability": 0.3},
+    ],
+)
+def test_a_suggestion_in_the_limit_whose_end_is_not_predicted(changes):
+    new, remarks = suggest_limit(Experiment(n_features=16, n_inputs=16**5, **changes))
+    assert new.n_steps == 480 and "large-batch limit" in remarks[0]

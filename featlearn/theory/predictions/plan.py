@@ -315,12 +315,14 @@ def suggest_limit(experiment):
     masked = masked_twin(new)
     if masked is None:
         return new, remarks
-    growth, three = selection_growth(masked), predict_stages(masked).three
+    growth = selection_growth(masked)
     if growth < NEEDED_GROWTH:
         remarks.append(f"norms grow by e^{growth:.2g} in stage II: lower initial_norm")
-    if new.n_steps < three < MOST / 2:
-        # Small d reach the cap later than the recipe has it.
-        new = new.replace(n_steps=math.ceil(1.1 * three))
+        return new, remarks
+    # Small d come to the cap a little later than the recipe has it.
+    end = end_state(masked, anyway=True)
+    if end is not None and new.n_steps < end.stage_three < MOST / 2:
+        new = new.replace(n_steps=math.ceil(1.02 * end.stage_three))
     return new, remarks
 
 
