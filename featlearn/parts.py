@@ -102,8 +102,8 @@ def _check_model(model, experiment):
 def describe(part):
     """Return what a run records of a part: its name, its label if any, a digest of source and state.
 
-    A label that all objects of its class have is followed by the numbers and words that this one holds,
-    which tell it from others.
+    A label that all objects of a dataclass have is followed by the numbers and words among the fields of
+    this one, which tell it from others.
     """
     digest = hashlib.sha256()
     for each in type(part).__mro__:
@@ -181,14 +181,13 @@ def require_same(directory_name, recorded, parts, error):
 
 
 def _settings(part):
-    """The numbers and words that an object holds; not its seed, in which runs may differ."""
-    return {
-        name: value
-        for name, value in _attributes(part).items()
-        if isinstance(value, (int, float, str, np.number))
-        and name not in ("seed", "label")
-        and not name.startswith("_")
-    }
+    """The numbers and words among an object's fields; not its seed, in which runs may differ.
+
+    What an object without fields holds may be computed from its seed.
+    """
+    found = _attributes(part) if is_dataclass(part) else {}
+    kinds, others = (int, float, str, np.number), ("seed", "label")
+    return {name: v for name, v in found.items() if isinstance(v, kinds) and name not in others}
 
 
 def _shown(value):

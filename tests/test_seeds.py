@@ -66,6 +66,24 @@ def test_runs_with_other_parts_are_another_group(swept):
     own = featlearn.train(exp, augmentation=featlearn.RandomMask())
     groups = featlearn.group_runs([own, featlearn.train(exp.replace(seed=6))])
     assert "own=RandomMask, keep_probability = 0.5" in groups
+    other = featlearn.train(exp.replace(seed=6), augmentation=featlearn.RandomMask(0.4))
+    with pytest.raises(featlearn.InvalidInput, match="own.*0.5.*0.4"):
+        featlearn.load_runs([own, other])
+    with pytest.raises(featlearn.InvalidInput, match="only the seed different"):
+        featlearn.check([own, other])
+
+
+def test_runs_that_stopped_at_other_steps_are_aligned_by_step(swept):
+    exp = featlearn.load_run(run_directories([swept])[0]).experiment.replace(n_steps=9)
+    exp = exp.replace(record_every=3)
+    runs = [
+        featlearn.train(exp.replace(seed=1), until=lambda state: state.step == 4),
+        featlearn.train(exp.replace(seed=2)),
+    ]
+    both = featlearn.load_runs(runs)
+    assert list(both.steps) == [0, 3] and both["loss"].shape == (2, 2)
+    np.testing.assert_array_equal(both["step"], [[0, 3], [0, 3]])
+    np.testing.assert_array_equal(both["loss"][1], runs[1]["loss"][:2])
 
 
 def test_a_figure_of_many_runs_is_no_wider_than_a_page(swept):
