@@ -122,7 +122,7 @@ def test_verdicts_are_printed_where_a_file_of_them_cannot_be_written(directories
     assert (places[1] / "claims.json").is_file()
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error::RuntimeWarning")
 def test_a_run_that_diverged_is_checked_without_a_warning_of_numpy(tmp_path, capsys):
     place = tmp_path / "run"
     exp = featlearn.Experiment(**SHORT, learning_rate=1e4, initial_norm=1.0)
