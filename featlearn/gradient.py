@@ -13,7 +13,6 @@ one. Without the stop-gradient the keys, and separate negatives, contribute in t
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from numbers import Real
 
 import numpy as np
 
@@ -23,6 +22,9 @@ from .errors import InvalidInput
 from .loss import Contrast, split_rows
 from .loss import contrast as infonce
 from .network import Activations, forward
+from .rules import integer, number, require
+
+_GROUPS, _TEMPERATURE = integer(1), number(0, open_low=True)
 
 
 def contrastive_gradient(
@@ -171,8 +173,7 @@ def _fill(work, term, probabilities, others, rows):
 
 def _check_groups(groups, anchors, negatives):
     batch = len(anchors)
-    if isinstance(groups, bool) or not isinstance(groups, (int, np.integer)) or groups < 1:
-        raise InvalidInput("negative_groups", groups, "a whole number ≥ 1")
+    require("negative_groups", groups, _GROUPS)
     if groups > 1 and anchors.ndim > 2:
         raise InvalidInput("negative_groups", groups, "1 for several runs at once")
     if groups > 1 and (negatives is not None or batch % groups or batch < 2 * groups):
@@ -324,8 +325,7 @@ def _checked(weights, biases, anchors, keys, temperature, negatives):
         raise InvalidInput("biases", f"shape {biases.shape}", wanted)
     if not (biases >= 0).all():
         raise InvalidInput("biases", float(biases[~(biases >= 0)][0]), "numbers ≥ 0")
-    if not isinstance(temperature, Real) or not 0 < temperature < np.inf:
-        raise InvalidInput("temperature", temperature, "a finite number > 0")
+    require("temperature", temperature, _TEMPERATURE)
     dtype = weights.dtype
     anchors = anchors.astype(dtype, copy=False)
     keys = anchors if same else keys.astype(dtype, copy=False)

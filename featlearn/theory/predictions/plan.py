@@ -364,7 +364,7 @@ def suggest(experiment):
         batch = _larger_batch(experiment, excess)
         if batch < min(excess, MOST_BATCH) * experiment.batch_size:
             remarks.append(
-                f"n_samples = {experiment.n_samples} leaves room for batches of {batch}: the learning"
+                f"n_samples = {experiment.n_samples} allows batches of {batch} at most: the learning"
                 " rate pays for the rest"
             )
         rate = experiment.learning_rate * min(1.0, batch / (experiment.batch_size * excess))

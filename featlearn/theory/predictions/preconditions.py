@@ -127,7 +127,7 @@ def _features(masked):
             # Beyond a margin of 1 the noise is what outgrows.
             ratio if margin < 1 else 0.0,
             MOST_DENSE,
-            f"{sustained}"
+            sustained
             if ratio <= MOST_DENSE
             else f"{sustained}, more than the {MOST_DENSE:.2g} of neurons that are learned: raise"
             " batch_size or lower learning_rate",
