@@ -14,7 +14,7 @@ from featlearn.compute.streams import generator
 from featlearn.errors import InvalidInput
 from featlearn.latents import Amplitudes, Bernoulli, Binary
 from featlearn.theory import check, check_pair
-from featlearn.theory.claims.applicability import MOST_DENSE, few_inputs
+from featlearn.theory.claims.applicability import few_inputs
 from featlearn.theory.claims.boundaries import SEEN, claim_boundaries, find_boundaries
 from featlearn.theory.claims.decoupling import claim_t5, correlation, cross_view
 from featlearn.theory.claims.linear import atoms_by_chance, claim_t4, random_best_cosine
@@ -24,6 +24,7 @@ from featlearn.theory.claims.representation import claim_t1, claim_t2, claim_t3,
 from featlearn.theory.claims.stage_one import CROSSING, claim_stage_one
 from featlearn.theory.predictions.crossing import crossing, limiting_ratio, noise_margin
 from featlearn.theory.predictions.floors import bayes_floor, linear_floor
+from featlearn.theory.predictions.preconditions import MOST_DENSE
 
 EXPERIMENT = featlearn.Experiment(
     n_features=16,
@@ -133,7 +134,7 @@ def test_claims_name_the_precondition_they_lack(twins):
         learning_rate=0.6 * EXPERIMENT.learning_rate / noise_margin(EXPERIMENT)
     )
     assert noise_margin(noisy) < 1 and limiting_ratio(noisy) > MOST_DENSE
-    assert "sampling noise makes" in reasons(dataclasses.replace(masked, experiment=noisy))[0]
+    assert "sampling noise sustains" in reasons(dataclasses.replace(masked, experiment=noisy))[0]
 
 
 def test_too_few_neurons_are_not_asked_for_every_atom(twins):

@@ -202,4 +202,4 @@ def test_preconditions_name_the_unmet_one():
     assert not preconditions(drowned)[0].met and "batch_size" in unmet(drowned)[0]
     far = matched.replace(augmentation="none", initial_norm=1e-6)
     assert not preconditions(far)[1].met and "T3" in unmet(far)[0]
-    assert "correlated" in unmet(matched.replace(augmentation="independent_masks"))[0]
+    assert "share dense noise" in unmet(matched.replace(augmentation="independent_masks"))[0]

@@ -289,12 +289,12 @@ def test_a_plan_without_a_masked_twin_speaks_of_t3_alone(changes, capsys):
                                    {"augmentation": "correlated_noise", "noise_correlation": 0.5}])  # fmt: skip
 def test_nothing_promises_t1_to_views_that_share_noise(views, capsys):
     shared = preset("tiny").replace(**views)
-    assert any("correlated" in warning for warning in unmet(shared))
+    assert any("share dense noise" in warning for warning in unmet(shared))
     assert not any(remark.startswith("T1: ") for remark in suggest(shared)[1])
     settings = [f"--set={name}={value}" for name, value in views.items()]
     assert main(["plan", "--preset=tiny", *settings, "--suggest", "--no-timing"]) == 0
     said = capsys.readouterr().out
-    assert "T1 not promised: the views' dense parts are correlated" in said
+    assert "T1 not promised: the views share dense noise" in said
     assert "T1 promised" not in said
 
 

@@ -51,7 +51,7 @@ MASKED_ON_SPHERE = MASKED.replace(**ON_SPHERE, bias_growth=1.01)
         (MASKED.replace(objective="spectral", batch_size=16, n_steps=500), "noise margin"),
         (MASKED.replace(objective="spectral", n_steps=520), "fall behind"),
         (MASKED.replace(objective="decoupled", n_steps=520), "fall behind"),
-        (MASKED_ON_SPHERE.replace(n_steps=700), "sampling noise makes"),
+        (MASKED_ON_SPHERE.replace(n_steps=700), "sampling noise sustains"),
         (MASKED_ON_SPHERE.replace(n_steps=500, learning_rate=0.03), "e-folds"),
         (MASKED_ON_SPHERE.replace(n_steps=1600, learning_rate=0.025, embedding_floor=0.05), "raise ε"),
         (BASE.replace(objective="decoupled", n_steps=700, weight_decay=0.05), "dense neurons die"),

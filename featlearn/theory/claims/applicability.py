@@ -1,6 +1,6 @@
 """When the claims apply to recorded runs: each unmet precondition is a sentence.
 
-An experiment's own two numbers, before anything runs, are in `preconditions`.
+What an experiment decides before anything runs is in `preconditions`.
 """
 
 import math
@@ -9,13 +9,12 @@ import numpy as np
 
 from ...latents import unusual_data
 from ...schedule import root_mean_square
-from ..predictions.crossing import crossing, limiting_ratio, noise_margin
+from ..predictions.crossing import crossing
 from ..predictions.limits import threshold
 from ..predictions.lottery import left_out
 from ..predictions.moments import view_moments
 from ..predictions.on_sphere import rated
-from ..predictions.preconditions import MOST_DENSE
-from ..predictions.sparsity import too_dense
+from ..predictions.preconditions import features_unmet
 from .normalised import dense_on_sphere, not_selected_on_sphere
 
 FEWEST_ANCHORS = 16
@@ -87,22 +86,7 @@ def not_finished(observed):
 def features_not_promised(observed):
     """Return the unmet precondition of T1 and T2, or nothing; see `not_finished`."""
     exp = observed[0].experiment
-    shared = view_moments(exp).cross.dense
-    if shared > 0:
-        return (
-            f"the views share dense noise, of covariance {shared:.3g} per coordinate"
-            f" ({exp.augmentation})"
-        )
-    margin = noise_margin(rated(exp))
-    if margin >= 1:
-        return f"noise margin κn²/s = {margin:.3g} is not below 1: raise B or lower η"
-    ratio = limiting_ratio(rated(exp))
-    if ratio > MOST_DENSE:
-        return (
-            f"sampling noise makes ‖β‖² {ratio:.2g} of ‖α‖² in stage I, more than the"
-            f" {MOST_DENSE:.2g} of neurons that are learned: raise B or lower η"
-        )
-    unmet = too_dense(exp) or not_finished(observed)
+    unmet = features_unmet(exp) or not_finished(observed)
     if not unmet and any(o.run.start for o in observed):
         unmet = remembers_start(observed, "dense_norm", IMPURE)
     if unmet or exp.objective != "nt_xent":

@@ -119,7 +119,8 @@ def _features(masked):
             1.0,
             f"the signal outgrows sampling noise (κn²/s = {margin:.3g} < 1)"
             if margin < 1
-            else f"{drowned} (κn²/s = {margin:.3g} ≥ 1): raise batch_size or lower learning_rate",
+            else f"{drowned} (noise margin κn²/s = {margin:.3g} ≥ 1): raise batch_size or lower"
+            " learning_rate",
         ),
         Precondition(
             "T1",
@@ -144,11 +145,17 @@ def _features(masked):
             "correlation of the views' dense parts",
             shared,
             LEAST_SHARED,
-            f"the views' dense parts are correlated ({shared:.2g})"
+            f"the views share dense noise, of correlation {shared:.2g}"
             if shared >= LEAST_SHARED
             else "the views share no dense noise",
         ),
     )
+
+
+def features_unmet(experiment):
+    """Return what keeps an experiment's own views from T1 and T2, in a sentence, or nothing."""
+    *others, shared = _features(experiment)
+    return next((one.text for one in (shared, *others) if not one.met), "")
 
 
 def unmet(experiment):
