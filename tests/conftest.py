@@ -14,6 +14,15 @@ def pytest_configure():
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config):
+    """Share out the whole suite over processors, where pytest-xdist is installed and nothing else is asked for."""
+    options = config.option
+    whole = not (options.file_or_dir or options.usepdb or options.collectonly)
+    if whole and getattr(options, "numprocesses", 0) is None and options.dist == "no":
+        options.numprocesses, options.dist = min(threads.thread_count(), 4), "worksteal"
+
+
 def pytest_generate_tests(metafunc):
     """A test that asks for `seed` runs on seed 0, or on as many as FEATLEARN_TEST_SEEDS says."""
     if "seed" in metafunc.fixturenames:

@@ -459,7 +459,7 @@ def test_its_figures_and_its_report_are_drawn(gram_runs, tmp_path):
     from featlearn.commands import main
 
     places = [str(gram_runs / name) for name in ("random_mask", "none")]
-    assert main(["plot", *places, "--out", str(tmp_path / "figures")]) == 0
+    assert main(["plot", *places, "--format", "png", "--out", str(tmp_path / "figures")]) == 0
     assert len(list((tmp_path / "figures").glob("*.png"))) > 8
     assert main(["report", places[0], "-o", str(tmp_path / "run.html"), "--quiet"]) in (0, 1)
     assert "best head on x" in (tmp_path / "run.html").read_text(encoding="utf-8")
