@@ -15,7 +15,7 @@ from featlearn.theory.claims import draws, replay
 from featlearn.theory.claims.definitions import naive
 from featlearn.theory.claims.draws import claim_draws
 from featlearn.theory.claims.observed import Observed
-from featlearn.theory.claims.simulator import claim_simulator
+from featlearn.theory.claims.simulator import _excess, claim_simulator
 from featlearn.theory.claims.verdict import DOES_NOT_APPLY as SKIPPED
 
 SCRIPT = Path(__file__).parent.parent / "scripts" / "sabotage.py"
@@ -263,6 +263,22 @@ def test_a_law_that_hardly_any_sample_shows_is_not_judged():
     unseen = featlearn.train(RARE.replace(density=1e-4))
     (first, *_) = claim_simulator([Observed(unseen)])
     assert first.outcome == SKIPPED and "fewer than" in first.reason
+
+
+def test_noise_of_uneven_scale_is_judged_as_far_as_samples_tell_its_scatter():
+    rng = np.random.default_rng(0)
+    for spread in (0.3, 0.5):
+        squares = np.exp(2 * spread * (rng.standard_normal(10**6) - spread))
+        deviations = (squares - squares.mean()) / squares.std()
+        assert _excess(spread) == pytest.approx(np.mean(deviations**4), rel=0.3)
+    # By a standard error from so few samples these seeds would fail.
+    for seed in (4, 8, 9):
+        uneven = TINY.replace(noise_spread=1.5, seed=seed)
+        (first, *_) = found = claim_simulator([Observed(featlearn.train(uneven))])
+        assert first.outcome == SKIPPED and "spread 1.5" in first.reason
+        assert not [v for v in found if v.outcome == "fails"]
+    told = claim_simulator([Observed(featlearn.train(TINY.replace(noise_spread=0.6)))])
+    assert len(told) == 7 and {v.outcome for v in told} == {"holds"}
 
 
 def test_a_wrong_law_of_small_batches_is_seen():

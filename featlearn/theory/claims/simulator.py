@@ -19,6 +19,8 @@ from .verdict import does_not_apply, within
 CLAIM = "simulator"
 # Samples, and features in their views, that tell a standard deviation; batches drawn for that at most.
 _SAMPLES, _FEATURES, _MOST_BATCHES = 400, 100, 2000
+# Relative error to which the variance of ‖ξ‖² must be told where the scale of noise is a sample's own.
+_TOLD = 0.4
 # Relative change of the loss that a slope is measured from, and what is said below it.
 _RESOLVED = 3e-11
 # A gradient so many times its rounding r is parallel to itself up to (r/g)², below the tolerance.
@@ -90,15 +92,33 @@ def views_against_moments(observed):
 def _batches(observed):
     """Return how many batches tell the moments, and why so many as are drawn do not, or nothing.
 
-    A sample's own standard deviation is none where hardly any of the views holds a feature.
+    A sample's own standard deviation is none where hardly any of the views holds a feature, or where a few
+    samples hold most of the noise: the variance of n numbers c², with ln c normal of standard deviation ς, is
+    told up to √(k/n), with k = (E c⁸ - 4 E c⁶ + 6 E c⁴ - 3)/(E c⁴ - 1)² and E c^{2j} = exp(2j(j-1)ς²).
     """
     exp, density = observed.experiment, observed.model.density
     rarer = min(exp.keep_probability, 1 - exp.keep_probability)
     held = density * exp.n_features * (rarer if observed.augmentation.n_masks else 1.0)
-    wanted = _FEATURES / held if held > 0 else 0.0
-    if min(_MOST_BATCHES * exp.batch_size, exp.n_samples or math.inf) < wanted:
-        return 0, f"fewer than {_FEATURES} features in the views of what is drawn"
-    return max(4, math.ceil(max(_SAMPLES, wanted) / exp.batch_size)), ""
+    wanted = {
+        f"fewer than {_FEATURES} features in the views of what is drawn": (
+            _FEATURES / held if held > 0 else 0.0
+        ),
+        f"what is drawn does not tell how noise of spread {exp.noise_spread} scatters": (
+            _excess(exp.noise_spread) / _TOLD**2
+        ),
+    }
+    for reason, n in wanted.items():
+        if min(_MOST_BATCHES * exp.batch_size, exp.n_samples or math.inf) < n:
+            return 0, reason
+    return max(4, math.ceil(max(_SAMPLES, *wanted.values()) / exp.batch_size)), ""
+
+
+def _excess(spread):
+    """The k of `_batches`."""
+    if spread < 0.1:
+        return 3.0
+    eighth, sixth, fourth = (math.exp(2 * j * (j - 1) * spread**2) for j in (4, 3, 2))
+    return (eighth - 4 * sixth + 6 * fourth - 3) / (fourth - 1) ** 2
 
 
 def _inner(a, b):
