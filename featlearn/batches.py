@@ -13,6 +13,7 @@ from .display import one_line
 from .errors import InvalidInput
 from .gram_views import noise_covariance
 from .paired import negate_signal, redraw_noise, stratified_latents
+from .parts import as_array
 from .state import TrainingState
 from .views import Views
 
@@ -110,7 +111,7 @@ def _draw(state, stream, n, work, keep_sample):
     if own:
         of_images = getattr(model, "draws_numbers", False)
         kind = ((n,), np.intp) if of_images else ((n, exp.n_features), dtype)
-        latents = _checked("model", "draw_latents", latents, *kind)
+        latents = as_array("model", "draw_latents", latents, *kind)
 
     starts = range(0, half, BLOCK_ROWS)
     # One after the other they are made in half the time.
@@ -200,7 +201,7 @@ def draw_own_block(start, rng, latents, noise, anchors, keys, masks, model, augm
     """`draw_block` for parts of the user's own, which return arrays instead of filling these."""
     rows, dtype = slice(start, start + BLOCK_ROWS), anchors.dtype
     z, shape = latents[rows], anchors[rows].shape
-    signal = _checked("model", "signal", model.signal(z), shape, dtype)
+    signal = as_array("model", "signal", model.signal(z), shape, dtype)
     if index is not None:
         xi = model.data.noise[index[rows]]
     elif "latents" in inspect.signature(model.draw_noise).parameters:
@@ -208,18 +209,12 @@ def draw_own_block(start, rng, latents, noise, anchors, keys, masks, model, augm
         xi = model.draw_noise(rng, len(z), latents=z)
     else:
         xi = model.draw_noise(rng, len(z))
-    xi = _checked("model", "draw_noise", xi, shape, dtype)
+    xi = as_array("model", "draw_noise", xi, shape, dtype)
     noise[rows] = xi
     views = augmentation.pair(rng, Sample(z, signal, xi), model)
+    if not isinstance(views, (tuple, list)) or len(views) < 2:
+        raise InvalidInput("augmentation", f"{views!r} from pair", "Views, of anchors and keys")
     for k, out in enumerate((anchors, keys)):
-        out[rows] = _checked("augmentation", "pair", views[k], shape, dtype)
+        out[rows] = as_array("augmentation", "pair", views[k], shape, dtype)
     for kept, mask in zip(masks, getattr(views, "masks", ())):
         kept[rows] = mask
-
-
-def _checked(role, method, array, shape, dtype):
-    """What a part of the user's own returned, as an array of the shape it should have."""
-    array = np.asarray(array, dtype)
-    if array.shape != shape:
-        raise InvalidInput(role, f"shape {array.shape} from {method}", f"shape {shape}")
-    return array

@@ -10,6 +10,7 @@ from .compute.workspace import few_rows
 from .display import one_line
 from .errors import InvalidInput
 from .latents import Bernoulli, Law
+from .rules import integer, number, require
 
 # From so many numbers in M on, and up to this density, z Mᵀ takes less time as a sparse product.
 SPARSE_SIZE, SPARSE_DENSITY = 1 << 17, 0.1
@@ -76,6 +77,8 @@ def make_dictionary(
     >>> bool(np.allclose(M.T @ M, np.eye(8)))
     True
     """
+    n_inputs = require("n_inputs", n_inputs, integer(1))
+    n_features = require("n_features", n_features, integer(1))
     if n_features > n_inputs:
         raise InvalidInput("n_features", n_features, f"at most n_inputs = {n_inputs}")
     if kind == "identity":
@@ -103,13 +106,13 @@ def _flat_dictionary(n_inputs, n_features, rng):
     return signs * cosines
 
 
-def _require_orthonormal(matrix):
+def require_orthonormal(matrix):
     """Refuse a dictionary whose columns are not orthonormal, up to the rounding of float32."""
     if not isinstance(matrix, np.ndarray) or matrix.dtype not in (np.float32, np.float64):
         found = str(getattr(matrix, "dtype", type(matrix).__name__))
         raise InvalidInput("dictionary", found, "an ndarray of float32 or float64")
-    if matrix.ndim != 2 or matrix.shape[0] < matrix.shape[1]:
-        raise InvalidInput("dictionary", f"shape {matrix.shape}", "a (d1, d) matrix with d ≤ d1")
+    if matrix.ndim != 2 or not matrix.shape[0] >= matrix.shape[1] >= 1:
+        raise InvalidInput("dictionary", f"shape {matrix.shape}", "a (d1, d) matrix, 1 ≤ d ≤ d1")
     # Normals v with MᵀM v ≠ v tell, at the cost of a product with a few vectors.
     v = np.random.default_rng(0).standard_normal((matrix.shape[1], 4))
     error = np.abs(matrix.T @ (matrix @ v) - v).max()
@@ -167,7 +170,8 @@ class SparseCodingModel:
     Raises
     ------
     InvalidInput
-        If the columns of M are not orthonormal, or s or σ² out of range.
+        If the columns of M are not orthonormal, a number is out of range, or spikes have another
+        length.
     """
 
     dictionary: np.ndarray
@@ -179,11 +183,14 @@ class SparseCodingModel:
     noise_spread: float = 0.0
 
     def __post_init__(self):
-        if not 0 <= self.density <= 1:
-            raise InvalidInput("density", self.density, "a number ≥ 0 and ≤ 1")
-        if not (self.noise_variance >= 0 and math.isfinite(self.noise_variance)):
-            raise InvalidInput("noise_variance", self.noise_variance, "a finite number ≥ 0")
-        _require_orthonormal(self.dictionary)
+        require("density", self.density, number(0, 1))
+        require("noise_variance", self.noise_variance, number(0))
+        require("noise_spread", self.noise_spread, number(0))
+        require_orthonormal(self.dictionary)
+        if self.spikes is not None:
+            found = np.shape(self.spikes)
+            if len(found) != 2 or found[0] != self.n_inputs:
+                raise InvalidInput("spikes", f"shape {found}", f"({self.n_inputs}, r)")
         if self.law is None:
             law = Bernoulli(np.full(self.n_features, self.density))
             object.__setattr__(self, "law", law)
@@ -233,6 +240,7 @@ class SparseCodingModel:
         -------
         Sample
         """
+        n = require("n", n, integer(0))
         latents = self.draw_latents(rng, n)
         return Sample(latents, self.signal(latents), self.draw_noise(rng, n))
 

@@ -14,6 +14,7 @@ from types import FunctionType, ModuleType
 
 import numpy as np
 
+from .data import require_orthonormal
 from .errors import InvalidInput
 
 # What each part must have to take part in a step.
@@ -97,6 +98,61 @@ def _check_model(model, experiment):
         raise InvalidInput(
             "model", f"a dictionary of shape {np.shape(model.dictionary)}", f"shape {wanted}"
         )
+    # Alignments, dense parts and sparse shares follow from that.
+    require_orthonormal(model.dictionary)
+
+
+def as_array(role, method, array, shape, dtype):
+    """Return what a part's method returned as an array of the shape and type that a step has there.
+
+    Raises
+    ------
+    InvalidInput
+        For another shape, or what is no array of numbers.
+    """
+    try:
+        array = np.asarray(array, dtype)
+    except (TypeError, ValueError):
+        found = f"{type(array).__name__} from {method}"
+        raise InvalidInput(role, found, f"an array of shape {shape}") from None
+    if array.shape != shape:
+        raise InvalidInput(role, f"shape {array.shape} from {method}", f"shape {shape}")
+    return array
+
+
+def as_advanced(found, biases):
+    """Return stage and biases that a schedule of the user's own returned, as a checkpoint holds them.
+
+    Parameters
+    ----------
+    found : tuple of (int, array_like)
+    biases : ndarray of shape (m,)
+        Those before, of the shape and type to have.
+    """
+    if not isinstance(found, (tuple, list)) or len(found) != 2:
+        raise InvalidInput("schedule", f"{found!r} from advance", "a stage, and the biases")
+    stage, new = found
+    if stage not in (1, 2, 3):
+        raise InvalidInput("schedule", f"stage {stage} from advance", "stage 1, 2 or 3")
+    new = as_array("schedule", "advance", new, biases.shape, biases.dtype)
+    wrong = ~((new >= 0) & np.isfinite(new))
+    if wrong.any():
+        value = float(new[wrong][0])
+        raise InvalidInput("schedule", f"biases of {value} from advance", "finite numbers ≥ 0")
+    return int(stage), new
+
+
+def as_parameters(method, found, dtype):
+    """Return arrays that an objective of the user's own returned, of floats as a checkpoint holds them."""
+    if not isinstance(found, dict):
+        raise InvalidInput("objective", f"{found!r} from {method}", "a dictionary of arrays")
+    arrays = {name: np.asarray(value) for name, value in found.items()}
+    for name, array in arrays.items():
+        if array.dtype.kind not in "fiub":
+            raise InvalidInput(
+                "objective", f"{name} of type {array.dtype} from {method}", "numbers"
+            )
+    return {name: a if a.dtype.kind == "f" else a.astype(dtype) for name, a in arrays.items()}
 
 
 def describe(part):

@@ -14,7 +14,7 @@ from .experiment import Experiment
 from .gradient import Gradient
 from .gram_views import noise_covariance, outer_dimensions
 from .objectives import make_objective
-from .parts import given_parts
+from .parts import as_advanced, as_parameters, given_parts
 from .schedule import root_mean_square
 from .state import TrainingState, make_model, make_schedule, neuron_norms
 
@@ -75,6 +75,9 @@ def init(
         weights *= experiment.initial_norm / math.sqrt(experiment.n_inputs)
     norms = neuron_norms(weights)
     objective = own.get("objective") or make_objective(experiment)
+    parameters = objective.initial_parameters(experiment, generator(experiment.seed, "head"))
+    if "objective" in own:
+        parameters = as_parameters("initial_parameters", parameters, experiment.dtype)
     return TrainingState(
         experiment,
         own.get("model") or make_model(experiment),
@@ -84,7 +87,7 @@ def init(
         biases=np.zeros(experiment.n_neurons, experiment.dtype),
         weight_norms=norms,
         initial_norm=root_mean_square(norms),
-        parameters=objective.initial_parameters(experiment, generator(experiment.seed, "head")),
+        parameters=parameters,
         own=own,
     )
 
@@ -174,11 +177,16 @@ def after_descent(state, gradients, weights, norms, float64=0):
             parameters = state.objective.update(
                 parameters, gradients, exp.learning_rate, exp.weight_decay
             )
+        if "objective" in state.own:
+            parameters = as_parameters("update", parameters, exp.dtype)
+            if not all(np.isfinite(array).all() for array in parameters.values()):
+                raise TrainingDiverged(state.step, "an array of the objective", _HINT)
     if not np.isfinite(norms).all():
         raise TrainingDiverged(state.step, "a weight", _HINT)
-    stage, biases = state.schedule.advance(
+    advanced = state.schedule.advance(
         state.stage, state.biases, state.weight_norms, norms, state.initial_norm
     )
+    stage, biases = as_advanced(advanced, state.biases) if "schedule" in state.own else advanced
     return state.after_update(
         step=state.step + 1,
         stage=stage,

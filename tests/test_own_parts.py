@@ -183,6 +183,134 @@ def test_arrays_of_another_shape_are_refused_by_name(short):
         featlearn.train(short, model=wrong)
 
 
+class Advances:
+    """A schedule that returns what a function makes of stage, biases and the new norms."""
+
+    def __init__(self, function):
+        self.function = function
+
+    def advance(self, stage, biases, norms, new_norms, initial_norm):
+        return self.function(biases, new_norms)
+
+
+@pytest.mark.parametrize(
+    "function",
+    (
+        lambda biases, norms: (2, 0.3 * norms.astype(np.float64)),
+        lambda biases, norms: (2, [0] * len(norms)),
+    ),
+    ids=("float64", "a list"),
+)
+def test_biases_of_any_type_of_number_can_be_loaded_and_gone_on_with(short, tmp_path, function):
+    schedule = Advances(function)
+    whole = featlearn.train(short, schedule=schedule)
+    stopped = featlearn.train(
+        short, tmp_path / "run", schedule=schedule, until=lambda state: state.step == 6
+    )
+    assert stopped.biases.dtype == short.dtype
+    resumed = featlearn.train(None, tmp_path / "run", resume=True, schedule=schedule)
+    np.testing.assert_array_equal(resumed["alignment"], whole["alignment"])
+    np.testing.assert_array_equal(resumed.biases, whole.biases)
+
+
+@pytest.mark.parametrize(
+    "function, said",
+    (
+        (lambda biases, norms: (7, biases), "stage 7 from advance.*1, 2 or 3"),
+        (lambda biases, norms: (None, biases), "stage None"),
+        (lambda biases, norms: (2, biases[:1]), r"shape \(1,\) from advance"),
+        (lambda biases, norms: (2, biases - 1), "biases of -1.0.*finite numbers ≥ 0"),
+        (lambda biases, norms: (2, biases + np.inf), "biases of inf"),
+        (lambda biases, norms: (2, "none"), "str from advance"),
+        (lambda biases, norms: None, "None from advance"),
+    ),
+)
+def test_what_no_schedule_may_say_is_refused_by_name(short, function, said):
+    with pytest.raises(featlearn.InvalidInput, match=f"^schedule: .*{said}"):
+        featlearn.step(featlearn.init(short, schedule=Advances(function)))
+
+
+class Pulls(featlearn.Objective):
+    """An objective with an array of its own that starts, and has the gradient, as it is given."""
+
+    name = label = "pulls"
+
+    def __init__(self, start=0, gradient=0.0, pull=None):
+        self.start, self.slope, self.of_features = start, gradient, pull
+
+    def initial_parameters(self, experiment, rng):
+        return self.start if self.start is None else {"v": np.array([self.start, self.start])}
+
+    def pull(self, anchor_features, key_features, parameters, labels):
+        if self.of_features is not None:
+            return self.of_features(key_features)
+        return featlearn.Pull(0.5, key_features, None, {"v": np.full(2, self.slope)})
+
+
+def test_an_objectives_whole_numbers_are_kept_as_floats(short, tmp_path):
+    featlearn.train(short, tmp_path / "run", objective=Pulls(start=1), checkpoint_at=[0])
+    state = featlearn.load_state(tmp_path / "run", step=0, objective=Pulls(start=1))
+    np.testing.assert_array_equal(state.parameters["v"], [1.0, 1.0])
+
+
+def test_an_objectives_arrays_that_are_not_finite_end_a_run_that_stays_readable(short, tmp_path):
+    with pytest.raises(featlearn.TrainingDiverged, match="an array of the objective"):
+        featlearn.train(short, tmp_path / "run", objective=Pulls(gradient=np.nan))
+    assert len(featlearn.load_run(tmp_path / "run", verify=True)) == 1
+
+
+@pytest.mark.parametrize(
+    "objective, said",
+    (
+        (Pulls(start=None), "None from initial_parameters.*a dictionary"),
+        (Pulls(start="a"), "v of type <U1 from initial_parameters"),
+        (Pulls(pull=lambda h: (0.5, h)), "tuple from pull"),
+        (Pulls(pull=lambda h: featlearn.Pull(0.5, h[:3])), r"shape \(3, 24\) from pull"),
+    ),
+)
+def test_what_no_objective_may_say_is_refused_by_name(short, objective, said):
+    with pytest.raises(featlearn.InvalidInput, match=f"^objective: .*{said}"):
+        featlearn.step(featlearn.init(short, objective=objective))
+
+
+def test_views_that_are_none_are_refused_by_name(short):
+    with pytest.raises(featlearn.InvalidInput, match="^augmentation: .*None from pair"):
+        featlearn.draw_batch(featlearn.init(short, augmentation=Nothing()))
+
+
+class Nothing:
+    def pair(self, rng, sample, model, out=None):
+        return None
+
+
+@dataclass
+class Bare:
+    """A model with no more than what training asks for."""
+
+    dictionary: np.ndarray
+
+    def draw_latents(self, rng, n):
+        return rng.integers(-1, 2, (n, self.dictionary.shape[1]))
+
+    def draw_noise(self, rng, n):
+        return rng.standard_normal((n, self.dictionary.shape[0]))
+
+    def signal(self, latents):
+        return latents @ self.dictionary.T
+
+
+def test_a_model_that_training_can_use_and_probes_cannot_says_what_it_lacks(short):
+    run = featlearn.train(short, model=Bare(make_model(short).dictionary))
+    with pytest.raises(featlearn.InvalidInput, match="model: got 'Bare', wants .*sample"):
+        featlearn.summarize(run)
+
+
+@pytest.mark.parametrize("change", (lambda M: 2 * M, lambda M: M.tolist()), ids=("long", "a list"))
+def test_a_dictionary_that_no_alignment_is_defined_for_is_refused(short, change):
+    with pytest.raises(featlearn.InvalidInput, match="^dictionary: "):
+        featlearn.init(short, model=Bare(change(make_model(short).dictionary)))
+
+
 def test_what_the_theory_excludes_is_refused(short):
     matrix = make_model(short).dictionary.copy()
     one_long = matrix * np.where(np.arange(matrix.shape[1]) == 0, 1.5, 1.0)
@@ -192,6 +320,12 @@ def test_what_the_theory_excludes_is_refused(short):
         lambda: featlearn.SparseCodingModel(matrix, 1.5, 0.1),
         lambda: featlearn.SparseCodingModel(matrix, 0.1, -1),
         lambda: featlearn.SparseCodingModel(matrix, 0.1, np.inf),
+        lambda: featlearn.SparseCodingModel(matrix, "0.1", 0.1),
+        lambda: featlearn.SparseCodingModel(matrix, 0.1, 0.1, noise_spread=-1),
+        lambda: featlearn.SparseCodingModel(matrix, 0.1, 0.1, spikes=np.ones((5, 1))),
+        lambda: featlearn.SparseCodingModel(matrix[:, :0], 0.1, 0.1),
+        lambda: make_model(short).sample(np.random.default_rng(0), -1),
+        lambda: featlearn.make_dictionary("flat", 0, 0, np.random.default_rng(0)),
         lambda: featlearn.RandomMask(2),
         lambda: featlearn.IndependentMasks(0),
         lambda: featlearn.CorrelatedNoise(-0.1),

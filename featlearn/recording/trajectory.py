@@ -183,11 +183,14 @@ class Run:
         return shown_name(own) if own else self.experiment.augmentation
 
     def require_model(self) -> object:
-        """Return the model, or raise an InvalidInput that says how to give it."""
+        """Return the model to draw samples of, or raise an InvalidInput that says what is missing."""
         if self.model is None:
             raise InvalidInput(
                 "model", None, "the model it was trained on: load_run(directory, model=...)"
             )
+        if missing := [n for n in ("sample", "n_features") if not hasattr(self.model, n)]:
+            wanted = "one that has " + " and ".join(missing) + " too, to be measured"
+            raise InvalidInput("model", type(self.model).__name__, wanted)
         return self.model
 
 
