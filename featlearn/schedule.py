@@ -69,3 +69,11 @@ def root_mean_square(norms):
     """Return √(mean of squares) as a float."""
     squares = np.square(norms, dtype=np.float64)
     return math.sqrt(squares.sum() / squares.size)
+
+
+def log_growth(before, after):
+    """Return ln of the growth of the root mean square; -inf where norms vanish, nan from none on."""
+    first, last = root_mean_square(before), root_mean_square(after)
+    if first == 0 or last == 0:
+        return -math.inf if first > 0 else math.nan
+    return math.log(last / first)

@@ -1,6 +1,5 @@
 """What a run learned, in a dozen numbers."""
 
-import math
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -16,7 +15,7 @@ from .compute.streams import generator
 from .display import html_table
 from .probing import ProbeResult, SharedCosines, probe, shared_cosines
 from .recording.trajectory import Run
-from .schedule import root_mean_square
+from .schedule import log_growth
 
 # What is shown of a `Summary`, and how it is said.
 MEASURES = (
@@ -56,7 +55,8 @@ class Summary:
     loss : float
         Mean over the last recorded rows, a tenth of the run or 100 rows at most.
     growth : float
-        ln of the growth of the root mean square ‖w_i‖ since the start.
+        ln of the growth of the root mean square ‖w_i‖ since the start; -inf of weights that decayed
+        to nothing.
     atoms_learned : int
         Atoms that some neuron has a cosine of at least 0.9 with.
     weakest_atom : float
@@ -171,9 +171,7 @@ def measures_of_weights(run):
         step=int(run.steps[-1]),
         stage=int(run["stage"][-1]),
         loss=float(np.mean(run["loss"][-tail:])),
-        growth=math.log(
-            root_mean_square(run["weight_norm"][-1]) / root_mean_square(run["weight_norm"][0])
-        ),
+        growth=log_growth(run["weight_norm"][0], run["weight_norm"][-1]),
         atoms_learned=int(np.sum(best_cosine_of_atoms(cosine) >= PURE)),
         weakest_atom=float(best_cosine_of_atoms(cosine).min()),
         best_cosine=float(cosine.max()),

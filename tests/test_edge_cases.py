@@ -7,8 +7,19 @@ import numpy as np
 import pytest
 
 import featlearn
-from featlearn import Experiment, InvalidInput, TrainingDiverged, draw_batch, evaluate, init, step
+from featlearn import (
+    Experiment,
+    InvalidInput,
+    TrainingDiverged,
+    draw_batch,
+    evaluate,
+    init,
+    plotting,
+    step,
+)
 from featlearn.recording.quantities import measure
+from featlearn.theory.claims import stage_one
+from featlearn.theory.claims.observed import Observed
 from featlearn.theory.claims.trajectory import impossible
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -171,6 +182,40 @@ def test_what_diverges_says_when_and_what(name):
     assert f"at step {caught.value.step}: " in str(caught.value)
     assert caught.value.quantity in ("the loss", "a weight")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("stage_one_steps", (None, 10))
+def test_a_network_that_decays_away_is_measured_and_checked(stage_one_steps):
+    exp = BASE.replace(
+        learning_rate=0.2,
+        weight_decay=5.0,
+        n_steps=150,
+        record_every=5,
+        stage_one_steps=stage_one_steps,
+    )
+    run = featlearn.train(exp)
+    assert not run.weights.any()
+    assert featlearn.summarize(run).growth == -math.inf
+    verdicts = featlearn.check(run)
+    assert not [v for v in verdicts if v.claim == "trajectory" and v.outcome == "fails"]
+    assert not [v for v in verdicts if v.outcome == "fails" and not math.isfinite(v.predicted)]
+
+
+def test_parts_that_vanish_together_do_not_cross():
+    assert stage_one._growth_at_crossing(np.array([0.1, 0.0]), np.array([1.0, 0.0])) is None
+    assert stage_one._growth_at_crossing(np.array([0.1, 2.0]), np.array([1.0, 0.1])) > 0
+
+
+def test_growth_from_or_of_no_weights_is_undefined():
+    zero = init(BASE).replace(weights=np.zeros((BASE.n_neurons, BASE.n_inputs)))
+    observed = Observed(featlearn.train(start=zero))
+    assert math.isnan(observed.growth) and math.isnan(observed.late_growth)
+    assert math.isnan(featlearn.summarize(observed.run).growth)
+
+
+def test_the_spectrum_of_a_network_that_decays_away_is_drawn():
+    run = featlearn.train(BASE.replace(learning_rate=0.2, weight_decay=5.0, n_steps=150))
+    assert len(plotting.spectrum_and_plateau(run).axes) == 2
 
 
 def test_probes_of_an_experiment_without_signal():

@@ -48,8 +48,11 @@ def spectrum_and_plateau(run):
     left.set_title(name)
 
     late = squares[steps >= 0.75 * steps[-1]]
+    # A network that decayed away has no spread.
+    late = late[late.any(axis=1)]
     relative = (late / late.mean(axis=1, keepdims=True)).ravel()
-    right.hist(relative, bins=30, density=True, color=GREEN, alpha=0.5)
+    if relative.size:
+        right.hist(relative, bins=30, density=True, color=GREEN, alpha=0.5)
     x, density = semicircle(expected.half_width)
     right.plot(x, density, color="black", linestyle="--", linewidth=1)
     right.set(xlabel="squared singular value / mean", ylabel="density")

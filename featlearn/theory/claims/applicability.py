@@ -3,12 +3,10 @@
 What an experiment decides before anything runs is in `preconditions`.
 """
 
-import math
-
 import numpy as np
 
 from ...latents import unusual_data
-from ...schedule import root_mean_square
+from ...schedule import log_growth
 from ..predictions.crossing import crossing
 from ..predictions.limits import threshold
 from ..predictions.lottery import left_out
@@ -120,7 +118,7 @@ def not_selected(observed):
     for o in observed:
         rows = [o.first_row_of(stage) for stage in (2, 3)]
         before, after = o.run["weight_norm"][[rows[0], -1]]
-        budget = math.log(root_mean_square(after) / root_mean_square(before))
+        budget = log_growth(before, after)
         rest = exp.learning_rate * exp.weight_decay * float(o.run.steps[-1] - o.run.steps[rows[1]])
         if budget < _SELECTS and rest < _DECAYS:
             return (

@@ -12,7 +12,7 @@ from ...gram_views import view_law
 from ...recording.checkpoint import kept_steps
 from ...recording.load import load_state
 from ...recording.trajectory import Run
-from ...schedule import root_mean_square
+from ...schedule import log_growth, root_mean_square
 from ...summary import PURE, Summary, summarize
 from ...training import init
 
@@ -121,13 +121,13 @@ class Observed:
     def growth(self):
         """Largest ln of the growth of the root mean square ‖w_i‖ since the start, over the rows."""
         norms = np.square(self.run["weight_norm"], dtype=np.float64).mean(axis=1)
-        return 0.5 * math.log(norms.max() / norms[0])
+        return 0.5 * math.log(norms.max() / norms[0]) if norms[0] > 0 else math.nan
 
     @cached_property
     def late_growth(self):
         """ln of the growth of the root mean square ‖w_i‖ over the last tenth of the rows."""
         before, after = self.run["weight_norm"][[-1 - len(self.run) // 10, -1]]
-        return math.log(root_mean_square(after) / root_mean_square(before))
+        return log_growth(before, after)
 
     @cached_property
     def rows(self):

@@ -250,7 +250,7 @@ def _scatter_at_crossing(path):
 
 def _growth_at_crossing(sparse, dense):
     """ln of the growth of ‖W‖ where a first reaches β², None where it does not."""
-    leads = np.flatnonzero(sparse >= dense)
+    leads = np.flatnonzero((sparse >= dense) & (sparse > 0))
     if len(leads) == 0 or leads[0] == 0:
         return None
     # ln(a/β²) is smooth, and 0 at the crossing.

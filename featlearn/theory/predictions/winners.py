@@ -77,10 +77,13 @@ def compare_winners(run, rows, prediction, threshold=0.9):
     valid = np.flatnonzero(prediction.valid)
     simulated = np.abs(np.array([run["alignment"][rows[k]][of_run, final] for k in valid]))
     predicted = np.abs(prediction.alignment[valid][:, neurons, final])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # A neuron may have decayed away.
+        ratio = predicted / simulated.reshape(predicted.shape)
     return Winners(
         prediction.winner,
         final,
         cosine.max(axis=1) >= threshold,
         prediction.lead[0] > prediction.lead_noise,
-        predicted / simulated.reshape(predicted.shape),
+        ratio,
     )
