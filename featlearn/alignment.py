@@ -60,6 +60,7 @@ def sparse_share(alignments: np.ndarray, weight_norms: np.ndarray) -> np.ndarray
     >>> featlearn.sparse_share(np.array([[3.0, 0.0]]), np.array([5.0]))
     array([0.36])
     """
+    alignments = np.asarray(alignments)
     sparse = np.einsum("...j,...j->...", alignments, alignments, dtype=np.float64)
     total = np.square(weight_norms, dtype=np.float64)
     return np.divide(sparse, total, out=np.zeros_like(sparse), where=total > 0)
@@ -76,7 +77,8 @@ def cosines(alignments: np.ndarray, weight_norms: np.ndarray) -> np.ndarray:
     """
     norms = np.asarray(weight_norms)[..., None]
     absolute = np.abs(alignments)
-    return np.divide(absolute, norms, out=np.zeros_like(absolute), where=norms > 0)
+    out = np.zeros(absolute.shape, np.result_type(absolute, np.float32))
+    return np.divide(absolute, norms, out=out, where=norms > 0)
 
 
 def best_cosine_of_neurons(cosine):
@@ -94,12 +96,12 @@ def neurons_per_atom(cosine: np.ndarray, threshold: float = 0.9) -> np.ndarray:
 
     Parameters
     ----------
-    cosine : ndarray of shape (m, d)
+    cosine : ndarray of shape (..., m, d)
     threshold : float
 
     Returns
     -------
-    ndarray of int, shape (d,)
+    ndarray of int, shape (..., d)
 
     Examples
     --------
@@ -107,16 +109,17 @@ def neurons_per_atom(cosine: np.ndarray, threshold: float = 0.9) -> np.ndarray:
     >>> featlearn.neurons_per_atom(np.array([[0.95, 0.1], [0.2, 0.97], [0.93, 0.3]]))
     array([2, 1])
     """
-    winners = cosine.argmax(axis=1)[cosine.max(axis=1) >= threshold]
-    return np.bincount(winners, minlength=cosine.shape[1])
+    cosine = np.asarray(cosine)
+    best, counted = cosine.argmax(axis=-1), cosine.max(axis=-1) >= threshold
+    return np.sum((best[..., None] == np.arange(cosine.shape[-1])) & counted[..., None], axis=-2)
 
 
 def support(cosine: np.ndarray, threshold: float | None = None) -> np.ndarray:
-    """Return the sets N_i as a boolean ndarray of shape (m, d).
+    """Return the sets N_i as a boolean ndarray of shape (..., m, d).
 
     Parameters
     ----------
-    cosine : ndarray of shape (m, d)
+    cosine : ndarray of shape (..., m, d)
     threshold : float, optional
         j ∈ N_i where |α_ij| ≥ threshold · ‖w_i‖. The paper's off-support alignments are
         o(1/√d) ‖w_i‖ and its own ones are not, so the default is 1/√d.
@@ -127,8 +130,9 @@ def support(cosine: np.ndarray, threshold: float | None = None) -> np.ndarray:
     >>> featlearn.support(np.array([[0.9, 0.1, 0.2, 0.1]]))
     array([[ True, False, False, False]])
     """
+    cosine = np.asarray(cosine)
     if threshold is None:
-        threshold = 1 / math.sqrt(cosine.shape[1])
+        threshold = 1 / math.sqrt(cosine.shape[-1])
     return cosine >= threshold
 
 
@@ -137,7 +141,7 @@ class LotterySets(NamedTuple):
 
     Attributes
     ----------
-    potential, sure : ndarray of bool, shape (m, d)
+    potential, sure : ndarray of bool, shape (..., m, d)
         Whether i ∈ 𝓜_j, and whether i ∈ 𝓜*_j.
     """
 
@@ -155,7 +159,7 @@ def lottery_sets(alignments: np.ndarray, sure: float = 1.5, potential: float = 1
 
     Parameters
     ----------
-    alignments : ndarray of shape (m, d)
+    alignments : ndarray of shape (..., m, d)
     sure, potential : float
         c1 and c2. With both at 1.5 nearly every sure set is non-empty at m = 8 d, d = 32-128; the
         constants usual in this line of work are in `lottery_constants`.
@@ -176,13 +180,13 @@ def lottery_sets(alignments: np.ndarray, sure: float = 1.5, potential: float = 1
     >>> sets[0].shape
     (32, 8)
     """
-    d = alignments.shape[1]
     squares = np.square(alignments, dtype=np.float64)
-    total = squares.sum(axis=1, keepdims=True)
+    d = squares.shape[-1]
+    total = squares.sum(axis=-1, keepdims=True)
     q = np.divide(squares, total, out=np.zeros_like(squares), where=total > 0)
     unit = math.log(d) / d
     candidates = q >= potential * unit
-    others = candidates.sum(axis=1, keepdims=True) - candidates
+    others = candidates.sum(axis=-1, keepdims=True) - candidates
     return LotterySets(candidates, (q >= sure * unit) & (others == 0))
 
 

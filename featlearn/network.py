@@ -6,6 +6,7 @@ import numpy as np
 
 from .compute.workspace import Workspace
 from .display import one_line
+from .errors import InvalidInput
 
 
 class Activations(NamedTuple):
@@ -60,6 +61,11 @@ def forward(
     -------
     Activations
 
+    Raises
+    ------
+    InvalidInput
+        Without a workspace, as by hand: if shapes do not fit, or a bias is negative or not a number.
+
     Notes
     -----
     Wen & Li 2021, setting. At |u| = b a neuron counts as active, though its output is 0.
@@ -71,6 +77,8 @@ def forward(
     >>> found.active
     array([[ True, False]])
     """
+    if work is None:
+        weights, biases, inputs = _by_hand(weights, biases, inputs)
     work = work or Workspace()
     shape, dtype = (*inputs.shape[:-1], weights.shape[-2]), weights.dtype
     u = work(name + "preactivations", shape, dtype) if spare is None else spare
@@ -78,6 +86,24 @@ def forward(
     active = None if features_only else work(name + "active", shape, np.bool_)
     work.over_rows(respond, inputs, u, h, active, weights=weights, biases=biases)
     return Activations(None if features_only else u, h, active)
+
+
+def _by_hand(weights, biases, inputs):
+    """Return what a user gives as arrays that fit each other; steps hold theirs to that before."""
+    weights, biases, inputs = (np.asarray(array) for array in (weights, biases, inputs))
+    if weights.dtype not in (np.float32, np.float64):
+        weights = weights.astype(np.float64)
+    if weights.ndim < 2:
+        raise InvalidInput("weights", f"shape {weights.shape}", "shape (m, d1)")
+    if biases.shape != weights.shape[:-1]:
+        wanted = f"shape {weights.shape[:-1]}, one for each neuron"
+        raise InvalidInput("biases", f"shape {biases.shape}", wanted)
+    if not (biases >= 0).all():
+        raise InvalidInput("biases", float(biases[~(biases >= 0)][0]), "numbers ≥ 0")
+    if inputs.ndim < 2 or inputs.shape[-1] != weights.shape[-1]:
+        wanted = f"shape (n, {weights.shape[-1]}), rows as long as those of the weights"
+        raise InvalidInput("inputs", f"shape {inputs.shape}", wanted)
+    return weights, biases, inputs
 
 
 def respond(x, u, h, active, weights, biases):
@@ -93,7 +119,7 @@ def respond(x, u, h, active, weights, biases):
 
 
 def features(weights: np.ndarray, biases: np.ndarray, inputs: np.ndarray) -> np.ndarray:
-    """Return f(x) of shape (n, m) for inputs of shape (n, d1).
+    """Return f(x) of shape (n, m) for inputs of shape (n, d1); see `forward`.
 
     Examples
     --------

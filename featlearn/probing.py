@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from .data import Sample, SparseCodingModel
-from .errors import InvalidInput
 from .network import features
+from .rules import choice, integer, require
 
 RIDGES = tuple(10.0**k for k in range(-4, 4))
 
@@ -90,8 +90,8 @@ def probe(weights, biases, model, rng, n_train=4096, n_test=4096, n_draws=5, onl
     first fit does not see, and the head is then fitted again on all of them. Heads have an intercept
     unless all means are known to be 0.
     """
-    if min(n_train, n_test) < 10:
-        raise InvalidInput("n_train, n_test", min(n_train, n_test), "at least 10 samples")
+    n_train, n_test = (require("n_train, n_test", n, integer(10)) for n in (n_train, n_test))
+    n_draws = require("n_draws", n_draws, integer(1))
     train, test = model.sample(rng, n_train), model.sample(rng, n_test)
     magnitude = rng.uniform(0.5, 1.5, (model.n_features, n_draws))
     w_star = magnitude * rng.choice([-1.0, 1.0], magnitude.shape)
@@ -108,6 +108,7 @@ def probe(weights, biases, model, rng, n_train=4096, n_test=4096, n_draws=5, onl
         best = best_on_inputs(model, test.inputs, w_star)
         predicted["best_on_inputs"] = best, best
     if only is not None:
+        require("only", only, choice(heads))
         heads, predicted = {only: heads[only]}, {}
     for name, of in heads.items():
         x_train, x_test = (np.asarray(of(s.inputs), np.float64) for s in (train, test))
@@ -239,7 +240,7 @@ def shared_cosines(
     >>> 0 < found.same_latents < found.same_noise < 1
     True
     """
-    first = model.sample(rng, n) if samples is None else samples
+    first = model.sample(rng, require("n", n, integer(1))) if samples is None else samples
     second = model.sample(rng, len(first.latents))
     f = features(weights, biases, first.inputs)
     holds, other_holds = (np.any(sample.latents != 0, axis=1) for sample in (first, second))

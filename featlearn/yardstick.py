@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .errors import InvalidInput
+from .rules import integer, number, require
 
 # Where a recovery curve is tabled, and its columns: the fraction of atoms matched from a cosine on.
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.93, 0.96, 0.98)
@@ -40,6 +41,8 @@ def match_one_to_one(cosine: ArrayLike) -> np.ndarray:
     left = np.array(cosine, dtype=float)
     if left.ndim != 2 or 0 in left.shape:
         raise InvalidInput("cosine", f"shape {left.shape}", "a non-empty matrix")
+    if not (left >= 0).all():
+        raise InvalidInput("cosine", float(left[~(left >= 0)][0]), "|cosines|, numbers ≥ 0")
     matched = np.empty(min(left.shape))
     for k in range(len(matched)):
         i, j = np.unravel_index(np.argmax(left), left.shape)
@@ -54,7 +57,7 @@ def recovery_curve(cosine: ArrayLike, thresholds: ArrayLike = THRESHOLDS) -> np.
     Parameters
     ----------
     cosine : ndarray of shape (m, d), ≥ 0
-    thresholds : ndarray of shape (n,)
+    thresholds : float or ndarray of shape (n,)
 
     Returns
     -------
@@ -67,7 +70,7 @@ def recovery_curve(cosine: ArrayLike, thresholds: ArrayLike = THRESHOLDS) -> np.
     """
     matched = match_one_to_one(cosine)
     atoms = np.shape(cosine)[1]
-    return (matched[:, None] >= np.asarray(thresholds)[None, :]).sum(axis=0) / atoms
+    return (matched[:, None] >= np.atleast_1d(thresholds)).sum(axis=0) / atoms
 
 
 def learn_dictionary(
@@ -89,7 +92,7 @@ def learn_dictionary(
         At most n and d1.
     rng : numpy.random.Generator
         Draws the samples that the columns start from.
-    n_steps : int
+    n_steps : int ≥ 0
     threshold : float > 0
         t, in standard deviations of the codes of an atom.
 
@@ -101,7 +104,7 @@ def learn_dictionary(
     Raises
     ------
     InvalidInput
-        For more atoms than samples or inputs.
+        For more atoms than samples or inputs, or inputs that are not finite or all 0.
 
     Examples
     --------
@@ -113,6 +116,8 @@ def learn_dictionary(
     >>> bool(featlearn.match_one_to_one(cosine).min() > 0.99)
     True
     """
+    n_steps = require("n_steps", n_steps, integer(0))
+    threshold = require("threshold", threshold, number(0, open_low=True))
     x, basis = principal_components(inputs, n_atoms)
     dictionary = _unit(x[rng.choice(len(x), n_atoms, replace=False)].T)
     for _ in range(n_steps):
@@ -131,13 +136,18 @@ def learn_components(inputs, n_atoms, rng):
 
     x, basis = principal_components(inputs, n_atoms)
     scale = x.std(axis=0)
+    if not scale.all():
+        raise InvalidInput("inputs", "a direction without variance", "rows that differ")
     rotation, _ = fast_ica(x / scale, rng)
     return _unit((basis * scale) @ rotation.T)
 
 
 def principal_components(inputs, k):
     """Return the coordinates on the k leading principal components, (n, k), and those, (d1, k)."""
-    x = np.asarray(inputs, np.float64)
+    x, k = np.asarray(inputs, np.float64), require("n_atoms", k, integer(1))
+    if x.ndim != 2 or not np.isfinite(x).all() or not x.any():
+        found = f"shape {x.shape}" if x.ndim != 2 else "nan, infinite numbers or nothing but 0"
+        raise InvalidInput("inputs", found, "finite numbers of shape (n, d1), not all 0")
     if not 1 <= k <= min(x.shape):
         raise InvalidInput("n_atoms", k, f"1 to {min(x.shape)}, samples and inputs")
     basis = np.linalg.eigh(x.T @ x / len(x))[1][:, -k:]

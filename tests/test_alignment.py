@@ -108,3 +108,20 @@ def test_lottery_constants():
     for excess, gamma in ((0.1, 0.0), (0.1, 1.0), (-1e-9, 0.5), (float("nan"), 0.5)):
         with pytest.raises(InvalidInput):
             lottery_constants(excess, gamma)
+
+
+def test_measures_of_a_trajectory_are_those_of_its_rows():
+    alpha = np.random.default_rng(3).standard_normal((4, 6, 3)) ** 3
+    cosine = cosines(alpha, np.linalg.norm(alpha, axis=2))
+    for k in range(4):
+        np.testing.assert_array_equal(
+            neurons_per_atom(cosine, 0.8)[k], neurons_per_atom(cosine[k], 0.8)
+        )
+        np.testing.assert_array_equal(support(cosine)[k], support(cosine[k]))
+        for whole, row in zip(lottery_sets(alpha), lottery_sets(alpha[k])):
+            np.testing.assert_array_equal(whole[k], row)
+
+
+def test_whole_numbers_and_lists_have_cosines_too():
+    np.testing.assert_array_equal(cosines([[3, -4], [0, 0]], [5, 0]), [[0.6, 0.8], [0, 0]])
+    np.testing.assert_array_equal(neurons_per_atom([[1, 0], [0, 0]]), [1, 0])

@@ -153,3 +153,9 @@ def test_workers_are_told_names_only(tmp_path):
     assert row["status"] == "complete", row["error"]
     (plain,) = sweep([exp], tmp_path, Here(), check=False)
     assert plain["run"] != row["run"] and np.isnan(row["measures"]["noise_margin"])
+
+
+def test_sizes_and_values_that_do_not_belong_together_are_refused():
+    for x, y in (([1, 2, 4], [1, 2]), (1, 2), ([[1, 2]], [[1, 2]])):
+        with pytest.raises(featlearn.InvalidInput, match="^x, y: "):
+            fit_power(x, y)

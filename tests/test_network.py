@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from featlearn import features, forward
+from featlearn import InvalidInput, features, forward
 from featlearn.compute import threads
 
 
@@ -51,3 +51,24 @@ def test_threads_change_no_bit(count, monkeypatch):
     monkeypatch.setattr(threads, "WORTHWHILE", 1)
     for one, many in zip(alone, forward(weights, np.full(7, 0.3), inputs)):
         np.testing.assert_array_equal(one, many)
+
+
+def test_whole_numbers_are_a_network_too():
+    np.testing.assert_array_equal(features([[2, 0]], [1], [[1, 5]]), [[1.0]])
+
+
+@pytest.mark.parametrize(
+    "field, weights, biases, inputs",
+    (
+        ("inputs", np.eye(3), np.zeros(3), np.ones((4, 2))),
+        ("inputs", np.eye(3), np.zeros(3), np.ones(3)),
+        ("weights", np.ones(3), np.zeros(3), np.ones((4, 3))),
+        ("biases", np.eye(3), np.zeros(2), np.ones((4, 3))),
+        ("biases", np.eye(3), np.full(3, -0.1), np.ones((4, 3))),
+        ("biases", np.eye(3), np.full(3, np.nan), np.ones((4, 3))),
+    ),
+)
+def test_what_is_no_network_is_refused(field, weights, biases, inputs):
+    for apply in (features, forward):
+        with pytest.raises(InvalidInput, match=f"^{field}: "):
+            apply(weights, biases, inputs)

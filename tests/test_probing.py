@@ -114,8 +114,18 @@ def test_one_head_alone_has_the_errors_it_has_beside_others():
 def test_too_few_samples_are_refused():
     model = a_model(0.5)
     for sizes in ((9, 100), (100, 9)):
-        with pytest.raises(InvalidInput, match="at least 10 samples"):
+        with pytest.raises(InvalidInput, match="n_train, n_test: .*≥ 10"):
             probe(np.ones((3, D1)), np.zeros(3), model, np.random.default_rng(0), *sizes)
+
+
+def test_what_cannot_be_measured_is_refused_by_name():
+    arguments = np.ones((3, D1)), np.zeros(3), a_model(0.5), np.random.default_rng(0)
+    for wrong in (dict(n_train=10.5), dict(n_draws=0), dict(only="pixels")):
+        with pytest.raises(InvalidInput, match=next(iter(wrong))):
+            probe(*arguments, **wrong)
+    for n in (0, -3, 2.5):
+        with pytest.raises(InvalidInput, match="^n: "):
+            shared_cosines(*arguments, n)
 
 
 def test_oracle_features_threshold_the_alignment():

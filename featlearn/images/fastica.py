@@ -3,6 +3,7 @@
 import numpy as np
 
 from ..compute.threads import single_threaded_blas
+from ..errors import InvalidInput
 
 
 def fast_ica(white, rng, n_iterations=1000, tolerance=1e-6):
@@ -36,6 +37,9 @@ def fast_ica(white, rng, n_iterations=1000, tolerance=1e-6):
     -----
     Hyvärinen 1999, fast fixed-point algorithm, symmetric form.
     """
+    white = np.asarray(white)
+    if white.ndim != 2 or 0 in white.shape or not np.isfinite(white).all():
+        raise InvalidInput("white", f"an array of shape {white.shape}", "finite numbers (n, k)")
     # Hundreds of short products: threads would wait for each other, and change the last digits.
     with single_threaded_blas():
         return _iterate(white, rng, n_iterations, tolerance)

@@ -75,9 +75,12 @@ def fit_power(x, y):
     Raises
     ------
     InvalidInput
-        If a value is not positive, or there are fewer than two sizes.
+        If a value is not positive, there are fewer than two sizes, or not as many of one as of the
+        other.
     """
     x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
+    if x.ndim != 1 or x.shape != y.shape:
+        raise InvalidInput("x, y", f"shapes {x.shape}, {y.shape}", "one x and one y for each run")
     for name, values in (("x", x), ("y", y)):
         if not (np.isfinite(values).all() and (values > 0).all()):
             raise InvalidInput(name, values.tolist(), "finite numbers > 0: others follow no power")
