@@ -202,7 +202,11 @@ class TrainingState:
     def _checked(self, arrays):
         checked = {}
         for name, value in arrays.items():
-            old, array = getattr(self, name), np.array(value, dtype=self.experiment.dtype)
+            old = getattr(self, name)
+            try:
+                array = np.array(value, dtype=self.experiment.dtype)
+            except (TypeError, ValueError):
+                raise InvalidInput(name, value, f"numbers of shape {old.shape}") from None
             if array.shape != old.shape:
                 raise InvalidInput(name, f"shape {array.shape}", f"shape {old.shape}")
             if not np.isfinite(array).all() or (name == "biases" and not (array >= 0).all()):

@@ -13,6 +13,7 @@ from .alignment import (
 )
 from .compute.streams import generator
 from .display import html_table
+from .errors import InvalidInput
 from .probing import ProbeResult, SharedCosines, probe, shared_cosines
 from .recording.trajectory import Run
 from .schedule import log_growth
@@ -137,7 +138,7 @@ def summarize(run: Run) -> Summary:
     Raises
     ------
     InvalidInput
-        If the run was loaded without the model of its own that it was trained on.
+        If it is no run, or one that was loaded without the model of its own that it was trained on.
 
     Examples
     --------
@@ -145,6 +146,8 @@ def summarize(run: Run) -> Summary:
     >>> featlearn.summarize(run).atoms_learned
     0
     """
+    if not isinstance(run, Run):
+        raise InvalidInput("run", run, "a Run, as train and load_run return it")
     exp, model = run.experiment, run.require_model()
     shared: SharedCosines = shared_cosines(
         run.weights, run.biases, model, generator(exp.seed, "probe", 0)

@@ -9,7 +9,7 @@ from .compute.streams import generator
 from .compute.threads import single_threaded_blas
 from .compute.workspace import Workspace, few_rows
 from .dense import advance, gram_weights, noise_rows
-from .errors import TrainingDiverged
+from .errors import InvalidInput, TrainingDiverged
 from .experiment import Experiment
 from .gradient import Gradient
 from .gram_views import noise_covariance, outer_dimensions
@@ -58,6 +58,8 @@ def init(
     >>> state.step, state.stage, state.weights.shape
     (0, 1, (32, 256))
     """
+    if not isinstance(experiment, Experiment):
+        raise InvalidInput("experiment", experiment, "an Experiment")
     own = given_parts(
         experiment,
         model=model,

@@ -15,6 +15,7 @@ import featlearn
 from featlearn.commands import main
 from featlearn.explain.gradient_check import check_gradient
 from featlearn.recording.rows import HEADER_BYTES
+from featlearn.reports.explorer import frames_of_run, frames_of_steps, make_explorer
 
 SMALL = featlearn.Experiment(
     n_features=4, n_inputs=16, n_neurons=6, batch_size=8, n_steps=20, bias_cap=0.7, seed=4
@@ -485,3 +486,58 @@ def check_step(**options):
 def test_arguments_of_the_package_are_refused_by_name(call, said):
     with pytest.raises(featlearn.InvalidInput, match=said):
         call()
+
+
+@pytest.fixture(scope="module")
+def a_run(tmp_path_factory):
+    place = tmp_path_factory.mktemp("recorded") / "run"
+    featlearn.train(SMALL, place)
+    return place
+
+
+NO_RUNS = {
+    "check a path": (lambda place: featlearn.check(place), "runs"),
+    "check a word": (lambda place: featlearn.check(str(place)), "runs"),
+    "check nothing": (lambda place: featlearn.check(None), "runs"),
+    "summarize a path": (lambda place: featlearn.summarize(place), "run"),
+    "load an experiment": (lambda place: featlearn.load_runs([SMALL]), "directories"),
+    "load nothing": (lambda place: featlearn.group_runs(None), "directories"),
+    "a step that is no whole number": (
+        lambda place: featlearn.load_state(place, step=10.0),
+        "step",
+    ),
+    "a flag for a step": (lambda place: featlearn.load_state(place, step=True), "step"),
+    "rows of a run": (lambda place: featlearn.load_run(place)[1:3], "run quantity"),
+    "an experiment's name": (lambda place: featlearn.init("tiny"), "experiment"),
+    "words for weights": (lambda place: featlearn.init(SMALL).replace(weights="a"), "weights"),
+    "uneven rows": (lambda place: featlearn.init(SMALL).replace(biases=[[1], [1, 2]]), "biases"),
+    "an anchor of no batch": (
+        lambda place: featlearn.explain_step(featlearn.init(SMALL)).contrasted_with(99),
+        "anchor",
+    ),
+    "fewer than no steps": (lambda place: frames_of_steps(featlearn.init(SMALL), -1), "n_steps"),
+}
+
+
+@pytest.mark.parametrize("case", NO_RUNS)
+def test_arguments_of_functions_on_runs_are_refused_by_name(a_run, case):
+    call, field = NO_RUNS[case]
+    with pytest.raises(featlearn.InvalidInput, match=f"^{field}: got"):
+        call(a_run)
+
+
+def test_one_run_and_runs_of_seeds_stand_where_several_runs_do(a_run):
+    run = featlearn.load_run(a_run)
+    assert featlearn.load_runs(run).seeds == [4]
+    assert featlearn.check(featlearn.load_runs(run), replay=0)[0].claim == "trajectory"
+    assert [] not in run and 3 not in run
+
+
+def test_a_record_counts_in_whole_numbers_of_numpy_too():
+    assert featlearn.Record(np.mean, every=np.int64(3)) == featlearn.Record(np.mean, every=3)
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_page_of_a_single_row_is_made():
+    page = make_explorer(frames_of_run(featlearn.train(SMALL.replace(n_steps=0))))
+    assert "change in one step" in page

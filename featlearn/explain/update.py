@@ -191,6 +191,7 @@ class ExplainedStep:
 
     def contrasted_with(self, anchor: int) -> np.ndarray:
         """Columns of `similarity` that an anchor is contrasted with, its own key among them, ndarray of int."""
+        _check_index("anchor", anchor, len(self.anchors))
         if self.negatives is not None:
             return np.arange(self.similarity.shape[1])
         size = self.before.experiment.group_size

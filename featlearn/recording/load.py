@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import InvalidInput, RunDirectoryError
 from ..parts import given_parts, require_same
+from ..rules import integer, require
 from ..state import TrainingState, make_model
 from . import checkpoint
 from .config import (
@@ -140,6 +141,7 @@ def load_state(directory: str | PathLike, step: int | None = None, **own: object
     ...     print(featlearn.load_state(place, step=3).weights.shape)
     (32, 256)
     """
+    step = None if step is None else require("step", step, integer(0))
     directory = Path(directory)
     experiment = read_config(directory)
     own = given_parts(experiment, **own)

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..errors import InvalidInput, RunDirectoryError
 from ..parts import digest_of
+from ..rules import integer, require
 from .config import FILE_NAME
 from .extras import EXTRAS
 from .quantities import QUANTITIES, Quantity
@@ -39,8 +40,7 @@ class Record:
     def __post_init__(self):
         if not callable(self.function):
             raise InvalidInput("record", self.function, "a function f(state, batch, gradient)")
-        if isinstance(self.every, bool) or not isinstance(self.every, int) or self.every < 1:
-            raise InvalidInput("every", self.every, "a whole number ≥ 1")
+        object.__setattr__(self, "every", require("every", self.every, integer(1)))
 
 
 def asked_quantities(record):

@@ -1,6 +1,6 @@
 """Runs of several seeds as one: a seed axis, the mean and its confidence."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property, reduce
 from pathlib import Path
@@ -97,12 +97,12 @@ def half_width(values):
     return special.stdtrit(n - 1, 0.975) * np.std(values, axis=0, ddof=1) / np.sqrt(n)
 
 
-def load_runs(directories: str | Path | Sequence[str | Path | Run]) -> SeedRuns:
+def load_runs(directories: str | Path | Run | Sequence[str | Path | Run]) -> SeedRuns:
     """Load runs that differ in the seed only.
 
     Parameters
     ----------
-    directories : path, or sequence of path or Run
+    directories : path or Run, or sequence of them
         Run directories, or one of a sweep.
 
     Returns
@@ -124,12 +124,12 @@ def load_runs(directories: str | Path | Sequence[str | Path | Run]) -> SeedRuns:
     return SeedRuns(tuple(_loaded(directories)))
 
 
-def group_runs(directories: str | Path | Sequence[str | Path | Run]) -> dict[str, SeedRuns]:
+def group_runs(directories: str | Path | Run | Sequence[str | Path | Run]) -> dict[str, SeedRuns]:
     """Sort runs into groups that differ in the seed only.
 
     Parameters
     ----------
-    directories : path, or sequence of path or Run
+    directories : path or Run, or sequence of them
         Run directories, or one of a sweep.
 
     Returns
@@ -194,9 +194,12 @@ def _shown(value):
 
 
 def _loaded(directories):
-    if isinstance(directories, (str, Path)):
+    if isinstance(directories, (str, Path, Run)) or not isinstance(directories, Iterable):
         directories = [directories]
     directories = list(directories)
+    for each in directories:
+        if not isinstance(each, (str, Path, Run)):
+            raise InvalidInput("directories", each, "paths of run directories, or runs")
     paths = [each for each in directories if isinstance(each, (str, Path))]
     runs = [each for each in directories if not isinstance(each, (str, Path))]
     runs += [load_run(path) for path in run_directories(paths)]

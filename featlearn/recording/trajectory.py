@@ -105,7 +105,7 @@ class Run:
         return f"<p>{escape(self)}</p>\n" + html_table(["recorded", "shape", "type"], rows)
 
     def __contains__(self, name):
-        return name in self.arrays
+        return isinstance(name, str) and name in self.arrays
 
     def __iter__(self):
         return iter(self.arrays)
@@ -154,7 +154,7 @@ class Run:
         return self.arrays["step"]
 
     def __getitem__(self, name: str) -> np.ndarray:
-        if name not in self.arrays:
+        if name not in self:
             raise InvalidInput("run quantity", name, "one of " + ", ".join(self.arrays))
         return self.arrays[name]
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..explain.update import explain_step
 from ..plotting.canvas import label, thinned
+from ..rules import integer, require
 from ..training import step
 from ..views import augmentation_of
 
@@ -80,7 +81,8 @@ def frames_of_run(run):
         before, after = (
             _with_dense(run["alignment"][k], run["dense_norm"][k]) for k in (later - 1, later)
         )
-        apart = run.steps[later] - run.steps[later - 1]
+        # A single row has nothing to be apart from.
+        apart = np.maximum(run.steps[later] - run.steps[later - 1], 1)
         forces = {"change in one step": (after - before) / apart[:, None, None]}
     return Frames(
         title=f"{label(run)}, d = {d}, d1 = {run.experiment.n_inputs}, seed {run.experiment.seed}",
@@ -100,12 +102,13 @@ def frames_of_steps(state, n_steps):
     Parameters
     ----------
     state : TrainingState
-    n_steps : int ≥ 1
+    n_steps : int ≥ 0
 
     Returns
     -------
     Frames
     """
+    n_steps = require("n_steps", n_steps, integer(0))
     m, d = state.experiment.n_neurons, state.experiment.n_features
     shown = set(thinned(n_steps + 1, max(2, min(FRAMES, CELLS // (m * (d + 1))))).tolist())
     found = []

@@ -1,7 +1,7 @@
 """Every claim and prediction, on recorded runs."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from ...errors import InvalidInput
 from ...latents import unusual_data
@@ -224,9 +224,13 @@ def check_pair(augmented, plain):
 
 
 def _observe(runs):
-    runs = [runs] if hasattr(runs, "experiment") else list(runs)
+    one = isinstance(runs, (str, Run)) or not isinstance(runs, Iterable)
+    runs = [runs] if one else list(runs)
     if not runs:
         raise InvalidInput("runs", runs, "at least one run")
+    for run in runs:
+        if not isinstance(run, (Run, Observed)):
+            raise InvalidInput("runs", run, "runs, as train and load_run return them")
     # Of a run that is going on or was killed, what its last checkpoint counts is judged.
     observed = [o if isinstance(o, Observed) else Observed(o.at_checkpoint()) for o in runs]
     runs = [one.run for one in observed]
