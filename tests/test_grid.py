@@ -159,3 +159,18 @@ def test_sizes_and_values_that_do_not_belong_together_are_refused():
     for x, y in (([1, 2, 4], [1, 2]), (1, 2), ([[1, 2]], [[1, 2]])):
         with pytest.raises(featlearn.InvalidInput, match="^x, y: "):
             fit_power(x, y)
+
+
+def test_arguments_of_other_kinds_are_refused_by_name(tmp_path):
+    tiny = featlearn.preset("tiny")
+    for call, field in (
+        (lambda: grid("tiny", {"seed": [1]}), "base"),
+        (lambda: grid(tiny, ["seed"]), "axes"),
+        (lambda: grid(tiny, {"seed": [1]}, ["n_steps"]), "links"),
+        (lambda: grid(tiny, {"seed": np.ones((2, 2), int)}), "seed"),
+        (lambda: sweep(["tiny"], tmp_path / "sweep"), "experiments"),
+        (lambda: sweep([tiny], tmp_path / "sweep", workers=1.5), "workers"),
+    ):
+        with pytest.raises(featlearn.InvalidInput, match=f"^{field}: got"):
+            call()
+    assert not list(tmp_path.iterdir())

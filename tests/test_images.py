@@ -394,3 +394,32 @@ def test_an_image_becomes_grey_and_its_patches_are_cut_from_its_logarithm():
         images.cut_windows([images.grey(colour)], 40, 10, np.random.default_rng(0))
     with pytest.raises(InvalidInput, match="some contrast"):
         images.normalise(np.ones((10, 4)))
+
+
+REFUSED = {
+    "bytes": (lambda rng: images.cut_windows([np.full((5, 5), 200, np.uint8)], 3, 2, rng), "image"),
+    "negative": (lambda rng: images.cut_windows([np.full((5, 5), -1.0)], 3, 2, rng), "image"),
+    "not a number": (lambda rng: images.cut_windows([np.full((5, 5), np.nan)], 3, 2, rng), "image"),
+    "colours": (lambda rng: images.cut_windows([np.ones((5, 5, 3))], 3, 2, rng), "image"),
+    "no image": (lambda rng: images.cut_windows([], 3, 2, rng), "images"),
+    "no side": (lambda rng: images.cut_windows([np.ones((5, 5))], 0, 2, rng), "side"),
+    "fewer than none": (lambda rng: images.cut_windows([np.ones((5, 5))], 3, -2, rng), "n"),
+    "patches of nan": (lambda rng: images.normalise(np.full((3, 4), np.nan)), "patches"),
+    "all margin": (lambda rng: images.normalise(rng.random((3, 4, 4)), 2), "margin"),
+    "a margin of rows": (lambda rng: images.normalise(rng.random((3, 16)), 1), "margin"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_arrays_that_are_no_images_are_refused_by_name(case):
+    call, field = REFUSED[case]
+    with pytest.raises(InvalidInput, match=f"^{field}: got"):
+        call(np.random.default_rng(0))
+
+
+def test_what_makes_no_views_of_images_is_refused_by_name(model):
+    for augmentation in (None, images.Hybrid):
+        with pytest.raises(InvalidInput, match="^augmentation: got"):
+            images.decoupling(model, augmentation)
+    with pytest.raises(InvalidInput, match=r"^weights: got 'shape \(3, 5\)'"):
+        images.dense_share(np.ones((3, 5)), model)

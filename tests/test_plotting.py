@@ -219,3 +219,20 @@ def test_the_style_sheet_is_known_by_name_without_pyplot():
     environment = {**os.environ, "MPLBACKEND": "agg"}
     found = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True)
     assert found.stdout.split() == b"300.0 [3.3, 2.5]".split(), found.stderr
+
+
+def test_arguments_of_figures_are_refused_by_name(runs, tmp_path):
+    run = next(iter(runs.values()))
+    for call, field in (
+        (lambda: list(plotting.draw_gallery(runs, ["portrait"])), "names"),
+        (lambda: plotting.save(Figure(), tmp_path / "new" / "one", formats=("xyz",)), "formats"),
+        (lambda: plotting.competition(run, neuron=10**6), "neuron"),
+        (lambda: plotting.neuron_map(run, row=10**6), "row"),
+        (lambda: plotting.animate(run, tmp_path / "film.gif", fps=0), "fps"),
+        (lambda: plotting.animate(run, tmp_path / "film.gif", n_frames=0), "n_frames"),
+        (lambda: plotting.record_forces(run.experiment, n_rows=0), "n_rows"),
+        (lambda: plotting.record_forces(run.experiment, batches=0), "batches"),
+    ):
+        with pytest.raises(InvalidInput, match=f"^{field}: got"):
+            call()
+    assert not list(tmp_path.iterdir())

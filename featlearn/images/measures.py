@@ -6,6 +6,7 @@ import numpy as np
 
 from ..compute.streams import generator
 from ..data import Sample
+from ..errors import InvalidInput
 from ..rules import integer, require
 from .model import SEED, require_images
 
@@ -42,6 +43,8 @@ def views_of(model, augmentation, n, seed=0):
     """
     n, seed = require("n", n, integer(2)), require("seed", seed, SEED)
     require_images(model)
+    if isinstance(augmentation, type) or not hasattr(augmentation, "pair"):
+        raise InvalidInput("augmentation", augmentation, "an object with pair, such as Hybrid()")
     if hasattr(augmentation, "check_model"):
         augmentation.check_model(model)
     rng = generator(seed, "images", 1)
@@ -97,6 +100,8 @@ def cross_moment(model, augmentation, n=N_IMAGES, seed=0):
 def dense_share(weights, model):
     """Return ‖Dᵀw_i‖²/‖w_i‖², ndarray of shape (m,): how much of a neuron looks at the dense part."""
     require_images(model)
+    if np.ndim(weights) != 2 or np.shape(weights)[1] != model.n_inputs:
+        raise InvalidInput("weights", f"shape {np.shape(weights)}", f"shape (m, {model.n_inputs})")
     total = np.einsum("ij,ij->i", weights, weights, dtype=np.float64)
     dense = weights @ model.components
     dense = np.einsum("ij,ij->i", dense, dense, dtype=np.float64)

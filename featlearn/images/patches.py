@@ -6,6 +6,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from ..errors import InvalidInput
+from ..rules import integer, require
 
 # Luminance of red, green and blue (ITU-R BT.601).
 LUMINANCE = np.array([0.299, 0.587, 0.114])
@@ -102,8 +103,23 @@ def cut_windows(images, side, n, rng):
     Returns
     -------
     ndarray of shape (n, side, side), float32, in random order
+
+    Raises
+    ------
+    InvalidInput
+        Without an image, or for one that is no such matrix or too small.
     """
+    side, n = require("side", side, integer(1)), require("n", n, integer(0))
+    images = [np.asarray(image) for image in images]
+    if not images:
+        raise InvalidInput("images", images, "at least one")
     for image in images:
+        if image.ndim != 2 or image.dtype.kind not in "fiub" or image.size == 0:
+            found = f"an array of shape {image.shape} and type {image.dtype}"
+            raise InvalidInput("image", found, "numbers of shape (H, W), as grey returns them")
+        if not (image.min() >= 0 and image.max() <= 1):
+            found = f"numbers from {image.min():.4g} to {image.max():.4g}"
+            raise InvalidInput("image", found, "intensities in [0, 1], as grey returns them")
         if min(image.shape) < side:
             raise InvalidInput("image", f"{image.shape[0]} × {image.shape[1]} pixels",
                                f"at least {side} × {side}")  # fmt: skip
@@ -137,8 +153,13 @@ def normalise(windows, margin=0):
     Raises
     ------
     InvalidInput
-        If every window is constant.
+        If every window is constant or has numbers that are not finite, or the margin is all of it.
     """
+    windows, margin = np.asarray(windows), require("margin", margin, integer(0))
+    if margin and (windows.ndim != 3 or min(windows.shape[1:]) <= 2 * margin):
+        raise InvalidInput("margin", margin, "0, or windows (n, S, S) with S > 2 margin")
+    if not np.isfinite(windows).all():
+        raise InvalidInput("patches", "nan or infinite numbers", "finite numbers")
     flat = centre(windows, margin)
     mean, variance = flat.mean(axis=1), flat.var(axis=1)
     if not variance.any():

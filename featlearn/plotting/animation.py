@@ -8,6 +8,7 @@ from matplotlib.lines import Line2D
 
 from ..alignment import cosines
 from ..errors import InvalidInput, RunDirectoryError
+from ..rules import integer, require
 from ..summary import PURE
 from .atoms import MOST_NUMBERED
 from .canvas import BLUE, GREY, ORANGE, as_runs, in_style, legend_above, new_figure, styled
@@ -45,6 +46,7 @@ def neuron_map(run, row=-1):
         even mixture of many.
     """
     [(_, run)] = as_runs(run).items()
+    require("row", row, integer(-len(run), len(run) - 1))
     figure, axes = new_figure(3.4, 3.8)
     ax = axes[0, 0]
     atoms = atom_positions(run.experiment.n_features)
@@ -98,10 +100,11 @@ def animate(run, path, n_frames=80, fps=12, dpi=110):
     Raises
     ------
     InvalidInput
-        If the name does not end in .gif, or the run has fewer than two rows.
+        If the name does not end in .gif, there is no frame, or the run has fewer than two rows.
     RunDirectoryError
         If the file cannot be written.
     """
+    n_frames, fps = require("n_frames", n_frames, integer(1)), require("fps", fps, integer(1))
     path = Path(path)
     if path.suffix.lower() != ".gif":
         raise InvalidInput("film", str(path), "a name ending in .gif")

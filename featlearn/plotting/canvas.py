@@ -12,6 +12,7 @@ from matplotlib.transforms import ScaledTranslation
 
 from ..errors import InvalidInput, RunDirectoryError
 from ..recording.trajectory import Run
+from ..rules import choice, require
 from ..views import augmentation_of
 
 STYLE = str(Path(__file__).parent.parent / "featlearn.mplstyle")
@@ -100,6 +101,8 @@ def save(figure, path, formats=FORMATS, dpi=None):
     RunDirectoryError
         If a file cannot be written.
     """
+    for kind in formats:
+        require("formats", kind, choice(_METADATA))
     path = Path(path)
     written = [path.with_name(f"{path.name}.{kind}") for kind in formats]
     try:

@@ -3,6 +3,7 @@
 import numpy as np
 from matplotlib.lines import Line2D
 
+from ..rules import integer, require
 from ..theory.predictions.mean_field import predict
 from .atoms import final_cosines
 from .canvas import (
@@ -42,6 +43,7 @@ def competition(runs, neuron=None):
     figure, axes = new_figure(max(COLUMN, PAGE * len(runs) / 2), 2.7, 1, len(runs))
     for ax, (name, run) in zip(axes[0], runs.items()):
         chosen = final_cosines(run).max(axis=1).argmax() if neuron is None else neuron
+        require("neuron", chosen, integer(0, run.experiment.n_neurons - 1))
         _draw(ax, run, int(chosen))
         ax.set_title(f"{name}, neuron {chosen}")
     axes[0, 0].set_ylabel(r"$|\alpha_{ij}|$")

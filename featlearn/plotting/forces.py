@@ -5,6 +5,7 @@ import numpy as np
 from ..alignment import alignment
 from ..compute.workspace import Workspace
 from ..errors import InvalidInput
+from ..rules import integer, require
 from ..theory.predictions.balance import forces_of
 from ..training import evaluate, init, step
 from .canvas import (
@@ -40,6 +41,7 @@ def record_forces(experiment, n_rows=120, batches=4):
         and "decay" (T, m): the three parts of dα_ij/dt divided by α_ij, per unit of learning rate,
         so that their sum is the growth rate of |α_ij|.
     """
+    n_rows, batches = require("n_rows", n_rows, integer(1)), require("batches", batches, integer(1))
     n = experiment.n_steps
     if n < batches:
         raise InvalidInput("n_steps", n, f"at least {batches}")

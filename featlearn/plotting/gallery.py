@@ -6,6 +6,7 @@ from ..compute.streams import generator
 from ..latents import unusual_data
 from ..probing import probe
 from ..recording.rundir import load_run
+from ..rules import choice, require
 from ..theory.predictions.floors import bayes_floor, linear_floor
 from .atoms import cosine_heatmaps, neurons_per_atom
 from .canvas import as_runs, save
@@ -115,6 +116,8 @@ def draw_gallery(runs, names=None, probes=None):
         Probe results with the labels of `runs`; probed here unless given.
     """
     runs = as_runs(runs)
+    for name in names or ():
+        require("names", name, choice(GALLERY))
     for name in names or [name for name in GALLERY if supports(name, runs)]:
         if name == "probe-errors" and probes is not None:
             yield name, probe_errors(probes, common_floors(runs))

@@ -7,7 +7,10 @@ import operator
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 
+import numpy as np
+
 from ..errors import InvalidInput
+from ..experiment import Experiment
 
 _ARITHMETIC = {
     ast.Add: operator.add,
@@ -42,6 +45,11 @@ def grid(base, axes, links=None):
     InvalidInput
         Naming the axis or the link, and what is wrong with it.
     """
+    if not isinstance(base, Experiment):
+        raise InvalidInput("base", base, "an Experiment")
+    for name, table in (("axes", axes), ("links", links or {})):
+        if not isinstance(table, Mapping):
+            raise InvalidInput(name, table, "a dictionary, by names of fields")
     values = {name: _values(name, each) for name, each in axes.items()}
     links = links or {}
     for name in links:
@@ -54,7 +62,7 @@ def grid(base, axes, links=None):
 def _values(name, values):
     if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
         raise InvalidInput(f"grid {name}", values, "a sequence of at least one value")
-    found = [v.item() if hasattr(v, "item") else v for v in values]
+    found = [v.item() if hasattr(v, "item") and np.ndim(v) == 0 else v for v in values]
     if not found:
         raise InvalidInput(f"grid {name}", values, "a sequence of at least one value")
     return found

@@ -31,6 +31,7 @@ from ..recording.files import (
     write_json,
 )
 from ..recording.lock import Lock
+from ..rules import integer, require
 from ..theory.claims.observed import Observed
 from ..together import runs_at_once, train_together
 from ..values import read_table
@@ -101,7 +102,7 @@ def sweep(
 
     Parameters
     ----------
-    experiments : iterable of Experiment
+    experiments : Experiment, or iterable of them
     directory : path
         Of the sweep; rows of earlier calls are kept and stay in its table.
     executor : object, optional
@@ -137,9 +138,13 @@ def sweep(
     KeyboardInterrupt
         With the rows that were finished kept.
     """
-    experiments = list(dict.fromkeys(experiments))
-    if workers is not None and workers < 1:
-        raise InvalidInput("workers", workers, "a whole number ≥ 1")
+    given = [experiments] if isinstance(experiments, Experiment) else list(experiments)
+    for each in given:
+        if not isinstance(each, Experiment):
+            raise InvalidInput("experiments", each, "experiments, as grid returns them")
+    experiments = list(dict.fromkeys(given))
+    if workers is not None:
+        workers = require("workers", workers, integer(1))
     try:
         place = Path(directory).resolve()
     except OSError as error:  # the working directory is gone
