@@ -14,7 +14,13 @@ from .batches import draw_batch
 from .compute.interrupts import noted
 from .compute.processes import process_group
 from .compute.workspace import Workspace, keep_freed_memory
-from .errors import InvalidInput, RunDirectoryError, TrainingDiverged
+from .errors import (
+    FeatlearnError,
+    InvalidInput,
+    ProcessLost,
+    RunDirectoryError,
+    WriteFailed,
+)
 from .experiment import Experiment
 from .parts import describe, given_parts
 from .recording.config import origin
@@ -91,7 +97,8 @@ def train(
     Raises
     ------
     TrainingDiverged
-        When a quantity is no longer finite; what was recorded before stays readable.
+        When a quantity is no longer finite; what was recorded before stays readable, as it does where
+        a function or part of your own raises an exception. The run can then be resumed.
     InvalidInput
         If the run would not fit in memory or on the disk, or an argument does not fit another.
     RunDirectoryError
@@ -213,9 +220,14 @@ def running(
 
         try:
             latest = yield from _loop(latest, place, progress, between_steps, ends, work)
-        except TrainingDiverged as error:
+        except (ProcessLost, WriteFailed):
+            raise
+        except Exception as error:
+            # Of a function of the user's own, or as training diverged: what was made before is kept.
             place.checkpoint(latest)
-            place.status("failed", latest, error=str(error))
+            known = isinstance(error, FeatlearnError)
+            said = str(error) if known else f"{type(error).__name__}: {error}"
+            place.status("failed", latest, error=said)
             raise
         place.checkpoint(latest)
         if latest.step == latest.experiment.n_steps:

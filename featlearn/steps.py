@@ -74,7 +74,11 @@ def alone(steps):
                 return end.value
             # The last batch is not kept beside the next one.
             found = None
-            found = turn.find(turn.draw())
+            try:
+                found = turn.find(turn.draw())
+            except Exception as error:
+                # The run hears of it, and keeps what it has.
+                steps.throw(error)
 
 
 def make_steps(state, work, record, between_steps, ends, first, keep_sample):

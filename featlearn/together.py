@@ -206,7 +206,9 @@ class Group:
                 made[k] = function(k)
             except Exception as error:
                 self.outcomes[k] = error
-                self._runs[k].close()
+                # The run hears of it, and keeps what it has.
+                with contextlib.suppress(type(error)):
+                    self._runs[k].throw(error)
         return made
 
     def _together(self, turns, batches):

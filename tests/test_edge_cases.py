@@ -21,6 +21,7 @@ from featlearn.recording.quantities import measure
 from featlearn.theory.claims import stage_one
 from featlearn.theory.claims.observed import Observed
 from featlearn.theory.claims.trajectory import impossible
+from featlearn.theory.predictions import mean_field
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -199,6 +200,12 @@ def test_a_network_that_decays_away_is_measured_and_checked(stage_one_steps):
     verdicts = featlearn.check(run)
     assert not [v for v in verdicts if v.claim == "trajectory" and v.outcome == "fails"]
     assert not [v for v in verdicts if v.outcome == "fails" and not math.isfinite(v.predicted)]
+
+
+def test_a_mean_field_that_diverges_is_followed_no_further():
+    exp = BASE.replace(weight_decay=0.9, n_steps=150, record_every=5, stage_one_steps=10)
+    rows, prediction = mean_field.predict(featlearn.train(exp))
+    assert 0 < len(prediction.alignment) <= len(rows)
 
 
 def test_parts_that_vanish_together_do_not_cross():

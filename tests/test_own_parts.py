@@ -451,3 +451,51 @@ def test_runs_are_told_apart_by_what_their_own_augmentation_is_called(short, tmp
     text = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert "<td>shared by 0.25</td><td>shared by 0.5</td>" in text and "random_mask" not in text
     assert "<td>own augmentation</td>" in text
+
+
+# What is still to go wrong, and how often views were asked for.
+slips, asked = [], []
+
+
+def slip(now):
+    if now and slips:
+        raise slips.pop()
+
+
+def recorded(state, batch, gradient):
+    slip(state.step == 7)
+    return 1.0
+
+
+def ends(state):
+    slip(state.step == 7)
+    return False
+
+
+class Same(Augmentation):
+    def pair(self, rng, sample, model, out=None):
+        asked.append(1)
+        # Two blocks of samples a step.
+        slip(len(asked) == 15)
+        return Views(sample.inputs, sample.inputs)
+
+
+OWN = {"record": {"recorded": recorded}, "until": ends, "augmentation": Same}
+
+
+@pytest.mark.parametrize("option", OWN)
+@pytest.mark.parametrize("together", (False, True))
+def test_an_error_of_the_users_own_loses_no_row(short, tmp_path, option, together):
+    own, place = {option: OWN[option]}, tmp_path / "run"
+    slips[:], asked[:] = [ZeroDivisionError("a slip")], []
+    if together:
+        [error] = featlearn.train_together([short], [place], **own)
+        assert isinstance(error, ZeroDivisionError)
+    else:
+        with pytest.raises(ZeroDivisionError):
+            featlearn.train(short, place, **own)
+    status = json.loads((place / "status.json").read_text())
+    assert (status["status"], status["error"]) == ("failed", "ZeroDivisionError: a slip")
+    assert list(featlearn.load_run(place, verify=True).steps) == list(range(7))
+    resumed, whole = featlearn.train(None, place, resume=True, **own), featlearn.train(short, **own)
+    np.testing.assert_array_equal(resumed["alignment"], whole["alignment"])

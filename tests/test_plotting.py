@@ -236,3 +236,9 @@ def test_arguments_of_figures_are_refused_by_name(runs, tmp_path):
         with pytest.raises(InvalidInput, match=f"^{field}: got"):
             call()
     assert not list(tmp_path.iterdir())
+
+
+def test_a_quantity_that_is_never_a_number_is_drawn_empty(small):
+    record = {"empty": lambda state, batch, gradient: np.full(3, np.nan)}
+    run = featlearn.train(small.replace(n_steps=2), record=record)
+    assert len(plotting.asked_quantities(run).axes[0].lines) == 0

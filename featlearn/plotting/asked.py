@@ -55,8 +55,7 @@ def _draw(ax, run, quantity):
     values = np.array([run[quantity.name][k].ravel().real for k in rows], np.float64)
     if values.shape[1] == 1:
         ax.plot(steps[rows], values[:, 0], color=BLUE)
-    elif values.shape[1]:
-        found = ~np.isnan(values).all(axis=1)
+    elif (found := ~np.isnan(values).all(axis=1)).any() and values.shape[1]:
         low, middle, high = np.nanpercentile(values[found], (10, 50, 90), axis=1)
         ax.fill_between(steps[rows][found], low, high, color=BLUE, alpha=0.2, linewidth=0)
         ax.plot(steps[rows][found], middle, color=BLUE)

@@ -146,7 +146,9 @@ def integrate(experiment, start, steps, repulsion=True):
         raise InvalidInput("steps", steps.tolist(), f"ascending numbers ≥ {start.step}")
     if not experiment.stop_gradient:
         raise InvalidInput("stop_gradient", False, "true for the mean field")
-    leaps = list(_leaps(experiment, start, int(steps[-1]), repulsion))
+    # It may diverge, and ends there.
+    with np.errstate(over="ignore", invalid="ignore"):
+        leaps = list(_leaps(experiment, start, int(steps[-1]), repulsion))
     times = np.array([leap.step for leap in leaps])
     steps = steps[steps <= max(times[-1], steps[0])]
     after = np.clip(np.searchsorted(times, steps), 1, max(1, len(times) - 1))
@@ -255,7 +257,9 @@ def _leaps(experiment, start, last, repulsion):
         dense_norms = np.sqrt(np.maximum(np.diag(gram), 0))
         lead, noise = ordered[:, 0] - ordered[:, -1], n * sampling * drift.lead_noise
         yield _Leap(step, alpha, dense_norms, biases, drift.similarity, lead, noise)
-        if step == last or drift.similarity >= VALID_SIMILARITY * experiment.temperature:
+        # Where η is too large for it, the mean field diverges, and similarities need not say so.
+        valid = drift.similarity < VALID_SIMILARITY * experiment.temperature
+        if step == last or not valid or not np.isfinite(drift.alignments).all():
             return
         if half:
             middle = moved(drift, half)
