@@ -168,7 +168,7 @@ def describe(part):
         _feed(digest, each.__qualname__)
         if not each.__module__.startswith("featlearn."):
             _feed_source(digest, each)
-    _feed(digest, _attributes(part))
+    _feed(digest, _attributes(part), (id(part),))
     kind = type(part)
     found = {"name": f"{kind.__module__}.{kind.__qualname__}", "digest": digest.hexdigest()}
     label = getattr(part, "label", None)
@@ -260,7 +260,18 @@ def _attributes(part):
         for name, value in vars(kind).items()
         if isinstance(value, cached_property)
     }
-    return {name: v for name, v in getattr(part, "__dict__", {}).items() if name not in computed}
+    found = _slots(part) | getattr(part, "__dict__", {})
+    return {name: v for name, v in found.items() if name not in computed}
+
+
+def _slots(part):
+    """What an object holds in ``__slots__``; those of Python's own classes hold what they computed."""
+    names = []
+    for kind in type(part).__mro__:
+        if kind.__module__.partition(".")[0] not in sys.stdlib_module_names:
+            own = vars(kind).get("__slots__", ())
+            names += [own] if isinstance(own, str) else own
+    return {name: getattr(part, name) for name in names if hasattr(part, name)}
 
 
 def _feed_source(digest, kind):
@@ -285,8 +296,8 @@ def _closed_over(function):
     return [v for v in found if isinstance(v, (np.ndarray, str, bytes, int, float, tuple))]
 
 
-def _feed(digest, value):
-    """Add a value to a digest, by what it is rather than where it lives."""
+def _feed(digest, value, within=()):
+    """Add a value to a digest, by what it is rather than where it lives, nor what it is part of."""
     digest.update(f"\n{type(value).__name__} ".encode())
     if isinstance(value, np.ndarray):
         digest.update(f"{value.dtype} {value.shape} ".encode())
@@ -294,10 +305,10 @@ def _feed(digest, value):
     elif isinstance(value, dict):
         for key in sorted(value, key=str):
             _feed(digest, str(key))
-            _feed(digest, value[key])
+            _feed(digest, value[key], within)
     elif isinstance(value, (list, tuple)):
         for each in value:
-            _feed(digest, each)
+            _feed(digest, each, within)
     elif isinstance(value, FunctionType):
         code = value.__code__
         digest.update(code.co_code)
@@ -310,5 +321,5 @@ def _feed(digest, value):
     elif isinstance(value, (type, ModuleType)):
         name = value.__name__ if isinstance(value, ModuleType) else value.__qualname__
         digest.update(name.encode())
-    else:
-        _feed(digest, _attributes(value))
+    elif id(value) not in within:
+        _feed(digest, _attributes(value), (*within, id(value)))

@@ -453,6 +453,43 @@ def test_runs_are_told_apart_by_what_their_own_augmentation_is_called(short, tmp
     assert "<td>own augmentation</td>" in text
 
 
+class Fewer(Augmentation):
+    """What it holds is in slots."""
+
+    __slots__ = ("kept",)
+
+    def __init__(self, kept):
+        self.kept = kept
+
+    def pair(self, rng, sample, model, out=None):
+        return Views(self.kept * sample.inputs, sample.inputs)
+
+
+def test_what_a_part_holds_in_slots_is_part_of_its_digest(short, tmp_path):
+    place = tmp_path / "run"
+    featlearn.train(short, place, augmentation=Fewer(0.5), until=lambda state: state.step == 3)
+    with pytest.raises(featlearn.RunDirectoryError, match="another augmentation"):
+        featlearn.train(None, place, resume=True, augmentation=Fewer(0.6))
+    assert len(featlearn.train(None, place, resume=True, augmentation=Fewer(0.5))) == 16
+
+
+class Whole:
+    """Holds what holds it."""
+
+    def __init__(self, ratio):
+        self.ratio, self.part = ratio, [Part(self)]
+
+
+class Part:
+    def __init__(self, whole):
+        self.whole = whole
+
+
+def test_a_part_may_hold_what_holds_it():
+    digests = [parts.describe(Whole(ratio))["digest"] for ratio in (0.3, 0.3, 0.4)]
+    assert digests[0] == digests[1] != digests[2]
+
+
 # What is still to go wrong, and how often views were asked for.
 slips, asked = [], []
 
