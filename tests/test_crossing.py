@@ -125,12 +125,18 @@ def test_noise_margin_is_the_known_one_and_governs_the_limit():
 
 @pytest.mark.parametrize("augmentation", ["random_mask", "none", "correlated_noise"])
 @pytest.mark.parametrize("stop_gradient", [True, False])
-def test_noise_margin_is_the_noise_of_a_step_over_its_lead(augmentation, stop_gradient):
+@pytest.mark.parametrize(
+    "loss", [{}, {"objective": "decoupled", "negatives": "in_batch", "negative_groups": 64}]
+)
+def test_noise_margin_is_the_noise_of_a_step_over_its_lead(augmentation, stop_gradient, loss):
     """In d1 - d of d1 directions, and without terms smaller than these by 1/d1."""
     exp = SMALL.replace(
         n_inputs=8192, augmentation=augmentation, noise_correlation=0.6, noise_spread=0.3,
-        dictionary="flat", negatives=10**6, stop_gradient=stop_gradient,
+        dictionary="flat", stop_gradient=stop_gradient, **{"negatives": 10**6, **loss},
     )  # fmt: skip
+    if loss:
+        # One negative for each anchor, of no scale of its own.
+        exp = exp.replace(noise_spread=0.0)
     views, arguments = view_moments(exp), 1 if stop_gradient else 2
     noise = sampling_noise(exp, Split(16, 8192 - 16))[1, 1]
     lead = 2 * arguments * (views.cross.sparse - views.cross.dense)

@@ -150,6 +150,21 @@ def test_the_softmax_repels_more_than_its_leading_order():
     assert exact.sparse == pytest.approx(sparse, rel=0.02)
 
 
+@pytest.mark.parametrize("objective, negatives", [("infonce", 2), ("decoupled", 5)])
+def test_few_negatives_tilt_less_and_scatter(objective, negatives):
+    """All directions taken alike leave 3 % and 6 %; by the law of the keys a third and more is missing."""
+    exp = SMALL.replace(
+        n_features=8, n_inputs=160, n_neurons=8, batch_size=128, negatives=negatives, dictionary="flat",
+        objective=objective, learning_rate=0.3, initial_norm=0.5, n_steps=1000, noise_factor=0.7,
+    )  # fmt: skip
+    run, found = featlearn.train(exp), featlearn.theory.plan(exp).plateau
+    late = slice(500, None)
+    sparse = np.square(run["alignment"][late]).sum(axis=(1, 2)).mean() / 8
+    dense = np.square(run["dense_norm"][late]).sum(axis=1).mean() / 8
+    assert sparse == pytest.approx(found.sparse, rel=0.06)
+    assert dense == pytest.approx(found.dense, rel=0.1)
+
+
 def test_moments_of_the_residual_against_draws():
     views, sparse, dense, n = view_moments(SMALL.replace(dictionary="flat")), 0.8, 0.3, 400_000
     rng = np.random.default_rng(0)

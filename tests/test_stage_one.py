@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sizes import FULL
 
-from featlearn import Experiment, contrastive_gradient, draw_batch, init, train
+from featlearn import Experiment, contrastive_gradient, draw_batch, init, train, training
 from featlearn.theory import (
     predict_stage_one,
     sampling_noise,
@@ -120,6 +120,33 @@ def test_sampling_noise_of_one_step(variant, negatives, stop_gradient):
     wanted = sampling_noise(experiment, Split(d, d1 - d))
     gap = np.abs(measured.mean(axis=0) - wanted)
     assert np.all(gap < 4 * error + 8 / d1 * wanted), (measured.mean(axis=0), wanted, error)
+
+
+@pytest.mark.parametrize("objective", ["decoupled", "spectral"])
+@pytest.mark.parametrize("negatives", ["in_batch", 1])
+def test_sampling_noise_of_other_losses(objective, negatives):
+    """Of one negative the decoupled loss takes all of its scatter along; allowed as above."""
+    d, d1, batch, n_batches = 8, 128, 8, 200
+    experiment = Experiment(
+        n_features=d, n_inputs=d1, n_neurons=24, batch_size=batch, density=0.12, noise_variance=0.05,
+        negatives=negatives, objective=objective, temperature=1e9, learning_rate=1.0, weight_decay=0.0,
+        dictionary="flat", dtype="float64", seed=2,
+    )  # fmt: skip
+    state = init(experiment)
+    M, cross = state.model.dictionary, view_moments(experiment).cross
+    inside = state.weights @ M @ M.T
+    measured = np.empty((n_batches, 2, 2))
+    for column, w in enumerate((inside, state.weights - inside)):
+        w = w / np.linalg.norm(w, axis=1, keepdims=True)
+        for k in range(n_batches):
+            after = training.step(dataclasses.replace(_at(state, k), weights=w)).weights
+            deviation = after - (1 + cross[column]) * w
+            sparse = np.sum((deviation @ M) ** 2, axis=1)
+            measured[k, :, column] = sparse.mean(), (np.sum(deviation**2, axis=1) - sparse).mean()
+    measured *= batch
+    error = measured.std(axis=0) / np.sqrt(n_batches)
+    wanted = sampling_noise(experiment, Split(d, d1 - d))
+    assert np.all(np.abs(measured.mean(axis=0) - wanted) < 4 * error + 8 / d1 * wanted)
 
 
 @pytest.mark.parametrize("dictionary", ["identity", "orthonormal", "flat"])

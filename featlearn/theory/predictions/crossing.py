@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .moments import view_moments
+from .moments import noise_weights, uniform_attraction, view_moments
 from .stage_one import initial_split, stage_one_matrix
 
 
@@ -37,7 +37,7 @@ def noise_margin(experiment):
     cross-moments along a sparse and a dense one. The noise of a batch makes the dense part grow by
     2κ n₁n₂ more than its drift does, the sparse part leads by 2(c_S - c_D), and the margin is the
     ratio of the two. Without stop-gradient n₁n₂ is n₁n₂ + c_D². For `RandomMask` with k = 1/2 it is κ n²/s with n = 2σ² + s f, and without
-    augmentation κ σ⁴/s. Where samples differ in the scale c of their noise σ⁴ becomes σ⁴ E c⁴.
+    augmentation κ σ⁴/s. The decoupled loss with N negatives has 1 + 1/N of it. Where samples differ in the scale c of their noise σ⁴ becomes σ⁴ E c⁴.
 
     Returns
     -------
@@ -66,7 +66,8 @@ def noise_power(experiment):
     if not experiment.stop_gradient:
         # Both parts double, the noise and the lead; the covariance of the two parts comes on top.
         power += views.cross.dense**2 + views.scale_excess * shared**2
-    return power
+    # The scatter of the mean of few negatives, which the decoupled loss does not weigh down.
+    return power * noise_weights(experiment).pairs / uniform_attraction(experiment)
 
 
 def limiting_ratio(experiment):

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .moments import Split, uniform_attraction, view_moments
+from .moments import Split, scatter_of_negatives, uniform_attraction, view_moments
 from .residual import negative_mass_of, residual_moments
 from .stage_one import initial_split, sampling_noise
 
@@ -200,8 +200,9 @@ def _turned(experiment, views, parts, spread, mass, residuals):
         left = features[1 - i] - taken / max(side.sparse, _LEAST) * features[i]
         form += np.outer(left, y[i]) + np.outer(y[i], left)
     # The mean of few keys scatters as well; in a batch so does that of their products with anchors.
+    few = scatter_of_negatives(exp)
     alone = moments if exp.negatives == "in_batch" else np.diag(np.diag(moments))
-    variance = _square(form @ moments) + (1 / uniform_attraction(exp) - 1) * _square(form @ alone)
+    variance = _square(form @ moments) + (few - 1) * _square(form @ alone)
     fourth, repeats = s * (1 - 3 * s), 1
     if paired:
         # Strata have no scatter of z_j².

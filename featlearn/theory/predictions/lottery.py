@@ -16,7 +16,7 @@ from scipy.integrate import quad
 from scipy.special import betainc, betaln, gammainc, ndtr
 
 from ...errors import InvalidInput
-from .moments import Split, uniform_attraction, view_moments
+from .moments import Split, noise_weights, view_moments
 from .stage_one import sampling_noise
 from .stages import predict_stages
 
@@ -213,14 +213,13 @@ def common_scatter(experiment, steps):
     a step repeats that of the anchors, Ĉ_jj being the same with the views exchanged: four times as much.
     Derived in featlearn/theory/derivation.md, "Lottery sets".
     """
-    v, q = view_moments(experiment), uniform_attraction(experiment)
+    v, weights = view_moments(experiment), noise_weights(experiment)
     s, arguments = v.density, 1 if experiment.stop_gradient else 2
-    q2 = q if experiment.negatives == "in_batch" else q * q
-    power = q * v.anchor.sparse * v.key.sparse + q2 * v.cross.sparse**2
-    power += q * q * s * (1 - 3 * s)
+    power = weights.pairs * v.anchor.sparse * v.key.sparse + weights.own * v.cross.sparse**2
+    power += weights.fourth * s * (1 - 3 * s)
     if experiment.batches == "paired":
         # Half as many independent samples, without the scatter of z_j².
-        power = 2 * (power - q * q * s * (1 - s))
+        power = 2 * (power - weights.fourth * s * (1 - s))
     return steps * (arguments * experiment.learning_rate) ** 2 / experiment.batch_size * power
 
 

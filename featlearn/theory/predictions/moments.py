@@ -163,3 +163,40 @@ def uniform_attraction(experiment):
     if not OBJECTIVES[experiment.objective].fades:
         return 1.0
     return 1 - 1 / (negative_count(experiment) + 1)
+
+
+class NoiseWeights(NamedTuple):
+    """What the three parts of a batch's noise count at a uniform softmax.
+
+    Attributes
+    ----------
+    pairs, own, fourth : float
+        Of E[y²] E[x⁺x⁺ᵀ], of E[x⁺y] E[x⁺y]ᵀ and of the fourth cumulant.
+    """
+
+    pairs: float
+    own: float
+    fourth: float
+
+
+def noise_weights(experiment):
+    """Return the `NoiseWeights` of an experiment.
+
+    With q = 1 - 1/(N+1) InfoNCE has q, q or q² with negatives of their own, and q². The decoupled loss takes
+    the mean of the N negatives off where InfoNCE takes that of all N + 1 keys: its step is 1/q of it, and the noise
+    1/q². For small similarities the spectral loss takes nothing off.
+    """
+    if not OBJECTIVES[experiment.objective].has_softmax:
+        return NoiseWeights(1.0, 1.0, 1.0)
+    q = 1 - 1 / (negative_count(experiment) + 1)
+    own = q if experiment.negatives == "in_batch" else q * q
+    scale = (uniform_attraction(experiment) / q) ** 2
+    return NoiseWeights(scale * q, scale * own, scale * q * q)
+
+
+def scatter_of_negatives(experiment):
+    """Return 1 + 1/N: what the mean of N negatives adds to the variance of a key, of which it is taken off.
+
+    1 for the spectral loss, which takes nothing off while similarities are small.
+    """
+    return noise_weights(experiment).pairs / uniform_attraction(experiment) ** 2

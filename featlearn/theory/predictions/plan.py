@@ -25,6 +25,7 @@ from .limits import (
     threshold,
 )
 from .lottery import LeftOut, left_out
+from .moments import negative_count
 from .plateau import Plateau
 from .preconditions import NOISE_MARGIN, Precondition, masked_twin, preconditions, unmet
 from .saturation import saturation_growth
@@ -38,6 +39,8 @@ from .taught import Taught, not_taught, taught, too_many_tasks
 TARGET_MARGIN = 0.25
 # A suggestion raises the batch size by this factor at most, and lowers the learning rate for the rest.
 MOST_BATCH = 4
+# Negatives from which on a plateau is that of their law.
+_FEW = 100
 
 
 @dataclass(frozen=True)
@@ -173,7 +176,7 @@ def plan(experiment):
 def _stage_one(experiment):
     """What follows from the drift W(qC - λ) of small similarities, which all losses of pairs share."""
     try:
-        level = softmax_plateau(experiment, finite_batch=False)
+        level = softmax_plateau(experiment, finite_batch=negative_count(experiment) < _FEW)
     except InvalidInput:
         level = None
     ratio, stages = limiting_ratio(experiment), predict_stages(experiment)

@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 
 from ...errors import InvalidInput
-from .moments import uniform_attraction
+from .moments import scatter_of_negatives, uniform_attraction
 from .residual import negative_mass_of
 from .view_noise import view_noise
 
@@ -73,10 +73,10 @@ def plateau(experiment):
     """Return the plateau of the linear phase, to leading order in the similarities.
 
     With c₁ = s + n₁ and c₂ = s + n₂ (equal at keep probability 1/2), x the covariance of the views'
-    noise, -s f under RandomMask, D the mean of 1 - P_p0 there, and g = 1, or 2 without stop-gradient,
+    noise, -s f under RandomMask, D the mean of 1 - P_p0 there, N negatives, and g = 1, or 2 without stop-gradient,
 
         k = (s + x - λ/(g D))/c₁,
-        e = (η/2B) g D² k n₁ (d1-d)/(λ + g D (k n₁ - x)),
+        e = (η/2B) g D² (1 + 1/N) k n₁ (d1-d)/(λ + g D (k n₁ - x)),
         a = (k - n₂ e)/c₂.
 
     Parameters
@@ -114,13 +114,13 @@ def plateau(experiment):
         )
     anchor, key = views.density + views.anchor, views.density + views.key
     signal = views.density + views.shared
-    mass_of = negative_mass_of(experiment)
+    mass_of, few = negative_mass_of(experiment), scatter_of_negatives(experiment)
     mass, sparse, dense = q, 0.0, 0.0
     for _ in range(_ROUNDS):
         if arguments * mass * signal <= decay:
             return plateau_at(experiment, 0.0, 0.0)
         repulsion = (signal - decay / (arguments * mass)) / anchor
-        noise = experiment.learning_rate / (2 * experiment.batch_size) * arguments * mass**2
+        noise = experiment.learning_rate / (2 * experiment.batch_size) * arguments * mass**2 * few
         restoring = decay + arguments * mass * (repulsion * views.anchor - views.shared)
         dense = noise * repulsion * views.anchor * extra / restoring if views.anchor > 0 else 0.0
         sparse = max(0.0, repulsion - views.key * dense) / key
@@ -135,7 +135,7 @@ def rate_outside(experiment, found):
     A network of m > d neurons has m - d of them. Their keys repel nothing while they are small, but
     each batch adds noise to them in proportion to what they hold: in the symbols of `plateau`,
 
-        (η/2B) g D² n₁ n₂ (d1-d) + g D x - λ.
+        (η/2B) g D² (1 + 1/N) n₁ n₂ (d1-d) + g D x - λ.
 
     Parameters
     ----------
@@ -154,7 +154,9 @@ def rate_outside(experiment, found):
     views, arguments = view_noise(experiment), 1 if experiment.stop_gradient else 2
     mass = negative_mass_of(experiment)(found.sparse, found.dense).mean
     noise = experiment.learning_rate / (2 * experiment.batch_size) * arguments * mass**2
-    noise *= views.anchor * views.key * experiment.noise_directions
+    noise *= (
+        views.anchor * views.key * experiment.noise_directions * scatter_of_negatives(experiment)
+    )
     return noise + arguments * mass * views.shared - experiment.weight_decay
 
 
@@ -179,7 +181,8 @@ def spectrum_half_width(experiment, repulsion, sparse):
     A step adds sampling noise of variance 2 a η² k c₁/B to the entries of MᵀWᵀWM/τ, and the
     repulsion pulls them back at the rate 2 η c₁ c₂ a: a stationary Gaussian symmetric matrix, whose
     eigenvalues fill a semicircle of half-width 2√(η d k/(2 B c₂ a²)), relative to their mean a.
-    Without stop-gradient the noise has four times the variance and the pull twice the rate.
+    Without stop-gradient the noise has four times the variance and the pull twice the rate. The decoupled loss
+    with N negatives has 1 + 1/N times the noise.
 
     Parameters
     ----------
@@ -200,6 +203,7 @@ def spectrum_half_width(experiment, repulsion, sparse):
         return 0.0
     views = view_noise(experiment)
     noise = experiment.learning_rate * experiment.n_features * repulsion
+    noise *= scatter_of_negatives(experiment) * uniform_attraction(experiment)
     if not experiment.stop_gradient:
         noise *= 2
     return 2 * math.sqrt(

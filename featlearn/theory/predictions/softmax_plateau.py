@@ -17,10 +17,9 @@ from scipy.optimize import root
 
 from ...compute.streams import generator
 from ...gram_views import view_law
-from ...loss import contrast
 from ...objectives import OBJECTIVES
 from ...state import make_model
-from .moments import view_moments
+from .moments import scatter_of_negatives, view_moments
 from .plateau import plateau, plateau_at
 from .residual import negative_mass_of, residual_moments
 
@@ -70,18 +69,18 @@ def softmax_plateau(experiment, finite_batch=True):
 def _limit_moments(experiment):
     """Return a function of (a, e): the moments of r, with the law of the keys for the keys.
 
-    They are E[r y]/√a, E[r ζ]/√e and n₁ E[r²], summed over the arguments of the similarity that the
-    gradient passes through.
+    They are E[r y]/√a, E[r ζ]/√e and n₁ E[r²], with what the mean of the negatives adds, summed over the
+    arguments of the similarity that the gradient passes through.
     """
     views, negative_mass = view_moments(experiment), negative_mass_of(experiment)
-    arguments = [views]
+    arguments, few = [views], scatter_of_negatives(experiment)
     if not experiment.stop_gradient:
         arguments.append(dataclasses.replace(views, anchor=views.key, key=views.anchor))
 
     def moments(a, e):
         mass = negative_mass(a, e)
         each = [residual_moments(a, e, view, mass) for view in arguments]
-        powers = [view.anchor.dense * r.power for view, r in zip(arguments, each)]
+        powers = [few * view.anchor.dense * r.power for view, r in zip(arguments, each)]
         return np.array([sum(r.sparse for r in each), sum(r.dense for r in each), sum(powers)])
 
     return moments
@@ -131,10 +130,12 @@ def _draw_coordinates(experiment):
         views = augmentation.pair(rng, model.sample(rng, n), model)
         return [np.split(view @ basis, 2, axis=1) for view in (views.anchors, views.keys)]
 
-    n_batches = max(4, -(-_DRAWS // (experiment.batch_size * d)))
+    # Groups of negatives are batches of their own.
+    size = experiment.group_size if in_batch else experiment.batch_size
+    n_batches = max(4, -(-_DRAWS // (size * d)))
     batches = []
     for _ in range(n_batches):
-        anchors, keys = coordinates(experiment.batch_size)
+        anchors, keys = coordinates(size)
         negatives = None if in_batch else coordinates(experiment.negatives)[1]
         batches.append((anchors, keys, negatives))
     return batches
@@ -143,7 +144,7 @@ def _draw_coordinates(experiment):
 def _batch_moments(experiment, batches, sparse, dense):
     """Return the moments of the residual over drawn batches; see `_limit_moments`."""
     root_a, root_e = math.sqrt(sparse), math.sqrt(dense)
-    views = view_moments(experiment)
+    views, contrast = view_moments(experiment), OBJECTIVES[experiment.objective].contrast
 
     def feature(coordinates):
         return root_a * coordinates[0] + root_e * coordinates[1]

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .moments import Split, uniform_attraction, view_moments
+from .moments import Split, noise_weights, uniform_attraction, view_moments
 
 
 class StageOne(NamedTuple):
@@ -82,7 +82,8 @@ def sampling_noise(experiment, directions):
 
         B · Cov(g) = q E[y²] E[x⁺x⁺ᵀ] + q₂ E[x⁺y] E[x⁺y]ᵀ + q² cum₄(x⁺, x⁺ᵀ, y, y),
 
-    q₂ = q with in-batch negatives, whose mean is subtracted from the keys, and q² with separate ones.
+    q₂ = q with in-batch negatives, whose mean is subtracted from the keys, and q² with separate ones;
+    for InfoNCE, other losses have other `noise_weights`.
     The keys' part (without stop-gradient) has the views exchanged, and there is a covariance of both.
 
     Parameters
@@ -96,31 +97,30 @@ def sampling_noise(experiment, directions):
     ndarray of shape (2, 2)
     """
     v = view_moments(experiment)
-    q = uniform_attraction(experiment)
+    weights = noise_weights(experiment)
     if experiment.batches == "paired":
-        return _paired_noise(v, q, directions)
-    q2 = q if experiment.negatives == "in_batch" else q * q
+        return _paired_noise(v, weights.pairs, directions)
 
     def fourth(out_excess, in_excess, out_noise, in_noise, pairs):
         if experiment.dictionary == "identity":
             masks = _fourth_cumulant_of_inputs(v)
         else:
             masks = _fourth_cumulant(v, out_excess, in_excess)
-        return q * q * (masks + _scale_cumulant(v, directions, out_noise, in_noise, pairs))
+        return weights.fourth * (masks + _scale_cumulant(v, directions, out_noise, in_noise, pairs))
 
     anchor_noise, key_noise, shared = v.noise
 
     def gradient_through(view, other, excess, other_excess):
-        pairs = q * np.outer(np.multiply(directions, view), other)
+        pairs = weights.pairs * np.outer(np.multiply(directions, view), other)
         cumulant = fourth(excess, other_excess, anchor_noise, key_noise, 2 * shared**2)
-        return pairs + q2 * np.diag(np.square(v.cross)) + cumulant
+        return pairs + weights.own * np.diag(np.square(v.cross)) + cumulant
 
     noise = gradient_through(v.anchor, v.key, v.anchor_excess, v.key_excess)
     if experiment.stop_gradient:
         return noise
     noise += gradient_through(v.key, v.anchor, v.key_excess, v.anchor_excess)
-    both = q2 * np.outer(np.multiply(directions, v.cross), v.cross)
-    both += q * np.diag(np.multiply(v.anchor, v.key))
+    both = weights.own * np.outer(np.multiply(directions, v.cross), v.cross)
+    both += weights.pairs * np.diag(np.multiply(v.anchor, v.key))
     pairs = anchor_noise * key_noise + shared**2
     both += fourth(v.cross_excess, v.cross_excess, shared, shared, pairs)
     return noise + 2 * both
