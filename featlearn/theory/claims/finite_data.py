@@ -72,7 +72,7 @@ def _masked(observed):
         return judged(CLAIM, observed, not_finished(observed), [criterion])
     name = "sparse share of the top d directions of stage I"
     shares, share = [masked_share(o) for o in observed], expected.sparse_share
-    why = "± 0.08 of 1: for d1 and N → ∞, which is worst where the signal hardly stands out"
+    why = "± 0.08 of 1: for d, d1 and N → ∞; few features scatter most where the signal hardly stands out"
     return [within(CLAIM, name, share, shares, 0.08 / share, why)]
 
 

@@ -8,10 +8,16 @@ happens to agree with them (derived: featlearn/theory/derivation.md, "A fixed da
 import math
 from typing import NamedTuple
 
+import numpy as np
+
 from ...errors import InvalidInput
 from ...latents import unusual_data
 from ...objectives import OBJECTIVES, make_objective
+from .moments import view_moments
 from .supervised import sign_signal
+
+# Points of the spectrum: over all of it, and again about the signal.
+_POINTS = 1500
 
 
 class FixedData(NamedTuple):
@@ -25,9 +31,10 @@ class FixedData(NamedTuple):
         (s + σ²)(1 + γσ²/s) - σ², γ = d1/N: the eigenvalue that the signal rides on; below the edge
         it drowns.
     sparse_share : float
-        (1 - γσ⁴/s²)/(1 + γσ²/s): share of the top d eigenvectors within span(M); 0 below the edge.
+        Share of the top d eigenvectors within span(M), see `share_of_leading`; for d ≪ d1 it is
+        (1 - γσ⁴/s²)/(1 + γσ²/s), and 0 below the edge.
     samples_needed : float
-        d1 (σ²/s)²: the N from which the signal stands out.
+        d1 (σ²/s)²: the N from which the signal stands out, for d ≪ d1.
     """
 
     noise_edge: float
@@ -43,6 +50,8 @@ def not_masked(experiment):
         return "it is derived for losses of pairs with RandomMask"
     if exp.resolved_density == 0:
         return "there is no signal"
+    if view_moments(exp).cross.sparse <= 0:
+        return "an atom that is one input is in one view only: the mask takes the signal with the noise"
     others = [word for word in unusual_data(exp) if not word.startswith("n_samples")]
     return f"it is derived for the paper's data, not for {others[0]}" if others else None
 
@@ -61,10 +70,72 @@ def fixed_data(experiment):
     edge = variance * (2 * root + gamma)
     needed = experiment.n_inputs * ratio**2
     signal = (s + variance) * (1 + gamma * ratio) - variance
-    share = (1 - gamma * ratio**2) / (1 + gamma * ratio)
     if experiment.n_samples <= needed:
-        signal, share = edge, 0.0
+        signal = edge
+    share = share_of_leading(
+        experiment.n_features, experiment.n_inputs, experiment.n_samples, ratio
+    )
     return FixedData(edge, signal, share, needed)
+
+
+def share_of_leading(n_features, n_inputs, n_samples, ratio):
+    """Return the share within span(M) of the top d eigenvectors of a sample covariance.
+
+    The population has the eigenvalues ℓ = 1 + s/σ² on span(M) and 1 beside it, over σ². With c = d/d1, γ =
+    d1/N and v the root with Im v > 0 of
+
+        λ = -1/v + γ [ (1-c)/(1+v) + c ℓ/(1+ℓv) ],
+
+    the sample's spectrum has the density -Im[(1-c)/(1+v) + c/(1+ℓv)]/(πλ), of which the second term is what lies in
+    span(M). The share is that term's part of the top c of it.
+
+    Parameters
+    ----------
+    n_features, n_inputs, n_samples : int
+        d, d1 and N.
+    ratio : float ≥ 0
+        σ²/s.
+
+    Returns
+    -------
+    float
+
+    Notes
+    -----
+    For d, d1, N → ∞ in proportion. Derived in featlearn/theory/derivation.md, "A fixed data set".
+    """
+    c, gamma = n_features / n_inputs, n_inputs / n_samples
+    if ratio == 0 or c == 1:
+        return 1.0
+    large = 1 + 1 / ratio
+    low, high = 0.9 * (1 - min(math.sqrt(gamma), 1)) ** 2, large * (1 + math.sqrt(gamma)) ** 2
+    low = max(low, 1e-9 * high)
+    # Without noise beside it the signal's part would be as wide as d/N makes it.
+    centre, width = large * (1 + gamma * ratio), 4 * large * math.sqrt(n_features / n_samples)
+    about = np.clip([centre - width, centre + width], low, high)
+    points = np.unique([np.linspace(low, high, _POINTS), np.linspace(*about, _POINTS)])
+    v = _upper_roots(points, c, gamma, large)
+    inside = np.maximum(-(c / (1 + large * v)).imag, 0) / (math.pi * points)
+    total = inside + np.maximum(-((1 - c) / (1 + v)).imag, 0) / (math.pi * points)
+    from_top = [np.cumsum(((y[1:] + y[:-1]) / 2 * np.diff(points))[::-1]) for y in (total, inside)]
+    return float(min(np.interp(c, *from_top) / c, 1.0))
+
+
+def _upper_roots(points, c, gamma, large):
+    """The v with the largest imaginary part at each λ, of the cubic equation in `share_of_leading`."""
+    mean = 1 - c + c * large
+    coefficients = [
+        points * large,
+        points * (1 + large) + large * (1 - gamma),
+        points + 1 + large - gamma * mean,
+        np.ones_like(points),
+    ]
+    companion = np.zeros((len(points), 3, 3))
+    companion[:, 1, 0] = companion[:, 2, 1] = 1
+    for row, coefficient in enumerate(coefficients[:0:-1]):
+        companion[:, row, 2] = -coefficient / coefficients[0]
+    roots = np.linalg.eigvals(companion)
+    return roots[np.arange(len(points)), roots.imag.argmax(axis=1)]
 
 
 class LabelledData(NamedTuple):
