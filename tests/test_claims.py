@@ -17,7 +17,13 @@ from featlearn.theory import check, check_pair
 from featlearn.theory.claims.applicability import few_inputs
 from featlearn.theory.claims.boundaries import SEEN, claim_boundaries, find_boundaries
 from featlearn.theory.claims.decoupling import claim_t5, correlation, cross_view
-from featlearn.theory.claims.linear import atoms_by_chance, claim_t4, random_best_cosine
+from featlearn.theory.claims.linear import (
+    chance_beyond,
+    claim_t4,
+    most_by_chance,
+    principal_law,
+    random_best_cosine,
+)
 from featlearn.theory.claims.lottery import KEPT, claim_lottery
 from featlearn.theory.claims.observed import Observed
 from featlearn.theory.claims.representation import claim_t1, claim_t2, claim_t3, largest_count_bound
@@ -217,6 +223,20 @@ def test_no_head_is_below_the_floor_of_its_law(changes):
     assert verdict.predicted != pytest.approx(0.95 * linear_floor(0.2, exp.resolved_noise_variance))
 
 
+def test_principal_directions_of_a_sample_lean_to_atoms():
+    """Their best cosine is 15 % above that of random directions, and one frame in eight has an atom."""
+    exp = featlearn.Experiment(
+        n_features=40, n_inputs=80, n_neurons=8, batch_size=32, n_steps=1, noise_factor=0.02,
+        augmentation="none",
+    )  # fmt: skip
+    runs = [Observed(featlearn.train(exp.replace(seed=seed))) for seed in range(4)]
+    found = {v.quantity: v for v in claim_t4(runs)}
+    verdict = found["best cosine of a principal direction"]
+    assert verdict.outcome == "holds" and verdict.predicted > 1.15 * random_best_cosine(40)
+    assert found["atoms among the principal directions"].outcome == "holds"
+    assert principal_law(12).expected == random_best_cosine(12)
+
+
 def test_random_directions_and_random_choices():
     g = generator(0, "theory").standard_normal((20_000, 12))
     cosine = np.abs(g).max(axis=1) / np.linalg.norm(g, axis=1)
@@ -334,7 +354,7 @@ def test_atoms_by_chance_are_those_of_random_directions():
         rotations = np.linalg.qr(rng.standard_normal((2000, d, d)))[0]
         counts = (np.abs(rotations).max(axis=2) >= 0.9).sum(axis=1)
         assert np.mean(counts > most) <= 3e-3
-        assert atoms_by_chance(d) == most
+        assert most_by_chance(principal_law(d).atoms, d) == most
 
 
 @pytest.mark.parametrize("d", (2, 3, 17, 64, 1000))
@@ -343,7 +363,7 @@ def test_atoms_by_chance_by_the_laws_of_a_library(d, cosine):
     mean = d**2 * stats.beta.sf(cosine**2, 0.5, (d - 1) / 2)
     for probability in (0.5, 1e-3, 1e-9):
         most = min(d, stats.poisson.ppf(1 - probability, mean))
-        assert atoms_by_chance(d, cosine, probability) == most
+        assert most_by_chance(d * d * chance_beyond(d, cosine), d, probability) == most
 
 
 def test_modules_of_the_theory_draw_from_streams_of_their_own():

@@ -5,7 +5,9 @@ no direction in it before another: what it learns is a rotation of the features,
 on a linear representation beats the best linear head on x.
 """
 
+import functools
 import math
+from typing import NamedTuple
 
 import numpy as np
 from scipy import special
@@ -14,10 +16,16 @@ from ...compute.streams import generator
 from ...latents import law_of
 from ..predictions.floors import linear_floor
 from ..predictions.linear_network import rotation_test
+from ..predictions.moments import view_moments
 from .claim import claim
+from .stage_one import product_variance
 from .verdict import at_least, at_most, does_not_apply, within
 
 _STREAM, _SAMPLES, _BLOCK = 4, 16384, 2048
+# Cosine from which a direction is an atom.
+_ATOM = 0.9
+# Matrices that the law of principal directions is drawn from, at most, and numbers in products of all.
+_MATRICES, _WORK = 1000, 3e7
 
 
 def random_best_cosine(d):
@@ -33,11 +41,68 @@ def random_best_cosine(d):
     return float(largest / length)
 
 
-def spread_of_best_cosines(d, n=100):
-    """Return the standard deviation over Haar-random rotations of their rows' mean best cosine."""
+def uneven_diagonal(experiment):
+    """Return how many times the variance of the rest the diagonal of a sample cross-covariance has.
+
+    Of C + Cᵀ, C the mean of u⁺u⁺⁺ᵀ over a sample in the basis M, u⁺ = Mᵀx⁺: 4 Var(u_j⁺u_j⁺⁺) over
+    2 (E u_j⁺² E u_k⁺⁺² + (E u_j⁺u_j⁺⁺)²), 2 for Gaussian views and 2 + χ₄/(s+σ²)² without augmentation.
+    """
+    views = view_moments(experiment)
+    rest = 2 * (views.anchor.sparse * views.key.sparse + views.cross.sparse**2)
+    if experiment.dictionary != "identity":
+        return 4 * product_variance(views) / rest
+    # An input is masked by itself, and both views are its multiples.
+    s, variance = views.density, views.noise_variance
+    fourth = s + 6 * s * variance + 3 * variance**2
+    square = (1 + views.cross_excess) * (1 + views.anchor_excess) * (1 + views.key_excess)
+    return 4 * (square * fourth - views.cross.sparse**2) / rest
+
+
+class PrincipalLaw(NamedTuple):
+    """Of the principal directions of a sample whose population has none.
+
+    Attributes
+    ----------
+    expected, spread : float
+        Mean over a frame of d directions of the best cosine with an atom, and its standard deviation.
+    atoms : float
+        Expected number of atoms in a frame, at most.
+    """
+
+    expected: float
+    spread: float
+    atoms: float
+
+
+@functools.lru_cache(maxsize=32)
+def principal_law(d, uneven=2.0):
+    """Return the `PrincipalLaw` of a symmetric Gaussian matrix, the eigenvectors of a sample's covariance.
+
+    Its diagonal has `uneven` times the variance of the rest. At 2 the law is invariant under rotations, and
+    the frame uniform; at more directions lean to the atoms, however large the sample.
+
+    Notes
+    -----
+    Derived in featlearn/theory/derivation.md, "Plateau of the linear phase".
+    """
+    n = int(max(20, min(_MATRICES, _WORK // d**3)))
     rng = generator(0, "theory", _STREAM, 2)
-    rotations = (np.linalg.qr(rng.standard_normal((d, d)))[0] for _ in range(n))
-    return float(np.std([np.abs(rotation).max(axis=1).mean() for rotation in rotations]))
+    matrices = rng.standard_normal((n, d, d))
+    matrices += matrices.transpose(0, 2, 1)
+    matrices[:, np.arange(d), np.arange(d)] *= math.sqrt(max(uneven, 0.0) / 2)
+    best = np.abs(np.linalg.eigh(matrices)[1]).max(axis=1)
+    atoms = d * d * chance_beyond(d, _ATOM)
+    if uneven > 2:
+        # One more than were drawn, for those that so few draws may have missed.
+        atoms = max(atoms, (np.sum(best >= _ATOM) + 1) / n)
+    means = best.mean(axis=1)
+    expected = random_best_cosine(d) if uneven == 2 else means.mean()
+    return PrincipalLaw(float(expected), float(means.std()), float(atoms))
+
+
+def chance_beyond(d, cosine):
+    """Probability that one coordinate of a random unit vector exceeds a cosine: its square is Beta(1/2, (d-1)/2)."""
+    return special.betainc((d - 1) / 2, 0.5, 1 - cosine**2) if d > 1 else 1.0
 
 
 def best_cosines_in_span(alignments):
@@ -62,16 +127,9 @@ def principal_directions(observed, n=_SAMPLES):
     return np.linalg.eigh(total + total.T)[1].T
 
 
-def atoms_by_chance(d, cosine=0.9, probability=1e-3):
-    """Return the number of atoms that d random directions exceed with that probability at most.
-
-    The square of a random unit vector's coordinate is Beta(1/2, (d-1)/2) distributed, at most one
-    coordinate passes a cosine above 1/√2, and the count of rare events is nearly Poisson.
-    """
-    if d == 1:
-        return 1
-    share = special.betainc((d - 1) / 2, 0.5, 1 - cosine**2)
-    at_most = special.pdtr(np.arange(d), d * d * share)
+def most_by_chance(expected, largest, probability=1e-3):
+    """The number that a Poisson count exceeds with a probability at most, no larger than the largest."""
+    at_most = special.pdtr(np.arange(largest), expected)
     return int(np.searchsorted(at_most, 1 - probability))
 
 
@@ -106,25 +164,25 @@ def claim_t4(observed):
                 "a linear head on a linear network is a linear head on x; 5 % for the test sample",
             )
         )
-    expected, spread = random_best_cosine(d), spread_of_best_cosines(d)
+    n, law = len(observed), principal_law(d, uneven_diagonal(exp))
     pca = [best_cosines_in_span(principal_directions(o)) for o in observed]
     verdicts += [
         within(
             "T4",
             "best cosine of a principal direction",
-            expected,
+            law.expected,
             [c.mean() for c in pca],
-            0.05 + 4 * spread / expected / math.sqrt(len(observed)),
-            "that of random directions in span(M): PCA finds the span and no atom in it; 5 % as the"
-            " diagonal of a sample covariance scatters by more than the rest, and four standard"
-            f" deviations, {100 * spread / expected:.2g} % each, of d random directions",
+            0.05 + 4 * law.spread / law.expected / math.sqrt(n),
+            "that of a sample whose population has none in span(M), and random directions but for the diagonal,"
+            " which scatters by more than the rest: PCA finds the span and no atom in it; 5 % for sums of"
+            f" few ones in z, and four standard deviations, {100 * law.spread / law.expected:.2g} % each",
         ),
         at_most(
             "T4",
             "atoms among the principal directions",
-            atoms_by_chance(d),
-            [int((c >= 0.9).sum()) for c in pca],
-            "with a cosine of 0.9; no more than d random directions have once in a thousand draws",
+            most_by_chance(n * law.atoms, n * d) / n,
+            [int((c >= _ATOM).sum()) for c in pca],
+            f"with a cosine of {_ATOM}; no more than those of such samples have once in a thousand draws",
         ),
     ]
     verdicts.append(_end_of_stage_one(observed))

@@ -162,7 +162,7 @@ def linear_rows(observed, least_drift=_LEAST_DRIFT):
     arguments = 1 if exp.stop_gradient else 2
     if arguments == 2:
         in_alpha = in_beta = (in_alpha + in_beta + 2 * views.cross.sparse * views.cross.dense) / 4
-    inside = _product_variance(views) * gram + in_alpha * both
+    inside = product_variance(views) * gram + in_alpha * both
     beside = alone * b**2 * (1 / exp.n_neurons + 1 / extra) + in_beta * both
     drift = 1 + exp.learning_rate * (arguments * views.cross.sparse - exp.weight_decay)
     pull = arguments * exp.learning_rate * uniform_attraction(exp)
@@ -203,7 +203,7 @@ def _fed(experiment, steps, sparse, dense):
     return fed
 
 
-def _product_variance(views):
+def product_variance(views):
     """Var(u⁺u⁺⁺) along an atom; see `linear_rows`."""
     s = views.density
     n1, n2, x = views.anchor.sparse - s, views.key.sparse - s, views.cross.sparse - s
