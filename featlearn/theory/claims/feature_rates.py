@@ -11,7 +11,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from ..predictions.feature_drift import feature_drift
-from ..predictions.moments import uniform_attraction
+from ..predictions.moments import uniform_attraction, view_moments
 from .applicability import contrastive, few_anchors
 from .claim import claim
 from .stage_one import is_even
@@ -21,7 +21,8 @@ CLAIM = "feature rates"
 NAMES = ("updates of α over their mean", "the same, the feature farthest off")
 # Part of the drift that similarities may take at the last row compared.
 _MOST_TAKEN = 0.1
-# What is neglected: similarities to second order, and masks to higher order than d/d1.
+# What is neglected: similarities to second order, their correlation with a sample's scale, and masks to higher order
+# than d/d1.
 _CLOSE = 0.03
 # Chance that a correct run's farthest feature is farther.
 _CHANCE = 1e-4
@@ -45,6 +46,8 @@ def claim_feature_rates(observed):
         fewest = min(slopes.rows for slopes in found)
         if fewest < _FEWEST_ROWS:
             unmet = f"{fewest} rows before similarities take {_MOST_TAKEN:.0%} of the drift"
+            if exp.noise_spread:
+                unmet += ", or set samples of other scales apart"
     if unmet:
         return [does_not_apply(CLAIM, name, unmet) for name in NAMES]
     error = math.sqrt(sum(np.square(s.noise).sum() for s in found))
@@ -99,14 +102,17 @@ def _slopes(observed):
     end = len(run) - 1 if second is None else second
     products = squares = variance = np.zeros(exp.n_features)
     kept, uniform = 1 - exp.learning_rate * exp.weight_decay, uniform_attraction(exp)
-    rows = 0
+    views, rows = view_moments(exp), 0
+    # Louder samples know their keys better, so that 1 - P and the noise that views share are correlated.
+    uneven = views.scale_excess if views.noise[2] > 0 else 0.0
     for row in range(end):
         now, later = (np.asarray(run["alignment"][k], np.float64) for k in (row, row + 1))
         attraction = 1 - float(np.mean(run["positive_probability"][row]))
         dense = np.asarray(run["dense_norm"][row], np.float64)
         mean, taken = feature_drift(exp, now, dense, attraction)
         weak = np.linalg.norm(taken) <= _MOST_TAKEN * np.linalg.norm(mean + taken)
-        if not weak or attraction < (1 - _MOST_TAKEN) * uniform:
+        lost = 1 - attraction / uniform
+        if not weak or lost > _MOST_TAKEN or uneven * lost > _CLOSE:
             break
         product, square = ((later - kept * now) * mean).sum(axis=0), np.square(mean).sum(axis=0)
         products, squares = products + product, squares + square
