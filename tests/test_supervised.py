@@ -15,6 +15,7 @@ from featlearn.theory.claims.supervised import claim_supervised, label_noise_sha
 from featlearn.theory.predictions.label_noise import label_noise
 from featlearn.theory.predictions.plan import plan
 from featlearn.theory.predictions.supervised import (
+    largest_pull,
     leaked_share,
     sign_signal,
     supervised_linear_phase,
@@ -254,3 +255,32 @@ def test_only_infonce_has_a_supervised_twin():
     related = [one for one in checked if "against" in one.title]
     assert len(related) == 2 and not any("contrastive" in one.title for one in related)
     assert {v.outcome for one in related for v in one.verdicts} == {"does not apply"}
+
+
+def test_the_pull_on_a_pure_neuron_is_a_mean_over_samples():
+    exp = TWIN.replace(n_features=6, n_tasks=3, density=0.2, noise_variance=0.15, bias_cap=0.8)
+    rng, n = np.random.default_rng(0), 400_000
+    tasks = make_objective(exp).tasks
+    z = rng.choice([-1, 0, 1], (n, 6), p=[0.1, 0.8, 0.1])
+    u = z[:, 0] + np.sqrt(0.15) * rng.standard_normal(n)
+    active, h = np.abs(u) >= 0.8, np.sign(u) * np.maximum(np.abs(u) - 0.8, 0)
+    for task, labels in (("regression", z @ tasks), ("classification", np.sign(z @ tasks) / 2)):
+        of_weights, of_head = labels.T @ (u * active) / n, labels.T @ h / n
+        expected = largest_pull(exp.replace(task=task))[0]
+        assert np.sqrt(of_weights @ of_weights * (of_head @ of_head)) ** 0.5 == pytest.approx(
+            expected, rel=0.02
+        )
+
+
+def test_what_labels_teach_fades_where_decay_outdoes_their_pull():
+    """With λ above the pull of all atoms norms fall and atoms are lost, with less of it they rest."""
+    found = []
+    for decay in (0.03, 0.06):
+        exp = TAUGHT.replace(weight_decay=decay)
+        run, pull = train(exp), largest_pull(exp)
+        norms = np.sqrt(np.square(run["weight_norm"]).mean(axis=1))
+        assert (norms[-1] < norms[-400] * 0.7) == (pull.max() < decay), (decay, pull, norms[-1])
+        found.append([v for v in check(run, replay=0) if v.claim == "supervised"])
+        assert not [v for v in found[-1] if v.outcome == "fails"]
+    rests, fades = ([v.reason for v in verdicts] for verdicts in found)
+    assert any("needs 1.25 times" in r for r in fades) and not any("needs 1.25" in r for r in rests)

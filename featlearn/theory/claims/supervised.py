@@ -13,8 +13,13 @@ from ...compute.streams import generator
 from ...network import features
 from ...objectives import make_objective
 from ..predictions.label_noise import label_noise
-from ..predictions.supervised import leaked_share, not_told, supervised_linear_phase
-from ..predictions.taught import few_tasks
+from ..predictions.supervised import (
+    largest_pull,
+    leaked_share,
+    not_told,
+    supervised_linear_phase,
+)
+from ..predictions.taught import few_tasks, too_many_tasks
 from .applicability import (
     few_to_pick,
     noise_not_promised,
@@ -44,6 +49,8 @@ MOST_FADING = 0.5
 DISTANT = 0.8
 # Dense share that labels' noise may leave beside M w*: with 0.15² a tenth, what a cosine of 0.95 leaves.
 BESIDE = 0.07
+# Times decay that the pull on the weakest atom must be at least: outputs take a part of it.
+OUTDOES_DECAY = 1.25
 # Sparse share of the pull of labels that leak, from which on they may still teach features.
 MOSTLY_NOISE = 0.4
 # Positions of this module's draws in the "theory" stream of a seed.
@@ -132,8 +139,22 @@ def not_taught(observed):
         unmet = "the head is fixed, and cannot turn to the features that neurons have"
     elif exp.resolved_n_tasks < exp.n_features / 2:
         unmet = f"{exp.n_tasks} tasks for {exp.n_features} features: half as many suffice"
-    unmet = unmet or not_finished(observed) or not_selected(observed)
+    unmet = unmet or not_finished(observed) or _faded(observed) or not_selected(observed)
     return unmet or remembers_start(observed, "dense_norm")
+
+
+def _faded(observed):
+    """Return why decay may take atoms that labels teach, or nothing."""
+    if too_many_tasks(observed[0].experiment):
+        return ""
+    weakest = min(float(largest_pull(o.experiment).min()) for o in observed)
+    decay = observed[0].experiment.weight_decay
+    if weakest >= OUTDOES_DECAY * decay:
+        return ""
+    return (
+        f"at the cap of b/‖w‖ labels pull on a pure neuron of the weakest atom at {weakest:.2g} at most, and decay"
+        f" at λ = {decay:.2g}: needs {OUTDOES_DECAY:g} times that"
+    )
 
 
 def _learned(observed):

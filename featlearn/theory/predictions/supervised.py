@@ -14,6 +14,7 @@ from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import ndtr
 
 from ...compute.streams import generator
 from ...errors import InvalidInput
@@ -71,6 +72,36 @@ def sign_signal(tasks, density, noise=0.0):
     Derived in featlearn/theory/derivation.md, "The supervised twin".
     """
     return _of_signs(tasks, density, noise)[0]
+
+
+def largest_pull(experiment):
+    """Return the rate at which labels make a pure neuron of each atom grow at the bias cap, outputs ≪ 1, (d,).
+
+    A neuron along M_j and its head follow each other at the rate ‖G_·j‖ √(F₁F₂), decay aside, with G = E[y z_j], half
+    of it for signs, F₁ = E[u 1{|u| ≥ ϱ}] and F₂ = E h(u) of u = 1 + ξ_j, ξ_j ~ N(0, σ²), and ϱ the cap.
+
+    Notes
+    -----
+    Derived in featlearn/theory/derivation.md, "The supervised twin".
+    """
+    exp, tasks = experiment, make_objective(experiment).tasks
+    s, sigma = exp.resolved_density, math.sqrt(exp.resolved_noise_variance)
+    signal = s * tasks.T if exp.task == "regression" else sign_signal(tasks, s) / 2
+    cap = 0.0 if exp.stays_linear else exp.bias_cap
+    # Above the threshold and below its negative, as z_j = 1 has it.
+    above, below = _beyond(1 - cap, sigma), _beyond(-1 - cap, sigma)
+    moved = cap * above[0] + above[1] - (cap * below[0] + below[1])
+    put_out = above[1] - below[1]
+    return np.linalg.norm(signal, axis=0) * math.sqrt(max(moved * put_out, 0.0))
+
+
+def _beyond(mean, sigma):
+    """Pr(x > 0) and E x 1{x > 0} of a normal x."""
+    if sigma == 0:
+        return float(mean > 0), max(mean, 0.0)
+    t = mean / sigma
+    chance = float(ndtr(t))
+    return chance, mean * chance + sigma * math.exp(-(t**2) / 2) / math.sqrt(2 * math.pi)
 
 
 def leaked_share(experiment):
