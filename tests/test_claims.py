@@ -26,10 +26,16 @@ from featlearn.theory.claims.linear import (
 )
 from featlearn.theory.claims.lottery import KEPT, claim_lottery
 from featlearn.theory.claims.observed import Observed
-from featlearn.theory.claims.representation import claim_t1, claim_t2, claim_t3, largest_count_bound
+from featlearn.theory.claims.representation import (
+    claim_t1,
+    claim_t2,
+    claim_t3,
+    largest_count_bound,
+    t2_criteria,
+)
 from featlearn.theory.claims.stage_one import CROSSING, claim_stage_one
 from featlearn.theory.predictions.crossing import crossing, limiting_ratio, noise_margin
-from featlearn.theory.predictions.floors import bayes_floor, linear_floor
+from featlearn.theory.predictions.floors import bayes_floor, linear_floor, pure_error
 from featlearn.theory.predictions.preconditions import MOST_DENSE
 
 EXPERIMENT = featlearn.Experiment(
@@ -221,6 +227,24 @@ def test_no_head_is_below_the_floor_of_its_law(changes):
     verdict = found["regression error of a head on x"]
     assert verdict.outcome == "holds", verdict
     assert verdict.predicted != pytest.approx(0.95 * linear_floor(0.2, exp.resolved_noise_variance))
+
+
+@pytest.mark.parametrize("latents", ["bernoulli", "one_of_d"])
+@pytest.mark.parametrize("threshold", [0.4, 1.0])
+def test_what_pure_neurons_leave_of_a_task(latents, threshold):
+    """A head on a pure network, and where thresholds make it worse than one on x T2 does not say better."""
+    exp = featlearn.Experiment(
+        n_features=6, n_inputs=12, n_neurons=6, batch_size=32, latents=latents, density=1 / 6,
+        noise_variance=0.067, bias_factor=0.1, bias_cap=threshold, seed=3,
+    )  # fmt: skip
+    model = featlearn.init(exp).model
+    found = featlearn.probing.probe(
+        model.dictionary.T, np.full(6, threshold), model, np.random.default_rng(0), 20_000, 20_000
+    )
+    pure = pure_error(1 / 6, 0.067, threshold)
+    assert found.regression["features"].mean() == pytest.approx(pure, abs=0.015)
+    unmet = [bool(criterion.unmet) for criterion in t2_criteria(exp)]
+    assert unmet == ([True] * 4 if threshold == 1 else [False] * 4)
 
 
 def test_principal_directions_of_a_sample_lean_to_atoms():

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import special
 
 from ...latents import law_of
-from ..predictions.floors import bayes_floor, linear_floor
+from ..predictions.floors import bayes_floor, linear_floor, pure_error
 from ..predictions.lottery import leading_chances, left_out
 from .applicability import contrastive, features_not_promised, noise_not_promised
 from .claim import claim
@@ -156,6 +156,12 @@ def claim_t2(observed):
 def t2_criteria(experiment):
     """Return what T2 is judged by, a list of `Criterion`."""
     linear, bayes = floors(experiment)
+    pure = pure_error(
+        experiment.resolved_density, experiment.resolved_noise_variance, experiment.bias_cap
+    )
+    cut = f"at b/‖w‖ = {experiment.bias_cap:.3g} pure neurons themselves leave {pure:.3g}"
+    worse = f"{cut}, no less than the best linear head on x" if pure >= linear else ""
+    little = f"{cut}, and explain less than half" if 1 - pure < (1 - bayes) / 2 else ""
     return [
         Criterion(
             "regression error on f",
@@ -165,6 +171,7 @@ def t2_criteria(experiment):
             lambda o: o.summary.regression("features"),
             f"below what the best linear head on x leaves, {linear:.3g}; no estimator"
             f" at all gets below {bayes:.3g}",
+            worse,
         ),
         Criterion(
             "explained, of what can be explained",
@@ -173,6 +180,7 @@ def t2_criteria(experiment):
             0.5,
             lambda o: (1 - o.summary.regression("features")) / (1 - bayes),
             "at one d more than half of what the posterior mean of z explains",
+            little,
         ),
         Criterion(
             "classification error on f",
@@ -181,6 +189,7 @@ def t2_criteria(experiment):
             0.25,
             lambda o: o.summary.classification("features"),
             "at one d less than half of chance, which is 1/2",
+            worse or little,
         ),
         Criterion(
             "classification error, f over x",
@@ -192,6 +201,7 @@ def t2_criteria(experiment):
                 / o.summary.classification(o.summary.input_head)
             ),
             "the head on f beats the same head, from as many labels, on x itself",
+            worse,
         ),
     ]
 

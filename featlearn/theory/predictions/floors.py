@@ -9,6 +9,7 @@ all z_j have one law; otherwise squared errors and variances are means over w* o
 import math
 
 import numpy as np
+from scipy.special import ndtr
 
 from ...latents import Bernoulli
 
@@ -77,3 +78,43 @@ def bayes_floor(densities, noise_variance, law=Bernoulli, n_nodes=400):
         u = z + math.sqrt(noise_variance) * g
         squares += probability * (weights @ law.posterior_mean(u[:, None], noise_variance) ** 2)
     return float(1 - count @ (squares - law.means**2) / total)
+
+
+def pure_error(density, noise_variance, threshold):
+    """Return what a network of pure neurons leaves of ⟨w*, z⟩ on clean inputs, 1 - s E[h|1]²/E h².
+
+    With h = h(z_j + ξ_j) of a neuron of unit norm on each atom. The signs of different z_j are independent, so that
+    their h are uncorrelated, whether one or many are in a sample.
+
+    Parameters
+    ----------
+    density : float in [0, 1]
+        s; z_j is in {-1, 0, 1}.
+    noise_variance, threshold : float ≥ 0
+        σ² and ϱ = b/‖w‖.
+
+    Returns
+    -------
+    float in [0, 1]
+
+    Notes
+    -----
+    Derived in featlearn/theory/derivation.md, "Probe floor".
+    """
+
+    def beyond(mean):
+        """E x 1{x > 0} and E x² 1{x > 0}, x ~ N(mean, σ²)."""
+        if noise_variance == 0:
+            return max(mean, 0.0), max(mean, 0.0) ** 2
+        sigma = math.sqrt(noise_variance)
+        t = mean / sigma
+        chance = ndtr(t)
+        height = sigma * math.exp(-(t**2) / 2) / math.sqrt(2 * math.pi)
+        first = mean * chance + height
+        return float(first), float(mean * first + noise_variance * chance)
+
+    above, below, silent = (beyond(z - threshold) for z in (1.0, -1.0, 0.0))
+    square = density * (above[1] + below[1]) + (1 - density) * 2 * silent[1]
+    if square <= 0:
+        return 1.0
+    return float(1 - density * (above[0] - below[0]) ** 2 / square)
