@@ -1,5 +1,6 @@
 """Fixtures shared by the tests."""
 
+import contextlib
 import os
 import signal
 
@@ -14,19 +15,18 @@ def pytest_configure():
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_cmdline_main(config):
-    """Share out the whole suite over processors, where pytest-xdist is installed and nothing else is asked for."""
-    options = config.option
-    whole = not (options.file_or_dir or options.usepdb or options.collectonly)
-    if whole and getattr(options, "numprocesses", 0) is None and options.dist == "no":
-        options.numprocesses, options.dist = min(threads.thread_count(), 4), "worksteal"
-
-
 def pytest_generate_tests(metafunc):
     """A test that asks for `seed` runs on seed 0, or on as many as FEATLEARN_TEST_SEEDS says."""
     if "seed" in metafunc.fixturenames:
         metafunc.parametrize("seed", range(int(os.environ.get("FEATLEARN_TEST_SEEDS", "1"))))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def a_processor_each():
+    """Where pytest-xdist shares the tests out, BLAS works with one thread in each process."""
+    shared = "PYTEST_XDIST_WORKER" in os.environ
+    with threads.single_threaded_blas() if shared else contextlib.nullcontext():
+        yield
 
 
 @pytest.fixture(scope="module")
