@@ -7,6 +7,7 @@ import pytest
 from sizes import FULL
 
 import featlearn
+from featlearn.theory.claims import stage_one
 from featlearn.theory.claims.observed import Observed
 from featlearn.theory.claims.stage_one import claim_plateau, claim_stage_one, linear_rows
 
@@ -68,6 +69,15 @@ def test_similarities_of_order_tau_and_uneven_masks_end_what_the_recursion_says(
     assert "before similarities" in claim_stage_one([Observed(warm)])[0].reason
     narrow = LINEAR.replace(n_inputs=32, dictionary="orthonormal", n_steps=5)
     assert "Haar" in claim_stage_one([Observed(featlearn.train(narrow))])[0].reason
+
+
+def test_a_long_stage_one_is_compared_while_seeds_scatter_little(monkeypatch):
+    decaying = dict(learning_rate=1.0, weight_decay=0.2, n_steps=2000, record_every=10, seed=1)
+    run = featlearn.train(featlearn.preset("tiny").replace(augmentation="none", **decaying))
+    assert {v.outcome for v in claim_stage_one([Observed(run)])[:2]} == {"holds"}
+    # After 2000 steps the batches that all neurons share decide the norms, by factors of 10.
+    monkeypatch.setattr(stage_one, "_MOST_SCATTER", np.inf)
+    assert {v.outcome for v in claim_stage_one([Observed(run)])[:2]} == {"fails"}
 
 
 @pytest.mark.statistical

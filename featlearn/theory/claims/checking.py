@@ -152,7 +152,7 @@ def check(
     for function in (*CLAIMS, *claims):
         if function in OF_A_KIND and _of_another_kind(observed[0].run, function):
             continue
-        reason = _unknown(observed[0].run, function) if function in CLAIMS else ""
+        reason = _unknown(observed, function) if function in CLAIMS else ""
         reason = reason or _damaged(found)
         if reason and isinstance(getattr(function, "claim", None), Claim):
             found.append(does_not_apply(function.claim.name, "all of it", reason))
@@ -174,10 +174,13 @@ def _of_another_kind(run, built_in):
     return any(need(run.experiment) for need in built_in.claim.needs)
 
 
-def _unknown(run, built_in):
-    """What a built-in claim does not know of a run, or nothing."""
+def _unknown(observed, built_in):
+    """What a built-in claim does not know of runs, or nothing."""
+    run = observed[0].run
     if built_in is claim_files:
         return ""
+    if vanished := next(filter(None, (o.vanished for o in observed)), ""):
+        return vanished
     if run.own:
         return ", ".join(f"own {role}" for role in run.own)
     unusual = unusual_data(run.experiment)

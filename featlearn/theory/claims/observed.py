@@ -118,6 +118,15 @@ class Observed:
         return int(self.run["stage"][-1])
 
     @cached_property
+    def vanished(self):
+        """Why hardly anything can be said of weights that decayed out of the range of numbers, or nothing."""
+        of_type, of_squares = (float(np.finfo(t).tiny) for t in (self.experiment.dtype, np.float64))
+        least = float(np.min(self.norms))
+        if not least < max(of_type, math.sqrt(of_squares)):
+            return ""
+        return f"a neuron's norm decayed to {least:.2g}, where numbers lose their digits"
+
+    @cached_property
     def growth(self):
         """Largest ln of the growth of the root mean square ‖w_i‖ since the start, over the rows."""
         norms = np.square(self.run["weight_norm"], dtype=np.float64).mean(axis=1)

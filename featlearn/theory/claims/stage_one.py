@@ -28,6 +28,8 @@ _LEAST_RATIO = 16
 _LEAST_DRIFT = 0.5
 # Mean similarity of the two views over τ up to which all anchors are nearly as sure of their keys.
 _LARGEST_SIMILARITY = 2.0
+# Standard deviation of a seed up to which small changes add up to a normal number; it is a lognormal one.
+_MOST_SCATTER = 0.15
 _FEWEST_ROWS = 3
 # Part of the plateau's dense part that other left directions may hold.
 _MOST_OUTSIDE = 0.05
@@ -42,12 +44,12 @@ def claim_stage_one(observed):
     """Compare ‖α‖² and ‖β‖², summed over the neurons, with the recursion, and their crossing."""
     exp = observed[0].experiment
     paths = [linear_rows(o) for o in observed]
-    n = min(len(path.steps) for path in paths)
+    n = min(_told(path) for path in paths)
     unmet = ""
     if n < _FEWEST_ROWS:
         unmet = (
             f"stage I has {n} recorded rows before similarities halve the growth or reach"
-            f" {_LARGEST_SIMILARITY:g} τ, fewer than {_FEWEST_ROWS}"
+            f" {_LARGEST_SIMILARITY:g} τ, or seeds scatter by {_MOST_SCATTER:.0%}, fewer than {_FEWEST_ROWS}"
         )
     elif not is_even(exp):
         unmet = (
@@ -82,6 +84,12 @@ def claim_stage_one(observed):
             )
         )
     return [*verdicts, _crossing(paths)]
+
+
+def _told(path):
+    """Number of rows before the first at which a seed scatters too much to be told by its mean."""
+    scatter = np.maximum(path.scatter_sparse, path.scatter_dense)
+    return int(np.logical_and.accumulate(scatter <= _MOST_SCATTER).sum())
 
 
 class LinearRows(NamedTuple):

@@ -118,9 +118,6 @@ def torn_apart(run):
     """Return the number of rows in which ‖w‖² is not ‖α‖² + ‖β‖² for all neurons."""
     bad = 0
     tolerance = _ROUNDING * float(np.finfo(run.experiment.dtype).eps)
-    # Smaller ones, of neurons that decayed to almost nothing, have fewer digits than that.
-    smallest = float(np.finfo(run.experiment.dtype).tiny)
-    smallest = max(smallest**2, float(np.finfo(np.float64).tiny))
     for start in range(0, len(run), _BLOCK):
         rows = slice(start, start + _BLOCK)
         alpha = np.square(run["alignment"][rows], dtype=np.float64).sum(axis=2)
@@ -128,8 +125,7 @@ def torn_apart(run):
             np.square(run[name][rows], dtype=np.float64) for name in ("weight_norm", "dense_norm")
         )
         # Where β is 0 by rounding, ‖α‖ may exceed ‖w‖ by as much.
-        allowed = tolerance * np.maximum(norms, smallest)
-        bad += int(np.any(~(np.abs(alpha + dense - norms) <= allowed), axis=1).sum())
+        bad += int(np.any(~(np.abs(alpha + dense - norms) <= tolerance * norms), axis=1).sum())
     return bad
 
 
@@ -217,9 +213,9 @@ def difference(run, row, state):
         ("bias", state.biases),
     )
     apart = max(np.abs(np.asarray(run[n][row], np.float64) - value).max() for n, value in pairs)
-    # A small β is the root of a difference of squares; the square of a small scale may vanish.
+    # A small β is the root of a difference of squares.
     apart_dense = np.abs(np.asarray(run["dense_norm"][row], np.float64) ** 2 - dense**2).max()
-    far = max(apart / scale, apart_dense / scale / scale)
+    far = max(apart / scale, apart_dense / scale**2)
     return float(far) if int(run["stage"][row]) == state.stage else math.inf
 
 
