@@ -53,6 +53,16 @@ def test_threads_change_no_bit(count, monkeypatch):
         np.testing.assert_array_equal(one, many)
 
 
+@pytest.mark.parametrize("biases", (np.array([0.5]), np.array([0.1, 0.2, 0.3])))
+def test_networks_may_share_their_biases(biases):
+    rng = np.random.default_rng(0)
+    weights, inputs = rng.standard_normal((2, 3, 4)), rng.standard_normal((2, 5, 4))
+    found = features(weights, biases, inputs)
+    for k in range(2):
+        one = features(weights[k], np.broadcast_to(biases, 3), inputs[k])
+        np.testing.assert_array_equal(found[k], one)
+
+
 def test_whole_numbers_are_a_network_too():
     np.testing.assert_array_equal(features([[2, 0]], [1], [[1, 5]]), [[1.0]])
 
@@ -63,7 +73,11 @@ def test_whole_numbers_are_a_network_too():
         ("inputs", np.eye(3), np.zeros(3), np.ones((4, 2))),
         ("inputs", np.eye(3), np.zeros(3), np.ones(3)),
         ("weights", np.ones(3), np.zeros(3), np.ones((4, 3))),
+        ("inputs", np.ones((2, 3, 3)), np.zeros((2, 3)), np.ones((4, 3))),
+        ("inputs", np.ones((2, 3, 3)), np.zeros((2, 3)), np.ones((3, 4, 3))),
         ("biases", np.eye(3), np.zeros(2), np.ones((4, 3))),
+        ("biases", np.eye(3), np.zeros((1, 3)), np.ones((4, 3))),
+        ("biases", np.eye(3), np.float64(0), np.ones((4, 3))),
         ("biases", np.eye(3), np.full(3, -0.1), np.ones((4, 3))),
         ("biases", np.eye(3), np.full(3, np.nan), np.ones((4, 3))),
     ),
