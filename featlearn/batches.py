@@ -212,9 +212,12 @@ def draw_own_block(start, rng, latents, noise, anchors, keys, masks, model, augm
     xi = as_array("model", "draw_noise", xi, shape, dtype)
     noise[rows] = xi
     views = augmentation.pair(rng, Sample(z, signal, xi), model)
-    if not isinstance(views, (tuple, list)) or len(views) < 2:
-        raise InvalidInput("augmentation", f"{views!r} from pair", "Views, of anchors and keys")
-    for k, out in enumerate((anchors, keys)):
-        out[rows] = as_array("augmentation", "pair", views[k], shape, dtype)
+    try:
+        pair = views[0], views[1]
+    except (TypeError, IndexError, KeyError):
+        wanted = "Views, of anchors and keys"
+        raise InvalidInput("augmentation", f"{views!r} from pair", wanted) from None
+    for view, out in zip(pair, (anchors, keys)):
+        out[rows] = as_array("augmentation", "pair", view, shape, dtype)
     for kept, mask in zip(masks, getattr(views, "masks", ())):
         kept[rows] = mask

@@ -10,7 +10,7 @@ import sys
 from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from functools import cached_property
-from types import FunctionType, ModuleType
+from types import FunctionType, MemberDescriptorType, ModuleType
 
 import numpy as np
 
@@ -98,8 +98,11 @@ def _check_model(model, experiment):
         raise InvalidInput(
             "model", f"a dictionary of shape {np.shape(model.dictionary)}", f"shape {wanted}"
         )
+    dictionary = model.dictionary
+    if isinstance(dictionary, np.ndarray) and dictionary.dtype.kind in "iu":
+        dictionary = dictionary.astype(np.float64)
     # Alignments, dense parts and sparse shares follow from that.
-    require_orthonormal(model.dictionary)
+    require_orthonormal(dictionary)
 
 
 def as_array(role, method, array, shape, dtype):
@@ -266,11 +269,14 @@ def _attributes(part):
 
 def _slots(part):
     """What an object holds in ``__slots__``; those of Python's own classes hold what they computed."""
-    names = []
-    for kind in type(part).__mro__:
-        if kind.__module__.partition(".")[0] not in sys.stdlib_module_names:
-            own = vars(kind).get("__slots__", ())
-            names += [own] if isinstance(own, str) else own
+    names = [
+        name
+        for kind in type(part).__mro__
+        if "__slots__" in vars(kind)
+        and kind.__module__.partition(".")[0] not in sys.stdlib_module_names
+        for name, value in vars(kind).items()
+        if isinstance(value, MemberDescriptorType)
+    ]
     return {name: getattr(part, name) for name in names if hasattr(part, name)}
 
 
@@ -297,7 +303,10 @@ def _closed_over(function):
 
 
 def _feed(digest, value, within=()):
-    """Add a value to a digest, by what it is rather than where it lives, nor what it is part of."""
+    """Add a value to a digest, by what it is rather than where it lives.
+
+    `within` are the objects that it is part of, by `id`; of these no more is added than their type.
+    """
     digest.update(f"\n{type(value).__name__} ".encode())
     if isinstance(value, np.ndarray):
         digest.update(f"{value.dtype} {value.shape} ".encode())

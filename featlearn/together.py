@@ -206,9 +206,11 @@ class Group:
                 made[k] = function(k)
             except Exception as error:
                 self.outcomes[k] = error
-                # The run hears of it, and keeps what it has.
-                with contextlib.suppress(type(error)):
+                # The run hears of it, and keeps what it has; where it cannot, that is what ends it.
+                try:
                     self._runs[k].throw(error)
+                except Exception as last:
+                    self.outcomes[k] = last
         return made
 
     def _together(self, turns, batches):

@@ -1,8 +1,11 @@
 """A model, an augmentation or a schedule of one's own, in place of the experiment's."""
 
 import json
+import shutil
 import sys
+import weakref
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +14,7 @@ from figure_checks import assert_sound
 import featlearn
 from featlearn import parts, plotting
 from featlearn.commands import main
+from featlearn.errors import WriteFailed
 from featlearn.recording.load import verify
 from featlearn.state import make_model
 from featlearn.views import Augmentation, Views
@@ -278,6 +282,15 @@ def test_views_that_are_none_are_refused_by_name(short):
         featlearn.draw_batch(featlearn.init(short, augmentation=Nothing()))
 
 
+def test_views_may_be_one_array_along_a_first_axis(short):
+    class Stacked:
+        def pair(self, rng, sample, model):
+            return np.stack([sample.inputs, 2 * sample.inputs])
+
+    views = featlearn.draw_batch(featlearn.init(short, augmentation=Stacked())).views
+    np.testing.assert_array_equal(2 * views.anchors, views.keys)
+
+
 class Nothing:
     def pair(self, rng, sample, model, out=None):
         return None
@@ -303,6 +316,12 @@ def test_a_model_that_training_can_use_and_probes_cannot_says_what_it_lacks(shor
     run = featlearn.train(short, model=Bare(make_model(short).dictionary))
     with pytest.raises(featlearn.InvalidInput, match="model: got 'Bare', wants .*sample"):
         featlearn.summarize(run)
+
+
+def test_a_dictionary_of_whole_numbers_is_as_good_as_one_of_floats(short):
+    whole = np.eye(short.n_inputs, short.n_features, dtype=int)
+    runs = [featlearn.train(short, model=Bare(kind)) for kind in (whole, whole.astype(float))]
+    np.testing.assert_array_equal(*[run["alignment"] for run in runs])
 
 
 @pytest.mark.parametrize("change", (lambda M: 2 * M, lambda M: M.tolist()), ids=("long", "a list"))
@@ -473,6 +492,21 @@ def test_what_a_part_holds_in_slots_is_part_of_its_digest(short, tmp_path):
     assert len(featlearn.train(None, place, resume=True, augmentation=Fewer(0.5))) == 16
 
 
+class Private:
+    __slots__ = ("__kept", "__weakref__")
+
+    def __init__(self, kept):
+        self.__kept = kept
+
+
+def test_slots_of_private_names_tell_parts_apart_and_references_to_them_do_not():
+    part, other = Private(0.5), Private(0.6)
+    digest = parts.describe(part)["digest"]
+    assert digest != parts.describe(other)["digest"]
+    reference = weakref.ref(part)
+    assert reference() is part and digest == parts.describe(part)["digest"]
+
+
 class Whole:
     """Holds what holds it."""
 
@@ -536,3 +570,19 @@ def test_an_error_of_the_users_own_loses_no_row(short, tmp_path, option, togethe
     assert list(featlearn.load_run(place, verify=True).steps) == list(range(7))
     resumed, whole = featlearn.train(None, place, resume=True, **own), featlearn.train(short, **own)
     np.testing.assert_array_equal(resumed["alignment"], whole["alignment"])
+
+
+def test_a_run_that_cannot_keep_what_it_has_does_not_end_the_others(short, tmp_path):
+    def pair(rng, sample, model):
+        asked.append(1)
+        # Two blocks of samples a step and run: the second run, in its third step.
+        if len(asked) == 15:
+            shutil.rmtree(tmp_path / "1")
+            raise ZeroDivisionError("a slip")
+        return Views(sample.inputs, sample.inputs)
+
+    asked[:] = []
+    exps = [short.replace(seed=seed) for seed in range(3)]
+    places = [tmp_path / str(k) for k in range(3)]
+    found = featlearn.train_together(exps, places, augmentation=SimpleNamespace(pair=pair))
+    assert [type(each) for each in found] == [featlearn.Run, WriteFailed, featlearn.Run]
