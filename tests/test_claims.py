@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 import pkgutil
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -259,6 +260,14 @@ def test_principal_directions_of_a_sample_lean_to_atoms():
     assert verdict.outcome == "holds" and verdict.predicted > 1.15 * random_best_cosine(40)
     assert found["atoms among the principal directions"].outcome == "holds"
     assert principal_law(12).expected == random_best_cosine(12)
+
+
+def test_the_law_of_many_principal_directions_takes_the_memory_of_one_matrix():
+    tracemalloc.start()
+    principal_law(200, 2.001)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10 * 200**2 * 8
 
 
 def test_random_directions_and_random_choices():

@@ -87,10 +87,12 @@ def principal_law(d, uneven=2.0):
     """
     n = int(max(20, min(_MATRICES, _WORK // d**3)))
     rng = generator(0, "theory", _STREAM, 2)
-    matrices = rng.standard_normal((n, d, d))
-    matrices += matrices.transpose(0, 2, 1)
-    matrices[:, np.arange(d), np.arange(d)] *= math.sqrt(max(uneven, 0.0) / 2)
-    best = np.abs(np.linalg.eigh(matrices)[1]).max(axis=1)
+    best = np.empty((n, d))
+    for row in best:
+        matrix = rng.standard_normal((d, d))
+        matrix += matrix.T
+        matrix[np.diag_indices(d)] *= math.sqrt(max(uneven, 0.0) / 2)
+        row[:] = np.abs(np.linalg.eigh(matrix)[1]).max(axis=0)
     atoms = d * d * chance_beyond(d, _ATOM)
     if uneven > 2:
         # One more than were drawn, for those that so few draws may have missed.
