@@ -17,7 +17,11 @@ from featlearn.latents import (
     mixing_of,
     power_densities,
 )
-from featlearn.theory.claims.finite_data import claim_finite_data, seen_minus_fresh
+from featlearn.theory.claims.finite_data import (
+    claim_finite_data,
+    masked_share,
+    seen_minus_fresh,
+)
 from featlearn.theory.claims.groups import check_all
 from featlearn.theory.claims.observed import Observed
 from featlearn.theory.predictions.crossing import noise_margin
@@ -249,6 +253,31 @@ def test_the_share_of_a_fixed_data_set_at_any_number_of_features(sizes):
     assert share_of_leading(2, 20_000, 100_000, 1.3) == pytest.approx(
         (1 - 0.2 * 1.3**2) / (1 + 0.2 * 1.3), abs=0.01
     )
+
+
+def test_fewer_samples_than_features_have_directions_without_any():
+    """Which are as sparse as all of them: without these the share would be 0.49."""
+    exp = featlearn.Experiment(
+        n_features=40, n_inputs=80, n_samples=20, n_neurons=4, batch_size=8, dictionary="flat",
+        density=0.3, noise_factor=0.1, n_steps=1,
+    )  # fmt: skip
+    shares = [masked_share(Observed(featlearn.train(exp.replace(seed=k)))) for k in range(3)]
+    assert np.mean(shares) == pytest.approx(fixed_data(exp).sparse_share, abs=0.03)
+
+
+def test_shares_of_few_features_scatter_and_few_samples_are_not_asked():
+    exp = featlearn.Experiment(
+        n_features=4, n_inputs=32, n_samples=400, n_neurons=4, batch_size=8, density=0.06,
+        noise_variance=0.13, stage_one_growth=None, n_steps=1,
+    )  # fmt: skip
+    runs = [Observed(featlearn.train(exp.replace(seed=seed))) for seed in range(10)]
+    for observed in (*([run] for run in runs), runs):
+        assert claim_finite_data(observed)[0].outcome == "holds"
+    few = exp.replace(
+        n_features=40, n_inputs=160, n_samples=80, density=0.033, noise_variance=0.001
+    )
+    first, *_ = claim_finite_data([Observed(featlearn.train(few))])
+    assert first.outcome == "does not apply" and "each in 2.6 of them" in first.reason
 
 
 def test_a_mask_takes_atoms_that_are_single_inputs():

@@ -29,6 +29,10 @@ PAIRS = 2048
 CLEARLY = 1.5
 # The predicted share from which the noise of samples is too weak to be remembered visibly.
 REMEMBERED = 0.85
+# Samples for each feature, and with each feature, from which on z is as good as Gaussian and not square.
+SAMPLES, HOLDING = 2, 5
+# Largest standard deviation of a share, times √d: of all, and of what is left to 1.
+_SCATTER = 0.16, 1.5
 # Position of this module's draws in the "theory" stream of a seed.
 _STREAM = 11
 
@@ -71,9 +75,18 @@ def _masked(observed):
         )
         return judged(CLAIM, observed, not_finished(observed), [criterion])
     name = "sparse share of the top d directions of stage I"
+    holding = exp.n_samples * exp.resolved_density
+    if exp.n_samples < SAMPLES * exp.n_features or holding < HOLDING:
+        unmet = (
+            f"{exp.n_samples} samples for {exp.n_features} features, each in {holding:.2g} of them: needs"
+            f" {SAMPLES} for each, and {HOLDING} with it"
+        )
+        return [does_not_apply(CLAIM, name, unmet)]
     shares, share = [masked_share(o) for o in observed], expected.sparse_share
-    why = "± 0.08 of 1: for d, d1 and N → ∞; few features scatter most where the signal hardly stands out"
-    return [within(CLAIM, name, share, shares, 0.08 / share, why)]
+    spread = min(_SCATTER[0], _SCATTER[1] * (1 - share)) / math.sqrt(exp.n_features)
+    allowed = max(0.08, 4 * spread / math.sqrt(len(observed)))
+    why = f"± 0.08 of 1, as it is for d, d1 and N → ∞, or four standard deviations of up to {spread:.2g}"
+    return [within(CLAIM, name, share, shares, 0.0, why, absolute=allowed)]
 
 
 def masked_share(observed):

@@ -118,7 +118,11 @@ def share_of_leading(n_features, n_inputs, n_samples, ratio):
     inside = np.maximum(-(c / (1 + large * v)).imag, 0) / (math.pi * points)
     total = inside + np.maximum(-((1 - c) / (1 + v)).imag, 0) / (math.pi * points)
     from_top = [np.cumsum(((y[1:] + y[:-1]) / 2 * np.diff(points))[::-1]) for y in (total, inside)]
-    return float(min(np.interp(c, *from_top) / c, 1.0))
+    held = np.interp(c, *from_top)
+    if c > 1 / gamma:
+        # N < d samples leave directions of none, and some of these are among the top d.
+        held += (c - 1 / gamma) * (c - held) / (1 - 1 / gamma)
+    return float(min(held / c, 1.0))
 
 
 def _upper_roots(points, c, gamma, large):
