@@ -238,6 +238,14 @@ def test_arguments_of_figures_are_refused_by_name(runs, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_names_and_formats_may_come_one_by_one(runs, tmp_path):
+    run = next(iter(runs.values()))
+    [(name, _)] = plotting.draw_gallery(run, iter(["competition"]))
+    assert name == "competition"
+    [written] = plotting.save(Figure(), tmp_path / "one", formats=iter(("png",)))
+    assert written.exists()
+
+
 def test_a_quantity_that_is_never_a_number_is_drawn_empty(small):
     record = {"empty": lambda state, batch, gradient: np.full(3, np.nan)}
     run = featlearn.train(small.replace(n_steps=2), record=record)

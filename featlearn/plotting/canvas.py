@@ -98,9 +98,12 @@ def save(figure, path, formats=FORMATS, dpi=None):
 
     Raises
     ------
+    InvalidInput
+        For another format.
     RunDirectoryError
         If a file cannot be written.
     """
+    formats = tuple(formats)
     for kind in formats:
         require("formats", kind, choice(_METADATA))
     path = Path(path)

@@ -116,7 +116,8 @@ def draw_gallery(runs, names=None, probes=None):
         Probe results with the labels of `runs`; probed here unless given.
     """
     runs = as_runs(runs)
-    for name in names or ():
+    names = list(names or ())
+    for name in names:
         require("names", name, choice(GALLERY))
     for name in names or [name for name in GALLERY if supports(name, runs)]:
         if name == "probe-errors" and probes is not None:
