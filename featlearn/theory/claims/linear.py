@@ -76,9 +76,9 @@ class PrincipalLaw(NamedTuple):
 
 @functools.lru_cache(maxsize=32)
 def principal_law(d, uneven=2.0):
-    """Return the `PrincipalLaw` of a symmetric Gaussian matrix, the eigenvectors of a sample's covariance.
+    """Return the `PrincipalLaw` of the eigenvectors of a symmetric Gaussian matrix, the scatter of a sample covariance.
 
-    Its diagonal has `uneven` times the variance of the rest. At 2 the law is invariant under rotations, and
+    The diagonal has `uneven` times the variance of the rest. At 2 the law is invariant under rotations, and
     the frame uniform; at more directions lean to the atoms, however large the sample.
 
     Notes
@@ -175,8 +175,8 @@ def claim_t4(observed):
             law.expected,
             [c.mean() for c in pca],
             0.05 + 4 * law.spread / law.expected / math.sqrt(n),
-            "that of a sample whose population has none in span(M), and random directions but for the diagonal,"
-            " which scatters by more than the rest: PCA finds the span and no atom in it; 5 % for sums of"
+            "PCA finds span(M) and no atom in it: in the population all its directions are alike, and those of a"
+            " sample are random, but for a diagonal that scatters by more than the rest; 5 % for sums of"
             f" few ones in z, and four standard deviations, {100 * law.spread / law.expected:.2g} % each",
         ),
         at_most(

@@ -28,7 +28,8 @@ _LEAST_RATIO = 16
 _LEAST_DRIFT = 0.5
 # Mean similarity of the two views over τ up to which all anchors are nearly as sure of their keys.
 _LARGEST_SIMILARITY = 2.0
-# Standard deviation of a seed up to which small changes add up to a normal number; it is a lognormal one.
+# Relative standard deviation of a seed's squared norms up to which their mean tells them. Beyond it they are lognormal,
+# and most seeds are below their mean.
 _MOST_SCATTER = 0.15
 _FEWEST_ROWS = 3
 # Part of the plateau's dense part that other left directions may hold.

@@ -101,20 +101,19 @@ def pure_error(density, noise_variance, threshold):
     -----
     Derived in featlearn/theory/derivation.md, "Probe floor".
     """
-
-    def beyond(mean):
-        """E x 1{x > 0} and E x² 1{x > 0}, x ~ N(mean, σ²)."""
-        if noise_variance == 0:
-            return max(mean, 0.0), max(mean, 0.0) ** 2
-        sigma = math.sqrt(noise_variance)
-        t = mean / sigma
-        chance = ndtr(t)
-        height = sigma * math.exp(-(t**2) / 2) / math.sqrt(2 * math.pi)
-        first = mean * chance + height
-        return float(first), float(mean * first + noise_variance * chance)
-
-    above, below, silent = (beyond(z - threshold) for z in (1.0, -1.0, 0.0))
-    square = density * (above[1] + below[1]) + (1 - density) * 2 * silent[1]
+    sigma = math.sqrt(noise_variance)
+    above, below, silent = (beyond(z - threshold, sigma) for z in (1.0, -1.0, 0.0))
+    square = density * (above[2] + below[2]) + (1 - density) * 2 * silent[2]
     if square <= 0:
         return 1.0
-    return float(1 - density * (above[0] - below[0]) ** 2 / square)
+    return 1 - density * (above[1] - below[1]) ** 2 / square
+
+
+def beyond(mean, sigma):
+    """Return Pr(x > 0), E x 1{x > 0} and E x² 1{x > 0} of x ~ N(mean, σ²), floats."""
+    if sigma == 0:
+        return float(mean > 0), max(mean, 0.0), max(mean, 0.0) ** 2
+    t = mean / sigma
+    chance = float(ndtr(t))
+    first = mean * chance + sigma * math.exp(-(t**2) / 2) / math.sqrt(2 * math.pi)
+    return chance, first, mean * first + sigma**2 * chance

@@ -14,13 +14,13 @@ from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import ndtr
 
 from ...compute.streams import generator
 from ...errors import InvalidInput
 from ...objectives import make_objective
 from ...state import make_model
 from ...training import init
+from .floors import beyond
 from .label_noise import require_noiseless_labels
 
 # Width by which a sum of w*_j z_j is smeared, far below the typical gap between two of them.
@@ -89,19 +89,10 @@ def largest_pull(experiment):
     signal = s * tasks.T if exp.task == "regression" else sign_signal(tasks, s) / 2
     cap = 0.0 if exp.stays_linear else exp.bias_cap
     # Above the threshold and below its negative, as z_j = 1 has it.
-    above, below = _beyond(1 - cap, sigma), _beyond(-1 - cap, sigma)
+    above, below = beyond(1 - cap, sigma), beyond(-1 - cap, sigma)
     moved = cap * above[0] + above[1] - (cap * below[0] + below[1])
     put_out = above[1] - below[1]
     return np.linalg.norm(signal, axis=0) * math.sqrt(max(moved * put_out, 0.0))
-
-
-def _beyond(mean, sigma):
-    """Pr(x > 0) and E x 1{x > 0} of a normal x."""
-    if sigma == 0:
-        return float(mean > 0), max(mean, 0.0)
-    t = mean / sigma
-    chance = float(ndtr(t))
-    return chance, mean * chance + sigma * math.exp(-(t**2) / 2) / math.sqrt(2 * math.pi)
 
 
 def leaked_share(experiment):
