@@ -8,6 +8,7 @@ import pytest
 import featlearn
 from featlearn import Experiment
 from featlearn.compute.workspace import Workspace
+from featlearn.theory.predictions import softmax_plateau as softmax_plateaus
 from featlearn.theory.predictions.linear_network import rotation_test, spectrum_spread
 from featlearn.theory.predictions.linear_phase import linear_phase
 from featlearn.theory.predictions.moments import view_moments
@@ -163,6 +164,21 @@ def test_few_negatives_tilt_less_and_scatter(objective, negatives):
     dense = np.square(run["dense_norm"][late]).sum(axis=1).mean() / 8
     assert sparse == pytest.approx(found.sparse, rel=0.06)
     assert dense == pytest.approx(found.dense, rel=0.1)
+
+
+@pytest.mark.parametrize("negatives", ["in_batch", 3])
+@pytest.mark.parametrize("stop_gradient", [True, False])
+def test_small_batches_are_compared_many_at_once(negatives, stop_gradient):
+    exp = SMALL.replace(batch_size=4, negatives=negatives, stop_gradient=stop_gradient)
+    some = softmax_plateaus._draw_coordinates(exp)[:3]
+    assert some[0][0][0].shape == (32, 4, exp.n_features)
+    alone = [
+        tuple(each and [part[k : k + 1] for part in each] for each in batch)
+        for batch in some
+        for k in range(32)
+    ]
+    found, expected = (softmax_plateaus._batch_moments(exp, b, 0.3, 0.2) for b in (some, alone))
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
 def test_moments_of_the_residual_against_draws():

@@ -24,6 +24,8 @@ from .plateau import plateau, plateau_at
 from .residual import negative_mass_of, residual_moments
 
 _DRAWS = 300_000
+# Samples of small batches that are drawn and compared at once.
+_AT_ONCE = 128
 _ROUNDS = 12
 # Logarithms of a and e beyond which no balance is looked for.
 _FARTHEST = 30.0
@@ -110,7 +112,7 @@ def _balance(experiment, limit, correction, start):
 
 
 def _draw_coordinates(experiment):
-    """Draw batches and return, for each, (y, ζ) of its anchors, its keys and its negatives.
+    """Draw batches, some at once; return for these (y, ζ) of anchors, of keys and of negatives, (G, n, d) each.
 
     ζ are the coordinates along as many random directions orthogonal to the dictionary.
     """
@@ -127,14 +129,15 @@ def _draw_coordinates(experiment):
     in_batch = experiment.negatives == "in_batch"
 
     def coordinates(n):
-        views = augmentation.pair(rng, model.sample(rng, n), model)
-        return [np.split(view @ basis, 2, axis=1) for view in (views.anchors, views.keys)]
+        views = augmentation.pair(rng, model.sample(rng, at_once * n), model)
+        found = [(view @ basis).reshape(at_once, n, 2 * d) for view in (views.anchors, views.keys)]
+        return [np.split(each, 2, axis=-1) for each in found]
 
     # Groups of negatives are batches of their own.
     size = experiment.group_size if in_batch else experiment.batch_size
-    n_batches = max(4, -(-_DRAWS // (size * d)))
+    at_once = max(1, _AT_ONCE // max(size, 1 if in_batch else experiment.negatives))
     batches = []
-    for _ in range(n_batches):
+    for _ in range(max(4, -(-_DRAWS // (at_once * size * d)))):
         anchors, keys = coordinates(size)
         negatives = None if in_batch else coordinates(experiment.negatives)[1]
         batches.append((anchors, keys, negatives))
@@ -154,12 +157,12 @@ def _batch_moments(experiment, batches, sparse, dense):
         u, key = feature(anchors), feature(keys)
         others = key if negatives is None else feature(negatives)
         result = contrast(u, key, 1.0, None if negatives is None else others)
-        strength = result.attraction[:, None]
+        strength = result.attraction[..., None]
         r = strength * key - result.repulsion @ others
         terms = [(r, anchors, views.anchor.dense)]
         power = 0.0
         if not experiment.stop_gradient:
-            pushed = result.repulsion.T @ u
+            pushed = result.repulsion.swapaxes(-2, -1) @ u
             own = strength * u - (pushed if negatives is None else 0)
             terms.append((own, keys, views.key.dense))
             power += 2 * views.cross.dense * np.mean(r * own)
