@@ -18,6 +18,7 @@ from featlearn.theory.predictions.supervised import (
     largest_pull,
     leaked_share,
     sign_signal,
+    spread_pull,
     supervised_linear_phase,
 )
 from featlearn.theory.predictions.taught import taught
@@ -137,7 +138,7 @@ def test_the_pull_of_labels_that_leak_is_as_predicted(task, leak):
 
 
 def test_half_as_many_tasks_teach_all_atoms():
-    run = train(TWIN.replace(n_tasks=4, n_steps=1100, learning_rate=0.4, bias_growth=1.006))
+    run = train(TAUGHT.replace(n_tasks=4, n_steps=1300))
     found = claim_supervised([Observed(run)])[3:]
     assert [v.outcome for v in found] == ["holds"] * 3, found
     few = train(run.experiment.replace(n_tasks=2, n_steps=20))
@@ -227,7 +228,7 @@ def test_a_third_twin_is_held_against_its_contrastive_twins():
 
 def test_labels_teach_what_only_a_mask_does_else_and_a_mask_does_not_help_labels_that_leak():
     plain = TWIN.replace(
-        learning_rate=0.36, bias_growth=1.006, n_steps=1000, batch_size=192, record_every=20
+        learning_rate=0.36, bias_growth=1.006, n_steps=1150, batch_size=192, record_every=20
     )
     contrastive = plain.replace(objective="infonce")
     leaking = plain.replace(label_leak=0.3, n_steps=900)
@@ -284,3 +285,31 @@ def test_what_labels_teach_fades_where_decay_outdoes_their_pull():
         assert not [v for v in found[-1] if v.outcome == "fails"]
     rests, fades = ([v.reason for v in verdicts] for verdicts in found)
     assert any("needs 1.25 times" in r for r in fades) and not any("needs 1.25" in r for r in rests)
+
+
+@pytest.mark.parametrize("density", (0.05, 0.25))
+def test_neurons_of_many_features_live_on_what_pure_ones_leave_of_labels(density):
+    exp = TAUGHT.replace(
+        task="regression", n_features=10, n_inputs=20, n_neurons=40, n_steps=1500,
+        learning_rate=0.2, weight_decay=0.01, noise_variance=0.08, density=density, bias_cap=0.6,
+    )  # fmt: skip
+    run = train(exp)
+    cosine = np.abs(run.weights @ run.dictionary).max(axis=1) / np.linalg.norm(run.weights, axis=1)
+    alive = spread_pull(exp) > exp.weight_decay
+    assert (np.mean(cosine < 0.65) > 0.3) == alive == (density > 0.1)
+    verdict = {v.quantity: v for v in claim_supervised([Observed(run)])}["pure neurons"]
+    assert verdict.outcome == ("does not apply" if alive else "holds"), verdict
+    assert not alive or "neurons of all features" in verdict.reason
+
+
+def test_selection_on_labels_takes_time_at_the_cap_whatever_norms_do():
+    exp = TWIN.replace(
+        n_features=12, n_inputs=24, n_neurons=48, n_tasks=12, density=0.07, noise_variance=0.1, bias_cap=0.56,
+        learning_rate=0.1, weight_decay=0.022, n_steps=1000, bias_growth=1.004,
+    )  # fmt: skip
+    shorter, longer = (
+        {v.quantity: v for v in claim_supervised([Observed(train(e))])}
+        for e in (exp, exp.replace(learning_rate=0.2, n_steps=3000))
+    )
+    assert "fall behind" in shorter["all of its criteria"].reason
+    assert longer["pure neurons"].outcome == longer["atoms with a pure neuron"].outcome == "holds"

@@ -17,6 +17,7 @@ from ..predictions.supervised import (
     largest_pull,
     leaked_share,
     not_told,
+    spread_pull,
     supervised_linear_phase,
 )
 from ..predictions.taught import few_tasks, too_many_tasks
@@ -51,6 +52,11 @@ DISTANT = 0.8
 BESIDE = 0.07
 # Times decay that the pull on the weakest atom must be at least: outputs take a part of it.
 OUTDOES_DECAY = 1.25
+# And times the pull on neurons of all features that decay must be at least, for these to fade.
+DECAY_OUTDOES = 1.25
+# ln of the growth that the first pull of labels could give pure neurons in the part of stage III in which features that
+# lost fall behind. Measured: what labels still pull with falls as outputs explain them.
+FIRST_PULL = 15
 # Sparse share of the pull of labels that leak, from which on they may still teach features.
 MOSTLY_NOISE = 0.4
 # Positions of this module's draws in the "theory" stream of a seed.
@@ -139,7 +145,7 @@ def not_taught(observed):
         unmet = "the head is fixed, and cannot turn to the features that neurons have"
     elif exp.resolved_n_tasks < exp.n_features / 2:
         unmet = f"{exp.n_tasks} tasks for {exp.n_features} features: half as many suffice"
-    unmet = unmet or not_finished(observed) or _faded(observed) or not_selected(observed)
+    unmet = unmet or not_finished(observed) or _faded(observed) or _not_selected(observed)
     return unmet or remembers_start(observed, "dense_norm")
 
 
@@ -157,6 +163,40 @@ def _faded(observed):
     )
 
 
+def _not_selected(observed):
+    """Return why features that lost a neuron may still be in it, or nothing.
+
+    Labels pull at rates of their own, whatever norms do: with thresholds at the cap selection takes time in units of
+    1/`largest_pull`.
+    """
+    exp = observed[0].experiment
+    if too_many_tasks(exp):
+        return not_selected(observed)
+    for o in observed:
+        since = float(o.run.steps[-1] - o.run.steps[o.first_row_of(3)])
+        pulled = exp.learning_rate * since * float(largest_pull(o.experiment).mean())
+        if pulled < FIRST_PULL:
+            return (
+                f"in stage III labels that nothing explains could pull pure neurons up by e^{pulled:.3g}: losing"
+                f" features take e^{FIRST_PULL} to fall behind"
+            )
+    return ""
+
+
+def _spread(observed):
+    """Return why neurons of many features may live beside those of one, or nothing."""
+    exp = observed[0].experiment
+    if too_many_tasks(exp):
+        return ""
+    strongest = max(spread_pull(o.experiment) for o in observed)
+    if DECAY_OUTDOES * strongest <= exp.weight_decay:
+        return ""
+    return (
+        f"what pure neurons at the cap of b/‖w‖ leave of labels pulls on neurons of all features at {strongest:.2g},"
+        f" and decay at λ = {exp.weight_decay:.2g}: they fade where it is {DECAY_OUTDOES:g} times that"
+    )
+
+
 def _learned(observed):
     exp = observed[0].experiment
     if exp.label_leak:
@@ -167,11 +207,12 @@ def _learned(observed):
     shares = [] if no_balance else [label_noise_share(o) for o in observed]
     noise = _noise(observed, no_balance or _restless(observed), shares)
     unmet = not_taught(observed) or _drowned(shares)
-    return [*noise, *judged(CLAIM, observed, unmet, _atoms(observed))]
+    spread = "" if unmet else _spread(observed)
+    return [*noise, *judged(CLAIM, observed, unmet, _atoms(observed, spread))]
 
 
-def _atoms(observed):
-    """What d tasks teach, or half as many; a list of `Criterion`."""
+def _atoms(observed, spread):
+    """What d tasks teach, or half as many; a list of `Criterion`. `spread` is why others live beside pure neurons."""
     experiment = observed[0].experiment
     d = experiment.n_features
     few, small = few_to_pick(experiment), ""
@@ -190,7 +231,7 @@ def _atoms(observed):
             lambda o: o.summary.atoms_learned,
             "half as many tasks as features tell all atoms apart, though w* mixes them; pure: cosine"
             " ≥ 0.9",
-            few,
+            few or spread,
         ),
         Criterion(
             "pure neurons",
@@ -199,7 +240,7 @@ def _atoms(observed):
             pure,
             lambda o: o.summary.pure_fraction,
             f"at one d 0.85 from d = {LARGE} on, three quarters below, half with fewer than d tasks",
-            few or small,
+            few or small or spread,
         ),
         Criterion(
             "median sparse share",

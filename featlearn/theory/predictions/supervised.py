@@ -21,12 +21,14 @@ from ...objectives import make_objective
 from ...state import make_model
 from ...training import init
 from .floors import beyond
-from .label_noise import require_noiseless_labels
+from .label_noise import require_noiseless_labels, residual_and_slope
 
 # Width by which a sum of w*_j z_j is smeared, far below the typical gap between two of them.
 _SMEAR = 0.01
 # Latents that a covariance of signs is a mean over, and their position in the "theory" stream of a seed.
 LATENTS, _STREAM = 2**14, 12
+# Samples and directions that the pull on spread neurons is a mean over, their position likewise, and the largest κ.
+_SAMPLES, _DIRECTIONS, _SPREAD_STREAM, _MOST_SCALE = 2**15, 64, 14, 1e3
 
 
 def not_told(experiment):
@@ -93,6 +95,57 @@ def largest_pull(experiment):
     moved = cap * above[0] + above[1] - (cap * below[0] + below[1])
     put_out = above[1] - below[1]
     return np.linalg.norm(signal, axis=0) * math.sqrt(max(moved * put_out, 0.0))
+
+
+def spread_pull(experiment):
+    """Return the rate at which what pure neurons leave of labels makes neurons of all features grow at the bias cap.
+
+    A pure neuron for each atom, its head along w*_j, puts out o = κ Σ_j w*_j h(u_j), with κ such that the pull on it is
+    what decay asks for, in the mean over atoms. With R the residual of o, a neuron along a direction v of span(M) and
+    its head follow each other at the rate √(E[R u 1{|u| ≥ ϱ}]·E[R h(u)]) of its own u = ⟨v, z + ξ⟩, decay aside; the
+    mean over v = (±1, …, ±1)/√d is taken before the root.
+
+    Notes
+    -----
+    Derived in featlearn/theory/derivation.md, "The supervised twin".
+    """
+    exp, tasks = experiment, make_objective(experiment).tasks.astype(np.float64)
+    rng, s, d = generator(exp.seed, "theory", _SPREAD_STREAM), exp.resolved_density, len(tasks)
+    z = rng.choice([-1, 0, 1], (_SAMPLES, d), p=[s / 2, 1 - s, s / 2])
+    x = z + math.sqrt(exp.resolved_noise_variance) * rng.standard_normal(z.shape)
+    labels = z @ tasks if exp.task == "regression" else np.sign(z @ tasks)
+    cap = 0.0 if exp.stays_linear else exp.bias_cap
+
+    def parts(u):
+        return u * (np.abs(u) >= cap), np.sign(u) * np.maximum(np.abs(u) - cap, 0)
+
+    moved, put_out = parts(x)
+    along, explained = tasks / np.linalg.norm(tasks, axis=1)[:, None], put_out @ tasks
+
+    def residual(scale, n=_SAMPLES):
+        return residual_and_slope(labels[:n], scale * explained[:n], exp.task)[0]
+
+    def outgrows(scale, n=_SAMPLES // 4):
+        left = residual(scale, n) @ along.T
+        on_weights, on_head = ((left * part[:n]).mean() for part in (moved, put_out))
+        return on_head > 0 and on_weights * on_head > exp.weight_decay**2
+
+    low, high = 0.0, 1.0
+    while outgrows(high) and high < _MOST_SCALE:
+        low, high = high, 2 * high
+    for _ in range(20):
+        middle = (low + high) / 2
+        low, high = (middle, high) if outgrows(middle) else (low, middle)
+    R = residual(low)
+    directions = rng.choice([-1.0, 1.0], (d, _DIRECTIONS)) / math.sqrt(d)
+    # The noise of the two means is independent if each is taken over samples of its own.
+    halves = slice(None, None, 2), slice(1, None, 2)
+    on_weights, on_head = (
+        [R[half].T @ part[half] / (_SAMPLES / 2) for half in halves]
+        for part in parts(x @ directions)
+    )
+    squares = on_weights[0] * on_head[1] + on_weights[1] * on_head[0]
+    return math.sqrt(max(float(squares.sum()) / 2 / _DIRECTIONS, 0.0))
 
 
 def leaked_share(experiment):
