@@ -17,7 +17,7 @@ from featlearn.latents import Amplitudes, Bernoulli, Binary
 from featlearn.theory import check, check_pair
 from featlearn.theory.claims.applicability import few_inputs
 from featlearn.theory.claims.boundaries import SEEN, claim_boundaries, find_boundaries
-from featlearn.theory.claims.decoupling import claim_t5, correlation, cross_view
+from featlearn.theory.claims.decoupling import claim_t5, correlation, cross_view, pure_signal
 from featlearn.theory.claims.linear import (
     chance_beyond,
     claim_t4,
@@ -423,6 +423,18 @@ def test_views_of_few_inputs_share_less_of_the_signal_and_t5_asks_for_less(chang
     unlearned = with_weights(run, dense - dense @ run.dictionary @ run.dictionary.T)
     shared = [v for v in claim_t5([Observed(unlearned)]) if v.quantity == "f across views, x = M z"]
     assert [v.outcome for v in shared] == ["fails"]
+
+
+def test_t5_asks_of_f_no_more_than_pure_neurons_at_a_high_cap_have_across_views():
+    exp = featlearn.preset("tiny").replace(
+        latents="one_of_d", density=None, n_features=6, n_inputs=24, n_neurons=24, n_steps=2000, bias_cap=0.9, seed=1
+    )  # fmt: skip
+    observed = Observed(featlearn.train(exp))
+    measured = cross_view(observed)
+    assert pure_signal(observed).value < 0.05 < measured.expected_signal / 2
+    shared = [v for v in claim_t5([observed]) if v.quantity == "f across views, x = M z"]
+    assert [v.outcome for v in shared] == ["does not apply"]
+    assert "at b/‖w‖ = 0.9 pure neurons themselves" in shared[0].reason
 
 
 def test_of_a_mask_of_few_inputs_only_the_first_order_is_known():
