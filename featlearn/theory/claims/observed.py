@@ -121,10 +121,10 @@ class Observed:
     def vanished(self):
         """Why hardly anything can be said of weights that decayed out of the range of numbers, or nothing."""
         of_type, of_squares = (float(np.finfo(t).tiny) for t in (self.experiment.dtype, np.float64))
-        least = float(np.min(self.norms))
+        least = float(np.abs(self.run.weights).max(axis=1).min())
         if not least < max(of_type, math.sqrt(of_squares)):
             return ""
-        return f"a neuron's norm decayed to {least:.2g}, where numbers lose their digits"
+        return f"a neuron's weights decayed to {least:.2g} at most, where numbers lose their digits"
 
     @cached_property
     def growth(self):
