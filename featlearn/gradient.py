@@ -21,7 +21,7 @@ from .display import one_line
 from .errors import InvalidInput
 from .loss import Contrast, split_rows
 from .loss import contrast as infonce
-from .network import Activations, forward
+from .network import Activations, forward, require_thresholds
 from .rules import integer, number, require
 
 _GROUPS, _TEMPERATURE = integer(1), number(0, open_low=True)
@@ -323,8 +323,7 @@ def _checked(weights, biases, anchors, keys, temperature, negatives):
     if biases.shape != (*runs, m):
         wanted = f"shape {(*runs, m)}, one for each neuron"
         raise InvalidInput("biases", f"shape {biases.shape}", wanted)
-    if not (biases >= 0).all():
-        raise InvalidInput("biases", float(biases[~(biases >= 0)][0]), "numbers ≥ 0")
+    require_thresholds(biases)
     require("temperature", temperature, _TEMPERATURE)
     dtype = weights.dtype
     anchors = anchors.astype(dtype, copy=False)

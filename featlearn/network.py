@@ -98,8 +98,7 @@ def _by_hand(weights, biases, inputs):
     if not (biases.ndim and _repeats(biases.shape, weights.shape[:-1])):
         wanted = f"shape {weights.shape[:-1]}, one for each neuron"
         raise InvalidInput("biases", f"shape {biases.shape}", wanted)
-    if not (biases >= 0).all():
-        raise InvalidInput("biases", float(biases[~(biases >= 0)][0]), "numbers ≥ 0")
+    require_thresholds(biases)
     if inputs.ndim < 2 or inputs.shape[-1] != weights.shape[-1]:
         wanted = f"shape (n, {weights.shape[-1]}), rows as long as those of the weights"
         raise InvalidInput("inputs", f"shape {inputs.shape}", wanted)
@@ -107,6 +106,12 @@ def _by_hand(weights, biases, inputs):
         wanted = f"shape {weights.shape[:-2]} before its rows, as that of the networks"
         raise InvalidInput("inputs", f"shape {inputs.shape}", wanted)
     return weights, biases, inputs
+
+
+def require_thresholds(biases):
+    """Refuse biases, an ndarray, that are negative or not numbers: as thresholds of |u| they have no meaning."""
+    if not (biases >= 0).all():
+        raise InvalidInput("biases", float(biases[~(biases >= 0)][0]), "numbers ≥ 0")
 
 
 def _repeats(shape, over):

@@ -35,9 +35,6 @@ def one_blas_thread():
 
     Two threads wait for each other many times a step, for long where other programs keep processors busy.
     """
-    if not threads.can_share_out(threads.WORTHWHILE):
-        yield
-        return
     with threads.single_threaded_blas():
         yield
 
