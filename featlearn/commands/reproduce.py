@@ -61,43 +61,50 @@ def main(arguments):
 
 def _reproduce(parts, executors, quiet):
     # Matplotlib and the theory take a while to import, which the other commands need not wait for.
-    from ..plotting import draw_twins, regimes, representation, save
+    from ..plotting import draw_regimes, draw_twins
     from ..reports.comparison import measures
     from ..theory.claims.observed import Observed
 
     seen, twins, before, failed = {}, {}, [], False
-    futures = [_start(parts[0], executors)]
+    figures = parts[0].directory / "figures"
+    pairs = [part for part in parts if part.compared and len(part.columns) > 1]
+    futures, drawn = [_start(parts[0], executors)], []
     for k, part in enumerate(parts):
         if part.title:
             print(f"{part.title}\n")
         progress = SeveralProgress({c.label: c.experiment for c in part.columns}, quiet)
         runs, summaries = finish_columns(futures[k], part.columns, part.directory, progress)
-        drawn = []
         if k == 0:
-            drawn = draw_twins(runs, summaries, part.directory / "figures", executors)
-            # One run after the other, the last on the worker that is free first.
-            futures += [
-                _start(later, executors[:: -1 if len(later.columns) == 1 else 1])
-                for later in parts[1:]
-            ]
+            # By one process, while this one checks the runs.
+            drawn = [draw_twins(runs, summaries, figures, executors[-1])]
+        if part in pairs:
+            twins |= {f"{part.title}: {label}": run for label, run in runs.items()}
+        if part is pairs[-1] and len(pairs) > 1:
+            drawn = draw_regimes(twins, figures, executors)
         observed = {label: Observed(run, summaries[label]) for label, run in runs.items()}
         failed |= _show(observed, quiet, part.compared, before)
         before += observed.values()
         if part.compared:
             seen |= {(part.title, label): summaries[label] for label in runs}
-        if part.compared and len(runs) > 1:
-            twins |= {f"{part.title}: {label}": run for label, run in runs.items()}
-        for share in drawn:
-            for path in share.result():
-                message(f"wrote {path}", quiet)
+        if k == 0:
+            # One run after the other, the last on the worker that is free first.
+            futures += [
+                _start(later, executors[:: -1 if len(later.columns) == 1 else 1])
+                for later in parts[1:]
+            ]
+            _tell(drawn, quiet)
         print(flush=True)
     if len(parts) > 1:
         print(measures(seen))
-        for figure in (regimes, representation):
-            place = parts[0].directory / "figures" / figure.__name__
-            for path in save(figure(twins), place):
-                message(f"wrote {path}", quiet)
+        _tell(drawn, quiet)
     return int(failed)
+
+
+def _tell(drawn, quiet):
+    """Wait for figures, and say where they are."""
+    for share in drawn:
+        for path in share.result():
+            message(f"wrote {path}", quiet)
 
 
 def _start(part, executors):

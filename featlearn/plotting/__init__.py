@@ -12,7 +12,7 @@ from .canvas import label, label_runs, save
 from .competition import competition
 from .decoupling import cross_view_correlations, decoupling
 from .forces import forces, record_forces
-from .gallery import GALLERY, draw_gallery, draw_twins, save_twin_figures
+from .gallery import GALLERY, draw_gallery, draw_regimes, draw_twins, save_twin_figures
 from .growth import stage_one_growth
 from .headline import headline, regimes
 from .limit import limit_collapse

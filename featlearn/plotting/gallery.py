@@ -1,5 +1,6 @@
 """Every figure that runs alone support, by name, with a sentence on what to see in it."""
 
+import itertools
 from pathlib import Path
 
 from ..compute.streams import generator
@@ -12,9 +13,10 @@ from .atoms import cosine_heatmaps, neurons_per_atom
 from .canvas import as_runs, save
 from .competition import competition
 from .growth import stage_one_growth
-from .headline import headline
+from .headline import headline, regimes
 from .lottery import lottery
 from .probes import probe_errors
+from .representation import representation
 from .trajectories import alignment_trajectories, losses, sparse_and_dense
 
 # name -> (function of a dictionary of runs, what the reader should see)
@@ -150,29 +152,41 @@ def save_twin_figures(runs, summaries, directory, names=None):
     return written
 
 
-def draw_twins(runs, summaries, directory, executors):
-    """Let worker processes save the figures of recorded twins, each a share.
+def draw_twins(runs, summaries, directory, executor):
+    """Let a worker process save the figures of recorded twins; return the `Future` of their files.
 
     Parameters
     ----------
     runs, summaries, directory
         As for `save_twin_figures`; the runs from run directories.
-    executors : list
-        Of `featlearn.compute.workers.OwnWorkers`.
+    executor : Executor
+    """
+    return executor.submit(_draw_twins, _places(runs), summaries, directory)
+
+
+def draw_regimes(runs, directory, executors):
+    """Let worker processes save `regimes` and `representation` of recorded runs, a figure each.
 
     Returns
     -------
     list of Future
-        Of the files written by every worker.
+        Of the files of each.
     """
-    places = {label: run.directory for label, run in runs.items()}
-    shares = [list(GALLERY)[k :: len(executors)] for k in range(len(executors))]
-    return [
-        executor.submit(_draw_share, places, summaries, directory, names)
-        for executor, names in zip(executors, shares)
-    ]
+    figures = zip((representation, regimes), itertools.cycle(executors))
+    return [executor.submit(_draw, f, _places(runs), directory) for f, executor in figures]
 
 
-def _draw_share(places, summaries, directory, names):
-    runs = {label: load_run(place) for label, place in places.items()}
-    return save_twin_figures(runs, summaries, directory, names)
+def _places(runs):
+    return {label: run.directory for label, run in runs.items()}
+
+
+def _draw_twins(places, summaries, directory):
+    return save_twin_figures(_loaded(places), summaries, directory)
+
+
+def _draw(figure, places, directory):
+    return save(figure(_loaded(places)), Path(directory) / figure.__name__)
+
+
+def _loaded(places):
+    return {label: load_run(place) for label, place in places.items()}
