@@ -28,7 +28,7 @@ from featlearn.speed.table import read as read_speed
 from featlearn.sweeps.results import load_results
 from featlearn.theory.predictions.exponents import scaling_panels
 from featlearn.theory.predictions.limits import fit_walk, walk_of
-from featlearn.theory.predictions.plan import suggest_limit
+from featlearn.theory.predictions.suggestion import suggest_limit
 
 # Small enough to train while one waits; large enough that d1 ≫ d and every neuron has rivals.
 STUDY = Experiment(

@@ -19,7 +19,8 @@ from featlearn.theory.predictions.balance import (
     sustained_noise,
 )
 from featlearn.theory.predictions.dense_path import dense_run
-from featlearn.theory.predictions.plan import plan, suggest_limit
+from featlearn.theory.predictions.plan import plan
+from featlearn.theory.predictions.suggestion import suggest_limit
 from featlearn.training import evaluate
 
 pytestmark = pytest.mark.usefixtures("one_blas_thread")

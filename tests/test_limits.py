@@ -13,7 +13,7 @@ from featlearn.theory.predictions.limits import (
     samples_needed,
     threshold,
 )
-from featlearn.theory.predictions.plan import suggest_limit
+from featlearn.theory.predictions.suggestion import suggest_limit
 
 
 def test_a_run_of_so_many_samples_has_the_margin():

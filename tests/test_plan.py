@@ -15,12 +15,12 @@ from featlearn.theory.predictions.crossing import limiting_ratio, noise_margin
 from featlearn.theory.predictions.end_state import end_state
 from featlearn.theory.predictions.fixed_data import labelled_data
 from featlearn.theory.predictions.linear_phase import linear_phase
-from featlearn.theory.predictions.plan import TARGET_MARGIN, suggest_limit
 from featlearn.theory.predictions.plateau import plateau
 from featlearn.theory.predictions.preconditions import MOST_DENSE
 from featlearn.theory.predictions.softmax_plateau import softmax_plateau
 from featlearn.theory.predictions.stage_one import initial_split, predict_stage_one
 from featlearn.theory.predictions.stages import predict_stages
+from featlearn.theory.predictions.suggestion import TARGET_MARGIN, suggest_limit
 from featlearn.training import init, step
 
 

@@ -59,7 +59,8 @@ def main(arguments):
         if getattr(arguments, name) is not None:
             raise InvalidInput(f"--{name}", getattr(arguments, name), "--images beside it")
     # The theory takes a while to import, which the other commands need not wait for.
-    from ..theory.predictions.plan import plan, seconds_per_step, suggest, suggest_limit
+    from ..theory.predictions.plan import plan, seconds_per_step
+    from ..theory.predictions.suggestion import suggest, suggest_limit
 
     experiment = experiment_from(arguments)
     predicted = plan(experiment)

@@ -14,7 +14,7 @@ from .claims.verdict import (
 )
 from .predictions.crossing import Crossing, crossing, limiting_ratio, noise_margin
 from .predictions.moments import Split, ViewMoments, mean_diagonal, uniform_attraction, view_moments
-from .predictions.plan import Plan, plan, suggest
+from .predictions.plan import Plan, plan
 from .predictions.preconditions import Precondition, preconditions, unmet
 from .predictions.saturation import saturation_growth
 from .predictions.stage_one import (
@@ -24,6 +24,7 @@ from .predictions.stage_one import (
     sampling_noise,
     stage_one_matrix,
 )
+from .predictions.suggestion import suggest
 
 # Earlier names.
 summary, attraction = count_outcomes, uniform_attraction
