@@ -9,8 +9,16 @@ import inspect
 import sys
 from contextlib import suppress
 from dataclasses import fields, is_dataclass
-from functools import cached_property
-from types import FunctionType, MemberDescriptorType, ModuleType
+from functools import cached_property, partial
+from pathlib import PurePath
+from types import (
+    BuiltinFunctionType,
+    CodeType,
+    FunctionType,
+    MemberDescriptorType,
+    MethodType,
+    ModuleType,
+)
 
 import numpy as np
 
@@ -192,8 +200,9 @@ def digest_of(function):
 
     A callable object has that of `describe`.
     """
-    version = "{}.{}".format(*sys.version_info)
-    if not isinstance(function, FunctionType):
+    # The comma tells them from digests that knew less of a function, with which none is compared.
+    version = "{},{}".format(*sys.version_info)
+    if not isinstance(function, (FunctionType, *_WRAPPED)):
         return f"{version}:{describe(function)['digest']}"
     digest = hashlib.sha256()
     _feed(digest, function)
@@ -299,7 +308,18 @@ def _closed_over(function):
     for cell in function.__closure__ or ():
         with suppress(ValueError):  # not bound yet
             found.append(cell.cell_contents)
-    return [v for v in found if isinstance(v, (np.ndarray, str, bytes, int, float, tuple))]
+    kinds = (np.ndarray, *_WORDS, tuple, FunctionType, *_WRAPPED)
+    return [v for v in found if isinstance(v, kinds)]
+
+
+# Values that are told by how they are written.
+_WORDS = (str, bytes, int, float, complex, np.generic)
+# What stands for a call of another function: the attributes that say which.
+_WRAPPED = {
+    partial: ("func", "args", "keywords"),
+    MethodType: ("__func__", "__self__"),
+    BuiltinFunctionType: ("__qualname__", "__self__"),
+}
 
 
 def _feed(digest, value, within=()):
@@ -318,14 +338,17 @@ def _feed(digest, value, within=()):
     elif isinstance(value, (list, tuple)):
         for each in value:
             _feed(digest, each, within)
-    elif isinstance(value, FunctionType):
-        code = value.__code__
-        digest.update(code.co_code)
-        constants = [c if not hasattr(c, "co_code") else c.co_code for c in code.co_consts]
-        _feed(digest, [repr(c) for c in constants])
-        _feed(digest, list(code.co_names))
-        _feed(digest, [value.__defaults__, *_closed_over(value)])
-    elif isinstance(value, (str, bytes, int, float, complex, np.generic, type(None))):
+    elif isinstance(value, (set, frozenset)):
+        digest.update(repr(sorted(map(repr, value))).encode())
+    elif isinstance(value, CodeType):
+        digest.update(value.co_code)
+        _feed(digest, [value.co_consts, value.co_names])
+    elif isinstance(value, FunctionType) and id(value) not in within:
+        found = [value.__code__, value.__defaults__, value.__kwdefaults__, *_closed_over(value)]
+        _feed(digest, found, (*within, id(value)))
+    elif kind := next((k for k in _WRAPPED if isinstance(value, k)), None):
+        _feed(digest, [getattr(value, name) for name in _WRAPPED[kind]], within)
+    elif isinstance(value, (*_WORDS, type(None), range, PurePath)):
         digest.update(repr(value).encode())
     elif isinstance(value, (type, ModuleType)):
         name = value.__name__ if isinstance(value, ModuleType) else value.__qualname__

@@ -1,6 +1,8 @@
 """Quantities that a user records beside those of every run."""
 
+import functools
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -148,6 +150,61 @@ def test_a_digest_of_a_function_knows_its_code_and_what_it_closes_over():
     assert parts.digest_of(make(1, [])) == parts.digest_of(make(1, [2]))
     assert parts.digest_of(make(1, [])) != parts.digest_of(make(2, []))
     assert parts.digest_of(largest) != parts.digest_of(pair)
+
+
+class Scaled:
+    def __init__(self, scale):
+        self.scale = scale
+
+    def value(self, state, batch, gradient):
+        return self.scale
+
+
+def calls(inner):
+    return lambda s, b, g: inner(s)
+
+
+TOLD_APART = {
+    "partial": [functools.partial(pow, k) for k in (1, 2)],
+    "partial of another": [functools.partial(f, 1) for f in (pow, divmod)],
+    "keyword": [functools.partial(largest, k=k) for k in (1, 2)],
+    "method": [Scaled(k).value for k in (1, 2)],
+    "inner function": [lambda s, b, g: (lambda: 1)(), lambda s, b, g: (lambda: 2)()],
+    "name in an inner function": [
+        lambda s, b, g: (lambda: s.step)(),
+        lambda s, b, g: (lambda: s.stage)(),
+    ],
+    "default of a keyword": [lambda *a, k=1: k, lambda *a, k=2: k],
+    "closure over a function": [calls(lambda s: 1), calls(lambda s: 2)],
+    "closure over a number": [calls(np.float32(1)), calls(np.float32(2))],
+    "built in": [len, max],
+    "set": [functools.partial(pow, {k}) for k in (1, 2)],
+    "path": [functools.partial(pow, Path(name)) for name in "ab"],
+}
+
+
+@pytest.mark.parametrize("pair", TOLD_APART.values(), ids=TOLD_APART)
+def test_functions_that_differ_are_told_apart_however_they_are_made(pair):
+    one, other = map(parts.digest_of, pair)
+    assert one == parts.digest_of(pair[0]) != other
+
+
+def test_a_function_that_calls_itself_has_a_digest():
+    def counted(k):
+        return k and counted(k - 1)
+
+    assert parts.digest_of(counted) == parts.digest_of(counted)
+
+
+def test_a_run_does_not_go_on_with_another_partial(short, tmp_path):
+    def power(state, batch, gradient, of):
+        return gradient.loss**of
+
+    record = [{"power": functools.partial(power, of=k)} for k in (2, 3)]
+    featlearn.train(short, tmp_path / "run", record=record[0], until=lambda s: s.step == 4)
+    with pytest.raises(featlearn.RunDirectoryError, match="another function"):
+        featlearn.train(None, tmp_path / "run", resume=True, record=record[1])
+    assert len(featlearn.train(None, tmp_path / "run", resume=True, record=record[0])) > 4
 
 
 def test_a_plan_counts_what_is_asked_for(capsys, tmp_path):
