@@ -13,6 +13,7 @@ import numpy as np
 
 from .compute.workspace import Workspace
 from .errors import InvalidInput
+from .rules import as_numbers, number, repeats, require
 
 
 def alignment(weights, dictionary, work=None):
@@ -60,9 +61,9 @@ def sparse_share(alignments: np.ndarray, weight_norms: np.ndarray) -> np.ndarray
     >>> featlearn.sparse_share(np.array([[3.0, 0.0]]), np.array([5.0]))
     array([0.36])
     """
-    alignments = np.asarray(alignments)
+    alignments, norms = _neurons(alignments, weight_norms)
     sparse = np.einsum("...j,...j->...", alignments, alignments, dtype=np.float64)
-    total = np.square(weight_norms, dtype=np.float64)
+    total = np.square(norms, dtype=np.float64)
     return np.divide(sparse, total, out=np.zeros_like(sparse), where=total > 0)
 
 
@@ -75,10 +76,29 @@ def cosines(alignments: np.ndarray, weight_norms: np.ndarray) -> np.ndarray:
     >>> featlearn.cosines(np.array([[3.0, -4.0]]), np.array([5.0]))
     array([[0.6, 0.8]])
     """
-    norms = np.asarray(weight_norms)[..., None]
-    absolute = np.abs(alignments)
+    alignments, norms = _neurons(alignments, weight_norms)
+    absolute, norms = np.abs(alignments), norms[..., None]
     out = np.zeros(absolute.shape, np.result_type(absolute, np.float32))
     return np.divide(absolute, norms, out=out, where=norms > 0)
+
+
+def _neurons(alignments, weight_norms):
+    """Return alignments, and the norms of the same neurons, as arrays that fit each other."""
+    alignments = _over_features("alignments", alignments)
+    norms = as_numbers("weight_norms", weight_norms)
+    if not repeats(norms.shape, alignments.shape[:-1]):
+        wanted = f"shape {alignments.shape[:-1]}, one for each neuron of the alignments"
+        raise InvalidInput("weight_norms", f"shape {norms.shape}", wanted)
+    return alignments, norms
+
+
+def _over_features(name, values, least=1):
+    """Return values (..., m, d), or (..., d) of one neuron, as an array."""
+    values = as_numbers(name, values)
+    if values.ndim < least or 0 in values.shape[-least:]:
+        wanted = "shape (..., d)" if least == 1 else "shape (..., m, d)"
+        raise InvalidInput(name, f"shape {values.shape}", f"{wanted}, not empty")
+    return values
 
 
 def best_cosine_of_neurons(cosine):
@@ -109,7 +129,8 @@ def neurons_per_atom(cosine: np.ndarray, threshold: float = 0.9) -> np.ndarray:
     >>> featlearn.neurons_per_atom(np.array([[0.95, 0.1], [0.2, 0.97], [0.93, 0.3]]))
     array([2, 1])
     """
-    cosine = np.asarray(cosine)
+    cosine = _over_features("cosine", cosine, least=2)
+    threshold = require("threshold", threshold, number(0))
     best, counted = cosine.argmax(axis=-1), cosine.max(axis=-1) >= threshold
     return np.sum((best[..., None] == np.arange(cosine.shape[-1])) & counted[..., None], axis=-2)
 
@@ -130,10 +151,10 @@ def support(cosine: np.ndarray, threshold: float | None = None) -> np.ndarray:
     >>> featlearn.support(np.array([[0.9, 0.1, 0.2, 0.1]]))
     array([[ True, False, False, False]])
     """
-    cosine = np.asarray(cosine)
+    cosine = _over_features("cosine", cosine)
     if threshold is None:
         threshold = 1 / math.sqrt(cosine.shape[-1])
-    return cosine >= threshold
+    return cosine >= require("threshold", threshold, number(0))
 
 
 class LotterySets(NamedTuple):
@@ -180,7 +201,8 @@ def lottery_sets(alignments: np.ndarray, sure: float = 1.5, potential: float = 1
     >>> sets[0].shape
     (32, 8)
     """
-    squares = np.square(alignments, dtype=np.float64)
+    sure, potential = require("sure", sure, number(0)), require("potential", potential, number(0))
+    squares = np.square(_over_features("alignments", alignments, least=2), dtype=np.float64)
     d = squares.shape[-1]
     total = squares.sum(axis=-1, keepdims=True)
     q = np.divide(squares, total, out=np.zeros_like(squares), where=total > 0)

@@ -7,6 +7,7 @@ import numpy as np
 from .compute.workspace import Workspace
 from .display import one_line
 from .errors import InvalidInput
+from .rules import as_numbers, repeats
 
 
 class Activations(NamedTuple):
@@ -90,19 +91,20 @@ def forward(
 
 def _by_hand(weights, biases, inputs):
     """Return what a user gives as arrays that fit each other, as those of a step are known to."""
-    weights, biases, inputs = (np.asarray(array) for array in (weights, biases, inputs))
+    weights, biases = as_numbers("weights", weights), as_numbers("biases", biases)
+    inputs = as_numbers("inputs", inputs)
     if weights.dtype not in (np.float32, np.float64):
         weights = weights.astype(np.float64)
     if weights.ndim < 2:
         raise InvalidInput("weights", f"shape {weights.shape}", "shape (m, d1)")
-    if not (biases.ndim and _repeats(biases.shape, weights.shape[:-1])):
+    if not (biases.ndim and repeats(biases.shape, weights.shape[:-1])):
         wanted = f"shape {weights.shape[:-1]}, one for each neuron"
         raise InvalidInput("biases", f"shape {biases.shape}", wanted)
     require_thresholds(biases)
     if inputs.ndim < 2 or inputs.shape[-1] != weights.shape[-1]:
         wanted = f"shape (n, {weights.shape[-1]}), rows as long as those of the weights"
         raise InvalidInput("inputs", f"shape {inputs.shape}", wanted)
-    if not _repeats(weights.shape[:-2], inputs.shape[:-2]):
+    if not repeats(weights.shape[:-2], inputs.shape[:-2]):
         wanted = f"shape {weights.shape[:-2]} before its rows, as that of the networks"
         raise InvalidInput("inputs", f"shape {inputs.shape}", wanted)
     return weights, biases, inputs
@@ -112,14 +114,6 @@ def require_thresholds(biases):
     """Refuse biases, an ndarray, that are negative or not numbers: as thresholds of |u| they have no meaning."""
     if not (biases >= 0).all():
         raise InvalidInput("biases", float(biases[~(biases >= 0)][0]), "numbers ≥ 0")
-
-
-def _repeats(shape, over):
-    """Whether an array of one shape is one of another shape by repetition."""
-    try:
-        return np.broadcast_shapes(shape, over) == over
-    except ValueError:
-        return False
 
 
 def respond(x, u, h, active, weights, biases):

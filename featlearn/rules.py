@@ -6,6 +6,8 @@ for what is wanted.
 
 import math
 from dataclasses import field, fields
+from os import PathLike
+from pathlib import Path
 
 import numpy as np
 
@@ -94,6 +96,67 @@ def require(name, value, rule):
     if kept is None:
         raise InvalidInput(name, value, wanted(value) if callable(wanted) else wanted)
     return None if value is None else kept
+
+
+def as_numbers(name, value):
+    """Return what a user gives as an array of real numbers, or raise an InvalidInput.
+
+    What a masked array hides would count.
+    """
+    try:
+        array = np.asarray(value)
+        if array.dtype == object and value is not None:  # None alone would be nan
+            array = array.astype(np.float64)
+    except (TypeError, ValueError, OverflowError):
+        array = np.asarray("no numbers")
+    if array.dtype.kind not in "fiub" or np.ma.is_masked(value):
+        raise InvalidInput(name, value, "numbers, all of them real and none masked")
+    return array
+
+
+def as_array(role, method, array, shape=None, dtype=None):
+    """Return what a part's method returned as an array of the shape and type that a step has there.
+
+    Without a shape or a type it keeps its own.
+
+    Raises
+    ------
+    InvalidInput
+        For another shape, or what is no array of numbers.
+    """
+    try:
+        found = as_numbers(role, array)
+    except InvalidInput:
+        kind = getattr(array, "dtype", type(array).__name__)
+        kind = f"masked {kind}" if np.ma.is_masked(array) else kind
+        wanted = "a number" if shape == () else "real numbers" + f" of shape {shape}" * bool(shape)
+        raise InvalidInput(role, f"{kind} from {method}", wanted) from None
+    if shape is not None and found.shape != shape:
+        raise InvalidInput(role, f"shape {found.shape} from {method}", f"shape {shape}")
+    return found if dtype is None else found.astype(dtype, copy=False)
+
+
+def as_path(name, value):
+    """Return what a user gives as a Path, or raise an InvalidInput."""
+    if not isinstance(value, (str, PathLike)) or "\0" in str(value):
+        raise InvalidInput(name, value, "a path")
+    return Path(value)
+
+
+def as_number(name, value):
+    """Return what a user gives as a float, which may be nan, or raise an InvalidInput."""
+    array = as_numbers(name, value)
+    if array.ndim:
+        raise InvalidInput(name, f"shape {array.shape}", "one number")
+    return float(array)
+
+
+def repeats(shape, over):
+    """Whether an array of one shape is one of another shape by repetition."""
+    try:
+        return np.broadcast_shapes(shape, over) == over
+    except ValueError:
+        return False
 
 
 def require_fields(checked_one):

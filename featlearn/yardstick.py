@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .errors import InvalidInput
-from .rules import integer, number, require
+from .rules import as_numbers, integer, number, require
 
 # Where a recovery curve is tabled, and its columns: the fraction of atoms matched from a cosine on.
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.93, 0.96, 0.98)
@@ -38,7 +38,7 @@ def match_one_to_one(cosine: ArrayLike) -> np.ndarray:
     >>> featlearn.match_one_to_one([[0.9, 0.8], [0.7, 0.1]])
     array([0.9, 0.1])
     """
-    left = np.array(cosine, dtype=float)
+    left = as_numbers("cosine", cosine).astype(float)
     if left.ndim != 2 or 0 in left.shape:
         raise InvalidInput("cosine", f"shape {left.shape}", "a non-empty matrix")
     if not (left >= 0).all():
@@ -70,7 +70,10 @@ def recovery_curve(cosine: ArrayLike, thresholds: ArrayLike = THRESHOLDS) -> np.
     """
     matched = match_one_to_one(cosine)
     atoms = np.shape(cosine)[1]
-    return (matched[:, None] >= np.atleast_1d(thresholds)).sum(axis=0) / atoms
+    thresholds = np.atleast_1d(as_numbers("thresholds", thresholds))
+    if thresholds.ndim > 1:
+        raise InvalidInput("thresholds", f"shape {thresholds.shape}", "shape (n,)")
+    return (matched[:, None] >= thresholds).sum(axis=0) / atoms
 
 
 def learn_dictionary(
@@ -144,7 +147,7 @@ def learn_components(inputs, n_atoms, rng):
 
 def principal_components(inputs, k):
     """Return the coordinates on the k leading principal components, (n, k), and those, (d1, k)."""
-    x, k = np.asarray(inputs, np.float64), require("n_atoms", k, integer(1))
+    x, k = as_numbers("inputs", inputs).astype(np.float64), require("n_atoms", k, integer(1))
     if x.ndim != 2 or not np.isfinite(x).all() or not x.any():
         found = f"shape {x.shape}" if x.ndim != 2 else "nan, infinite numbers or nothing but 0"
         raise InvalidInput("inputs", found, "finite numbers of shape (n, d1), not all 0")

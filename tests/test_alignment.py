@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+import featlearn
 from featlearn import InvalidInput
 from featlearn.alignment import (
     alignment,
@@ -125,3 +126,50 @@ def test_measures_of_a_trajectory_are_those_of_its_rows():
 def test_whole_numbers_and_lists_have_cosines_too():
     np.testing.assert_array_equal(cosines([[3, -4], [0, 0]], [5, 0]), [[0.6, 0.8], [0, 0]])
     np.testing.assert_array_equal(neurons_per_atom([[1, 0], [0, 0]]), [1, 0])
+
+
+ALPHA = np.array([[3.0, 4.0], [0.0, 5.0], [1.0, 1.0]])
+HIDDEN = np.ma.array(ALPHA, mask=ALPHA > 3)
+BY_HAND = {
+    "weight_norms: got 'shape (3, 1)'": lambda: featlearn.cosines(ALPHA, np.ones((3, 1))),
+    "weight_norms: got 'shape (9, 3)'": lambda: featlearn.sparse_share(ALPHA, np.ones((9, 3))),
+    "weight_norms: got None": lambda: featlearn.cosines(ALPHA, None),
+    "alignments: got array": lambda: featlearn.cosines(ALPHA + 1j, np.ones(3)),
+    "alignments: got masked_array": lambda: featlearn.sparse_share(HIDDEN, np.ones(3)),
+    "alignments: got 'shape ()'": lambda: featlearn.sparse_share(1.0, 1.0),
+    "alignments: got 'shape (2,)'": lambda: featlearn.lottery_sets(ALPHA[0]),
+    "sure: got None": lambda: featlearn.lottery_sets(ALPHA, sure=None),
+    "potential: got nan": lambda: featlearn.lottery_sets(ALPHA, potential=np.nan),
+    "cosine: got 'shape (3, 0)'": lambda: featlearn.support(ALPHA[:, :0]),
+    "cosine: got 'shape (2,)'": lambda: featlearn.neurons_per_atom(ALPHA[0]),
+    "threshold: got nan": lambda: featlearn.support(ALPHA, np.nan),
+    "threshold: got [0.5, 0.9]": lambda: featlearn.neurons_per_atom(ALPHA, [0.5, 0.9]),
+    "cosine: got 'abc'": lambda: featlearn.match_one_to_one("abc"),
+    "cosine: got [[1], [2, 3]]": lambda: featlearn.match_one_to_one([[1], [2, 3]]),
+    "thresholds: got None": lambda: featlearn.recovery_curve(ALPHA, None),
+    "inputs: got array": lambda: featlearn.learn_dictionary(
+        ALPHA + 1j, 2, np.random.default_rng(0)
+    ),
+    "weights: got 'abc'": lambda: featlearn.features("abc", np.zeros(3), ALPHA),
+    "inputs: got masked_array": lambda: featlearn.features(ALPHA, np.zeros(3), HIDDEN),
+}
+
+
+@pytest.mark.parametrize("said", BY_HAND)
+def test_measures_by_hand_name_the_argument_that_is_wrong(said):
+    with pytest.raises(featlearn.InvalidInput) as caught:
+        BY_HAND[said]()
+    assert str(caught.value).startswith(said)
+
+
+def test_measures_by_hand_take_what_numpy_takes_for_an_array():
+    norms, usual = np.array([5.0, 5, 2]), featlearn.cosines(ALPHA, [5.0, 5, 2])
+    for same in (
+        ALPHA.tolist(),
+        np.ma.array(ALPHA),
+        np.asfortranarray(ALPHA),
+        ALPHA.astype(object),
+    ):
+        np.testing.assert_array_equal(featlearn.cosines(same, norms), usual)
+        assert type(featlearn.cosines(same, norms)) is np.ndarray
+    assert featlearn.cosines(ALPHA[0], 5.0).shape == (2,)

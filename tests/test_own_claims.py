@@ -1,5 +1,6 @@
 """Claims of a user's own: beside the built-in ones in table, file, report and sweep."""
 
+import functools
 import json
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 import featlearn
 from featlearn.commands import main
 from featlearn.plotting import several
-from featlearn.theory import at_most, within
+from featlearn.theory import at_least, at_most, within
 from featlearn.theory.claims import checking
 from featlearn.theory.claims.boundaries import claim_boundaries
 
@@ -130,3 +131,64 @@ def test_a_claim_sees_the_states_of_a_run_on_ones_own_model(small, tmp_path):
         assert featlearn.check(run, of_the_model)[-1].outcome == "holds"
     with pytest.raises(featlearn.InvalidInput, match="load_run"):
         featlearn.check(featlearn.load_run(tmp_path / "run"), of_the_model)
+
+
+MISUSED = {
+    "values: got 'shape (2, 3)'": lambda: within("c", "q", 1.0, np.ones((2, 3)), 0.1, "why"),
+    "values: got 'shape (1, 3)'": lambda: at_most("c", "q", 1.0, [[1.0, 2, 3]], "why"),
+    "values: got [1, [2, 3]]": lambda: within("c", "q", 1.0, [1, [2, 3]], 0.1, "why"),
+    "values: got 'a'": lambda: at_least("c", "q", 1.0, "a", "why"),
+    "values: got [1j]": lambda: within("c", "q", 1.0, [1j], 0.1, "why"),
+    "values: got masked_array": lambda: at_most(
+        "c", "q", 1.0, np.ma.array([1.0, 9], mask=[0, 1]), "why"
+    ),
+    "predicted: got None": lambda: within("c", "q", None, [1.0], 0.1, "why"),
+    "predicted: got 'shape (1,)'": lambda: at_most("c", "q", 1.0, [1.0], "why", predicted=[1.0]),
+    "relative: got nan": lambda: within("c", "q", 1.0, [1.0], np.nan, "why"),
+    "relative: got -0.1": lambda: within("c", "q", 1.0, [1.0], -0.1, "why"),
+    "absolute: got None": lambda: within("c", "q", 1.0, [1.0], 0.1, "why", absolute=None),
+    "bound: got 'x'": lambda: at_most("c", "q", "x", [1.0], "why"),
+    "bound: got None": lambda: at_least("c", "q", None, [1.0], "why"),
+    "needs: got (None,)": lambda: featlearn.claim("c", needs=None),
+    "claim c: got 5": lambda: featlearn.claim("c")(5),
+    "claim c: got <class 'int'>": lambda: featlearn.claim("c")(int),
+}
+
+
+@pytest.mark.parametrize("said", MISUSED)
+def test_a_verdict_is_of_one_number_for_every_seed_and_the_error_names_the_argument(said):
+    with pytest.raises(featlearn.InvalidInput) as caught:
+        MISUSED[said]()
+    assert str(caught.value).startswith(said)
+
+
+def test_what_is_not_finite_is_undefined_and_one_number_may_be_an_array():
+    for values in ([np.nan, 1.0], [None, 1.0], []):
+        assert within("c", "q", 1.0, values, 0.1, "why").measured == "undefined"
+    assert within("c", "q", np.array(1.0), np.array(1.05), 0.1, "why").outcome == "holds"
+
+
+def test_a_claim_that_is_an_object_says_its_unmet_need_under_its_name(twins):
+    class Lemma:
+        def __call__(self, observed):
+            return 1 / 0
+
+    for function in (Lemma(), functools.partial(bias_in_range)):
+        marked = featlearn.claim("mine", needs=lambda e: "never")(function)
+        verdict = featlearn.check(featlearn.load_run(twins[0]), claims=marked)[-1]
+        assert (verdict.claim, verdict.quantity, verdict.reason) == ("mine", "mine", "never")
+
+
+@pytest.mark.parametrize(
+    "options, said",
+    (
+        ({"claims": 5}, "claims: got (5,)"),
+        ({"claims": None}, "claims: got (None,)"),
+        ({"replay": -1}, "replay: got -1"),
+        ({"replay": 1.5}, "replay: got 1.5"),
+    ),
+)
+def test_what_check_does_not_understand_is_named(twins, options, said):
+    with pytest.raises(featlearn.InvalidInput) as caught:
+        featlearn.check(featlearn.load_run(twins[0]), **options)
+    assert str(caught.value).startswith(said)

@@ -7,9 +7,10 @@ from ...errors import InvalidInput
 from ...latents import unusual_data
 from ...parts import shown_name
 from ...recording.trajectory import Run
+from ...rules import integer, require
 from .applicability import other_moments
 from .boundaries import claim_boundaries
-from .claim import Claim, Verdicts, judge
+from .claim import Claim, Verdicts, as_functions, judge
 from .decoupling import claim_t5
 from .definitions import claim_definitions
 from .dense_run import claim_dense_run
@@ -146,8 +147,9 @@ def check(
     """
     observed = _observe(runs)
     if replay is not None:
+        replay = require("replay", replay, integer(0))
         observed = [dataclasses.replace(o, replays=replay) for o in observed]
-    claims = (claims,) if callable(claims) else claims
+    claims = as_functions("claims", claims, "functions marked by @featlearn.claim(name)")
     found = Verdicts()
     for function in (*CLAIMS, *claims):
         if function in OF_A_KIND and _of_another_kind(observed[0].run, function):

@@ -1,6 +1,6 @@
 """A claim: a function of recorded runs that returns verdicts, marked with its name and its needs."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from ...errors import InvalidInput
@@ -48,15 +48,24 @@ def claim(name: str, needs: Callable | Sequence[Callable] = ()) -> Callable[[Cal
     """
     if not isinstance(name, str) or not name:
         raise InvalidInput("name", name, "the name of a claim, a text")
-    needs = (needs,) if callable(needs) else tuple(needs)
-    if not all(map(callable, needs)):
-        raise InvalidInput("needs", needs, "functions of the experiment")
+    needs = as_functions("needs", needs, "functions of the experiment")
 
     def mark(function):
-        function.claim = Claim(name, needs)
+        try:
+            function.claim = Claim(name, needs)
+        except (AttributeError, TypeError):
+            raise InvalidInput(f"claim {name}", function, "a function f(observed)") from None
         return function
 
     return mark
+
+
+def as_functions(name, given, wanted):
+    """Return one function, or several, as a tuple."""
+    given = (given,) if callable(given) or not isinstance(given, Iterable) else tuple(given)
+    if not all(map(callable, given)):
+        raise InvalidInput(name, given, wanted)
+    return given
 
 
 class Verdicts(list):
@@ -83,7 +92,9 @@ def judge(function, observed):
     for need in mark.needs:
         reason = need(observed[0].experiment)
         if reason:
-            return [does_not_apply(mark.name, function.__name__.replace("_", " "), str(reason))]
+            # An object that is called has no name of its own.
+            shown = getattr(function, "__name__", mark.name).replace("_", " ")
+            return [does_not_apply(mark.name, shown, str(reason))]
     found = function(observed)
     found = [found] if isinstance(found, Verdict) else found
     if not isinstance(found, (list, tuple)) or not all(isinstance(v, Verdict) for v in found):

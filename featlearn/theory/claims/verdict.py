@@ -13,6 +13,8 @@ import numpy as np
 from scipy import special
 
 from ...display import escape, html_table, text_table
+from ...errors import InvalidInput
+from ...rules import as_number, as_numbers
 
 HOLDS, FAILS, DOES_NOT_APPLY = "holds", "fails", "does not apply"
 
@@ -81,12 +83,14 @@ def at_most(claim, quantity, bound, values, why, predicted=None, reason=""):
     -------
     Verdict
     """
+    bound = as_number("bound", bound)
     wanted = f"≤ {number(bound)}"
     return _judge(claim, quantity, predicted, values, (-math.inf, bound), wanted, why, reason)
 
 
 def at_least(claim, quantity, bound, values, why, predicted=None, reason=""):
     """Judge a prediction "at least `bound`"; the parameters are those of `at_most`."""
+    bound = as_number("bound", bound)
     wanted = f"≥ {number(bound)}"
     return _judge(claim, quantity, predicted, values, (bound, math.inf), wanted, why, reason)
 
@@ -107,6 +111,8 @@ def within(claim, quantity, predicted, values, relative, why, absolute=0.0, reas
     -------
     Verdict
     """
+    predicted = as_number("predicted", predicted)
+    relative, absolute = _tolerance("relative", relative), _tolerance("absolute", absolute)
     allowed = max(relative * abs(predicted), absolute)
     by_ratio = allowed == relative * abs(predicted)
     wanted = f"± {100 * relative:.3g} %" if by_ratio else f"± {number(absolute)}"
@@ -119,12 +125,22 @@ def does_not_apply(claim, quantity, reason, predicted="", why=""):
     return Verdict(claim, quantity, predicted, None, None, "", why, DOES_NOT_APPLY, reason)
 
 
+def _tolerance(name, value):
+    found = as_number(name, value)
+    if not found >= 0:
+        raise InvalidInput(name, value, "a number ≥ 0")
+    return found
+
+
 def _judge(claim, quantity, predicted, values, interval, wanted, why, reason):
-    values = np.atleast_1d(np.asarray(values, dtype=np.float64))
+    values = np.atleast_1d(as_numbers("values", values)).astype(np.float64)
+    if values.ndim > 1:
+        # Their mean would be one, and their confidence that of so many seeds.
+        raise InvalidInput("values", f"shape {values.shape}", "one number for every seed")
     if predicted is None:
         predicted = wanted
     elif not isinstance(predicted, str):
-        predicted = float(predicted)
+        predicted = as_number("predicted", predicted)
     low, high = interval
     bounds = [float(bound) if math.isfinite(bound) else None for bound in interval]
     if not np.isfinite(values).all() or len(values) == 0:
