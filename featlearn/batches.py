@@ -13,8 +13,8 @@ from .display import one_line
 from .errors import InvalidInput
 from .gram_views import noise_covariance
 from .paired import negate_signal, redraw_noise, stratified_latents
-from .parts import as_array
-from .state import TrainingState
+from .rules import as_array
+from .state import TrainingState, require_state
 from .views import Views
 
 # Rows of a batch that share one random stream. Part of what a seed means: the bits of every run
@@ -75,6 +75,7 @@ def draw_batch(
     >>> batch.views.anchors.shape, batch.sample.latents.shape
     ((128, 256), (128, 8))
     """
+    require_state(state)
     exp = state.experiment
     work = work or Workspace()
     objective = state.objective
@@ -200,7 +201,8 @@ def draw_latents(state, stream, n):
 def draw_own_block(start, rng, latents, noise, anchors, keys, masks, model, augmentation, index):
     """`draw_block` for parts of the user's own, which return arrays instead of filling these."""
     rows, dtype = slice(start, start + BLOCK_ROWS), anchors.dtype
-    z, shape = latents[rows], anchors[rows].shape
+    # A part may write into what it is given; the batch keeps the latents as they were drawn.
+    z, shape = latents[rows].copy(), anchors[rows].shape
     signal = as_array("model", "signal", model.signal(z), shape, dtype)
     if index is not None:
         xi = model.data.noise[index[rows]]

@@ -6,7 +6,6 @@ import operator
 import time
 from collections.abc import Callable, Iterable
 from os import PathLike
-from pathlib import Path
 
 import numpy as np
 
@@ -29,6 +28,7 @@ from .recording.record import asked_quantities, measured_layouts
 from .recording.resources import check_memory, largest_array, memory_needed
 from .recording.rundir import RunDirectory, load_run, read_status
 from .recording.trajectory import MemoryRecorder, Run
+from .rules import as_path
 from .state import TrainingState
 from .steps import alone, make_steps
 from .training import evaluate, init
@@ -170,6 +170,7 @@ def running(
         As in `train`.
     """
     ends, quantities = _ending(until), asked_quantities(record)
+    require_progress(progress)
     own = {
         "model": model,
         "augmentation": augmentation,
@@ -274,6 +275,12 @@ def _in_memory(state, began, quantities, progress, ends, work):
     )
 
 
+def require_progress(progress):
+    """Refuse what cannot be told of the rows of a run."""
+    if progress is not None and not callable(progress):
+        raise InvalidInput("progress", progress, "a function of a row")
+
+
 def _ending(until):
     """Return `until` as a function of the state, or None."""
     if until is None:
@@ -282,7 +289,12 @@ def _ending(until):
         stage = int(until[-1])
         return lambda state: state.stage >= stage
     if callable(until):
-        return until
+
+        def ends(state):
+            with state.held():
+                return until(state)
+
+        return ends
     raise InvalidInput("until", until, '"stage 2", "stage 3" or a function of the state')
 
 
@@ -324,7 +336,7 @@ def train_or_resume(experiment, directory, progress=None, **options):
 
 def is_begun(directory):
     """Return whether a directory holds a run, to go on with or to load."""
-    return (Path(directory) / "config.json").exists()
+    return (as_path("directory", directory) / "config.json").exists()
 
 
 @contextlib.contextmanager

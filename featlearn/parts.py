@@ -24,6 +24,7 @@ import numpy as np
 
 from .data import require_orthonormal
 from .errors import InvalidInput
+from .rules import as_array, choice, require
 
 # What each part must have to take part in a step.
 METHODS = {
@@ -55,6 +56,7 @@ def given_parts(experiment, **parts):
     """
     made = {}
     for role, part in parts.items():
+        require("part", role, choice(METHODS))
         if part is None:
             continue
         if inspect.isclass(part) or inspect.isfunction(part):
@@ -113,26 +115,10 @@ def _check_model(model, experiment):
     require_orthonormal(dictionary)
 
 
-def as_array(role, method, array, shape, dtype):
-    """Return what a part's method returned as an array of the shape and type that a step has there.
-
-    Raises
-    ------
-    InvalidInput
-        For another shape, or what is no array of numbers.
-    """
-    try:
-        array = np.asarray(array, dtype)
-    except (TypeError, ValueError):
-        found = f"{type(array).__name__} from {method}"
-        raise InvalidInput(role, found, f"an array of shape {shape}") from None
-    if array.shape != shape:
-        raise InvalidInput(role, f"shape {array.shape} from {method}", f"shape {shape}")
-    return array
-
-
 def as_advanced(found, biases):
     """Return stage and biases that a schedule of the user's own returned, as a checkpoint holds them.
+
+    The biases are a copy, as its own may be what it writes the next ones into.
 
     Parameters
     ----------
@@ -150,19 +136,22 @@ def as_advanced(found, biases):
     if wrong.any():
         value = float(new[wrong][0])
         raise InvalidInput("schedule", f"biases of {value} from advance", "finite numbers ≥ 0")
-    return int(stage), new
+    return int(stage), new.copy()
 
 
 def as_parameters(method, found, dtype):
-    """Return arrays that an objective of the user's own returned, of floats as a checkpoint holds them."""
-    if not isinstance(found, dict):
-        raise InvalidInput("objective", f"{found!r} from {method}", "a dictionary of arrays")
-    arrays = {name: np.asarray(value) for name, value in found.items()}
-    for name, array in arrays.items():
-        if array.dtype.kind not in "fiub":
-            raise InvalidInput(
-                "objective", f"{name} of type {array.dtype} from {method}", "numbers"
-            )
+    """Return arrays that an objective of the user's own returned, of floats as a checkpoint holds them.
+
+    They are copies, as its own may be what it writes the next ones into.
+    """
+    if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
+        raise InvalidInput(
+            "objective", f"{found!r} from {method}", "a dictionary of arrays by name"
+        )
+    arrays = {
+        name: as_array("objective", f"{name} of {method}", value).copy()
+        for name, value in found.items()
+    }
     return {name: a if a.dtype.kind == "f" else a.astype(dtype) for name, a in arrays.items()}
 
 

@@ -1,7 +1,9 @@
 """The state of a training run: everything that its next step depends on."""
 
+import contextlib
 import dataclasses
 import functools
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from .gram_views import gram_model, view_law
 from .latents import law_of
 from .objectives import make_objective
 from .parts import require_fit
+from .rules import as_numbers
 from .schedule import BiasSchedule
 
 
@@ -104,6 +107,21 @@ class TrainingState:
         if self.experiment.stage_one_steps is not None:
             vars(new).pop("schedule", None)
         return new
+
+    @contextlib.contextmanager
+    def held(self, gradient: object = None) -> Iterator[None]:
+        """Keep a function of a user's own from writing into what the next step starts from."""
+        arrays = [self.weights, self.biases, self.weight_norms, *self.parameters.values()]
+        arrays += [] if gradient is None else [gradient.weights]
+        arrays += [vars(self)["alignment"]] if "alignment" in vars(self) else []
+        writable = [array for array in arrays if array.flags.writeable]
+        for array in writable:
+            array.flags.writeable = False
+        try:
+            yield
+        finally:
+            for array in writable:
+                array.flags.writeable = True
 
     @property
     def leading_columns(self) -> bool:
@@ -203,10 +221,7 @@ class TrainingState:
         checked = {}
         for name, value in arrays.items():
             old = getattr(self, name)
-            try:
-                array = np.array(value, dtype=self.experiment.dtype)
-            except (TypeError, ValueError):
-                raise InvalidInput(name, value, f"numbers of shape {old.shape}") from None
+            array = as_numbers(name, value).astype(self.experiment.dtype)
             if array.shape != old.shape:
                 raise InvalidInput(name, f"shape {array.shape}", f"shape {old.shape}")
             if not np.isfinite(array).all() or (name == "biases" and not (array >= 0).all()):
@@ -217,6 +232,12 @@ class TrainingState:
         if "weights" in checked:
             checked["weight_norms"] = neuron_norms(checked["weights"])
         return checked
+
+
+def require_state(state):
+    """Refuse what is no state, such as the experiment that one is made of."""
+    if not isinstance(state, TrainingState):
+        raise InvalidInput("state", state, "a TrainingState, as init(experiment) returns it")
 
 
 # Fields of an experiment that are what they were when a run began.

@@ -7,7 +7,7 @@ made as they are of a run alone, one kind of work for all runs after the other.
 
 import contextlib
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from os import PathLike
 from types import SimpleNamespace
 
@@ -20,7 +20,7 @@ from .compute.workspace import Workspace, beside_each_other, stacked
 from .errors import InvalidInput
 from .experiment import Experiment
 from .gram_views import view_law
-from .loop import is_begun, running
+from .loop import is_begun, require_progress, running
 from .objectives import make_objective
 from .recording.quantities import RowsOfSeveral, built_in, measure
 from .recording.resources import largest_array
@@ -88,10 +88,14 @@ def train_together(
     >>> [run["alignment"].shape for run in runs]
     [(6, 32, 8), (6, 32, 8), (6, 32, 8)]
     """
-    experiments = list(experiments)
+    given = experiments
+    experiments = list(given) if isinstance(given, Iterable) else [given]
+    require_progress(progress)
     for name in {"start", "resume"} & set(options):
         raise InvalidInput(name, options[name], "no such option: a run begun in its place goes on")
     for exp in experiments:
+        if given is exp or not isinstance(exp, Experiment):
+            raise InvalidInput("experiments", exp, "a sequence of Experiments")
         if exp.replace(seed=experiments[0].seed) != experiments[0]:
             raise InvalidInput("experiments", "several kinds", "those that differ in the seed only")
     if directories is None:

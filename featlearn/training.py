@@ -16,7 +16,7 @@ from .gram_views import noise_covariance, outer_dimensions
 from .objectives import make_objective
 from .parts import as_advanced, as_parameters, given_parts
 from .schedule import root_mean_square
-from .state import TrainingState, make_model, make_schedule, neuron_norms
+from .state import TrainingState, make_model, make_schedule, neuron_norms, require_state
 
 __all__ = [
     "Batch",
@@ -111,6 +111,7 @@ def evaluate(
     >>> gradient.weights.shape
     (32, 256)
     """
+    require_state(state)
     if batch is None:
         batch = draw_batch(state, work, keep_sample=False)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -153,6 +154,7 @@ def step(
     >>> state.step
     1
     """
+    require_state(state)
     exp = state.experiment
     with np.errstate(over="ignore", invalid="ignore"):
         if gradient is None:
@@ -176,6 +178,9 @@ def after_descent(state, gradients, weights, norms, float64=0):
     exp, parameters = state.experiment, state.parameters
     if parameters:
         with np.errstate(over="ignore", invalid="ignore"):
+            if "objective" in state.own:
+                # It may write the new ones into these, which stay those of the state before.
+                parameters = {name: array.copy() for name, array in parameters.items()}
             parameters = state.objective.update(
                 parameters, gradients, exp.learning_rate, exp.weight_decay
             )
@@ -185,9 +190,11 @@ def after_descent(state, gradients, weights, norms, float64=0):
                 raise TrainingDiverged(state.step, "an array of the objective", _HINT)
     if not np.isfinite(norms).all():
         raise TrainingDiverged(state.step, "a weight", _HINT)
-    advanced = state.schedule.advance(
-        state.stage, state.biases, state.weight_norms, norms, state.initial_norm
-    )
+    before = state.biases, state.weight_norms, norms
+    if "schedule" in state.own:
+        # It may write into these; the states before and after have theirs.
+        before = [array.copy() for array in before]
+    advanced = state.schedule.advance(state.stage, *before, state.initial_norm)
     stage, biases = as_advanced(advanced, state.biases) if "schedule" in state.own else advanced
     return state.after_update(
         step=state.step + 1,

@@ -185,3 +185,42 @@ def test_a_head_is_kept_unless_it_is_another_ones(short):
     head = state.parameters["head"]
     assert state.replace(temperature=2.0).parameters["head"] is head
     assert state.replace(n_tasks=3).parameters["head"].shape == (3, short.n_neurons)
+
+
+@pytest.mark.parametrize(
+    "biases", (np.ones(24) + 1j, np.ma.array(np.ones(24), mask=np.eye(24)[0]), ["1"] * 24)
+)
+def test_a_state_is_changed_to_real_numbers_only(short, biases):
+    with pytest.raises(featlearn.InvalidInput, match="^biases: got"):
+        featlearn.init(short).replace(biases=biases)
+
+
+def test_a_slip_in_the_name_of_a_part_is_named(short, tmp_path):
+    featlearn.train(short, tmp_path)
+    with pytest.raises(featlearn.InvalidInput, match="^part: got 'modell', wants .*mean model"):
+        featlearn.load_state(tmp_path, modell=None)
+
+
+SLIPS = {
+    "state": lambda e: featlearn.draw_batch(e),
+    "state: got": lambda e: featlearn.step(e),
+    "state: got E": lambda e: featlearn.evaluate(e),
+    "state: got Ex": lambda e: featlearn.explain_step(e),
+    "directory: got 5": lambda e: featlearn.train(e, 5),
+    "directory: got 6": lambda e: featlearn.load_state(6),
+    "directory: got 7": lambda e: featlearn.load_run(7),
+    "directory: got 'a": lambda e: featlearn.train(e, "a\0b"),
+    "progress: got 5": lambda e: featlearn.train(e, progress=5),
+    "progress: got 6": lambda e: featlearn.train_together([e], progress=6),
+    "record: got 5": lambda e: featlearn.train(e, record=5),
+    "experiments: got": lambda e: featlearn.train_together(e),
+    "experiments: got 'tiny'": lambda e: featlearn.train_together(["tiny"]),
+    "experiments: got None": lambda e: featlearn.train_together(None),
+}
+
+
+@pytest.mark.parametrize("said", SLIPS)
+def test_what_training_is_not_made_for_is_named(short, said):
+    with pytest.raises(featlearn.InvalidInput) as caught:
+        SLIPS[said](short)
+    assert str(caught.value).startswith(said)

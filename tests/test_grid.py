@@ -174,3 +174,41 @@ def test_arguments_of_other_kinds_are_refused_by_name(tmp_path):
         with pytest.raises(featlearn.InvalidInput, match=f"^{field}: got"):
             call()
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "formula, wanted",
+    (
+        ("8*n_feature", "names of fields that are numbers, not n_feature"),
+        ("2**n_inputs**2", "powers up to 64"),
+        ("n_features.real", "numbers, names of fields, + - "),
+        ("1e400", "a finite number"),
+        ("8*", "an arithmetic formula"),
+    ),
+)
+def test_a_link_that_is_refused_says_what_of_it(small, formula, wanted):
+    with pytest.raises(featlearn.InvalidInput) as caught:
+        grid(small, {"seed": [0]}, {"n_inputs": formula})
+    assert f"link n_inputs: got {formula!r}, wants {wanted}" in str(caught.value)
+
+
+SLIPS = {
+    "axes: got {3": lambda e, place: grid(e, {3: [1]}),
+    "links: got {3": lambda e, place: grid(e, {"seed": [1]}, {3: "1"}),
+    "experiments: got 5": lambda e, place: sweep(5, place),
+    "experiments: got None": lambda e, place: sweep(None, place),
+    "directory: got 5": lambda e, place: sweep(e, 5),
+    "record: got 5": lambda e, place: sweep(e, place, record=5),
+    "record: got 6": lambda e, place: sweep(e, place, record=[6]),
+    "claims: got 5": lambda e, place: sweep(e, place, claims=5),
+    "x: got [None": lambda e, place: fit_power([None, "a"], [1, 2]),
+    "y: got [1j": lambda e, place: fit_power([1, 2], [1j, 2]),
+    "x: got 'abc'": lambda e, place: fit_power("abc", [1]),
+}
+
+
+@pytest.mark.parametrize("said", SLIPS)
+def test_what_sweeps_and_fits_are_not_made_for_is_named(small, tmp_path, said):
+    with pytest.raises(featlearn.InvalidInput) as caught:
+        SLIPS[said](small, tmp_path / "sweep")
+    assert str(caught.value).startswith(said)

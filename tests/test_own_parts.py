@@ -1,5 +1,6 @@
 """A model, an augmentation or a schedule of one's own, in place of the experiment's."""
 
+import dataclasses
 import json
 import shutil
 import sys
@@ -267,9 +268,9 @@ def test_an_objectives_arrays_that_are_not_finite_end_a_run_that_stays_readable(
     "objective, said",
     (
         (Pulls(start=None), "None from initial_parameters.*a dictionary"),
-        (Pulls(start="a"), "v of type <U1 from initial_parameters"),
+        (Pulls(start="a"), "<U1 from v of initial_parameters.*wants real numbers"),
         (Pulls(pull=lambda h: (0.5, h)), "tuple from pull"),
-        (Pulls(pull=lambda h: featlearn.Pull(0.5, h[:3])), r"shape \(3, 24\) from pull"),
+        (Pulls(pull=lambda h: featlearn.Pull(0.5, h[:3])), r"shape \(3, 24\) from anchors of pull"),
     ),
 )
 def test_what_no_objective_may_say_is_refused_by_name(short, objective, said):
@@ -586,3 +587,121 @@ def test_a_run_that_cannot_keep_what_it_has_does_not_end_the_others(short, tmp_p
     places = [tmp_path / str(k) for k in range(3)]
     found = featlearn.train_together(exps, places, augmentation=SimpleNamespace(pair=pair))
     assert [type(each) for each in found] == [featlearn.Run, WriteFailed, featlearn.Run]
+
+
+class Rising:
+    """Biases that rise by a little, made as `how` says."""
+
+    def __init__(self, how="new"):
+        self.how, self.kept = how, None
+
+    def advance(self, stage, biases, norms, new_norms, initial_norm):
+        if self.how == "new":
+            return 2, biases + np.float32(0.001)
+        norms[:] = new_norms[:] = 1
+        if self.how == "argument":
+            biases += np.float32(0.001)
+            return 2, biases
+        self.kept = np.zeros_like(biases) if self.kept is None else self.kept
+        self.kept += np.float32(0.001)
+        return 2, self.kept
+
+
+@pytest.mark.parametrize("how", ("argument", "buffer"))
+def test_a_schedule_may_write_into_what_it_is_given_and_return_the_same_array(short, how):
+    usual = featlearn.train(short, schedule=Rising())
+    found = featlearn.train(short, schedule=Rising(how))
+    for name in ("bias", "weight_norm", "loss"):
+        np.testing.assert_array_equal(found[name], usual[name])
+    first = featlearn.init(short, schedule=Rising(how))
+    second = featlearn.step(first)
+    featlearn.step(second)
+    assert first.biases.max() == 0 and np.all(second.biases == np.float32(0.001))
+
+
+class Emptied:
+    """Writes into the sample once the views are made."""
+
+    def pair(self, rng, sample, model):
+        views = sample.inputs, sample.inputs
+        sample.latents[...] = sample.noise[...] = 0
+        return views
+
+
+def test_an_augmentation_may_write_into_its_sample_and_the_batch_keeps_it(short):
+    batch = featlearn.draw_batch(featlearn.init(short, augmentation=Emptied))
+    assert batch.sample.latents.any() and batch.sample.noise.any()
+    made = batch.sample.latents @ featlearn.init(short).model.dictionary.T + batch.sample.noise
+    np.testing.assert_allclose(batch.views.anchors, made, atol=1e-5)
+
+
+class Pulling(featlearn.Objective):
+    """A loss of its own, of whose `Pull` some fields are replaced."""
+
+    name = "pulling"
+
+    def __init__(self, arrays=None, **fields):
+        self.arrays, self.fields = arrays or {}, fields
+
+    def initial_parameters(self, experiment, rng):
+        return self.arrays
+
+    def update(self, parameters, gradients, learning_rate, weight_decay):
+        for array in parameters.values():
+            array -= 1
+        return parameters
+
+    def pull(self, anchors, keys, parameters, labels):
+        pull = featlearn.Pull(float(np.mean(anchors**2)) / 2, -anchors)
+        return dataclasses.replace(pull, **self.fields)
+
+
+HIDDEN = np.ma.array(np.zeros((100, 24)), mask=np.eye(100, 24))
+PULLS = {
+    "NoneType from loss of pull": {"loss": None},
+    "shape (3,) from loss of pull": {"loss": np.ones(3)},
+    "complex from loss of pull": {"loss": 1j},
+    "complex128 from anchors of pull": {"anchors": np.zeros((100, 24)) + 1j},
+    "masked float64 from anchors of pull": {"anchors": HIDDEN},
+    "shape (24, 100) from keys of pull": {"keys": np.zeros((24, 100))},
+    "shape () from probability of pull": {"positive_probability": 0.5},
+    "shape (3,) from probability of pull": {"positive_probability": np.ones(3)},
+    "{'other'} from pull": {"parameters": {"other": np.ones(2)}},
+    "shape (2, 1) from head of pull": {"parameters": {"head": np.ones((2, 1))}},
+    "str from head of pull": {"parameters": {"head": "x"}},
+}
+
+
+@pytest.mark.parametrize("said", PULLS)
+def test_what_an_objective_pulls_is_held_against_the_features(short, said):
+    with pytest.raises(featlearn.InvalidInput) as caught:
+        featlearn.train(short, objective=Pulling({"head": np.ones(2)}, **PULLS[said]))
+    assert said in str(caught.value) and str(caught.value).startswith("objective: got")
+
+
+def test_a_pull_may_be_of_lists(short):
+    usual = featlearn.train(short, objective=Pulling())
+    as_list = type("Listed", (Pulling,), {})
+
+    def pull(self, *arguments):
+        found = Pulling.pull(self, *arguments)
+        return dataclasses.replace(found, anchors=found.anchors.tolist())
+
+    as_list.pull = pull
+    np.testing.assert_array_equal(
+        featlearn.train(short, objective=as_list())["loss"], usual["loss"]
+    )
+
+
+def test_an_objective_may_write_its_new_arrays_into_the_old_ones(short):
+    own = Pulling({"head": np.ones(2)})
+    first = featlearn.init(short, objective=own)
+    second = featlearn.step(first)
+    third = featlearn.step(second)
+    heads = [state.parameters["head"][0] for state in (first, second, third)]
+    assert heads == [1, 0, -1] and own.arrays["head"][0] == 1
+
+
+def test_arrays_of_an_objective_go_by_words(short):
+    with pytest.raises(featlearn.InvalidInput, match="a dictionary of arrays by name"):
+        featlearn.init(short, objective=Pulling({3: np.ones(2)}))

@@ -215,3 +215,40 @@ def test_a_plan_counts_what_is_asked_for(capsys, tmp_path):
         assert main(words) == 0
         sizes.append(json.loads(capsys.readouterr().out)["disk_bytes"])
     assert sizes[1] - sizes[0] == 3001 * 32 * 32 * 4 and sizes[2] - sizes[0] == 3001 * 16
+
+
+def of_unit_length(state):
+    weights = state.weights
+    weights /= state.weight_norms[:, None]
+
+
+WRITES = {
+    "weights": lambda s, b, g: of_unit_length(s),
+    "biases": lambda s, b, g: np.add(s.biases, 1, out=s.biases),
+    "alignment": lambda s, b, g: s.alignment.fill(0),
+    "gradient": lambda s, b, g: g.weights.fill(0),
+}
+
+
+@pytest.mark.parametrize("place", (None, "run"))
+@pytest.mark.parametrize("what", WRITES)
+def test_a_recorded_function_cannot_write_into_the_run(short, tmp_path, what, place):
+    def late(state, batch, gradient):
+        if state.step >= 4:
+            WRITES[what](state, batch, gradient)
+        return 0
+
+    with pytest.raises(ValueError, match="read-only"):
+        featlearn.train(short, place and tmp_path / place, record={"late": late})
+
+
+def test_a_function_that_ends_a_run_cannot_write_into_it(short):
+    with pytest.raises(ValueError, match="read-only"):
+        featlearn.train(short, until=of_unit_length)
+
+
+def test_a_recorded_view_of_the_weights_is_what_it_was(short):
+    run = featlearn.train(short, record={"view": lambda s, b, g: s.weights[0], "loss too": pair})
+    np.testing.assert_allclose(run["view"][-1], run.weights[0])
+    np.testing.assert_allclose(np.linalg.norm(run["view"], axis=1), run["weight_norm"][:, 0], 1e-5)
+    run.weights[0] += 1

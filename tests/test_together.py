@@ -154,6 +154,7 @@ def test_a_run_goes_on_beside_one_that_begins(tmp_path):
 def test_one_that_diverges_leaves_the_others_alone():
     def explodes(state):
         if state.experiment.seed == 1 and state.step == 9:
+            state.weights.flags.writeable = True  # as no function of a user's should
             state.weights[0, 0] = np.inf
         return False
 
@@ -178,6 +179,7 @@ class Negative(BiasSchedule):
 def test_one_whose_norms_need_float64_leaves_the_others_alone():
     def shrinks(state):
         if state.experiment.seed == 1 and state.step == 9:
+            state.weights.flags.writeable = True
             state.weights[...] *= 1e-20
         return False
 

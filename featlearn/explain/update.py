@@ -18,7 +18,7 @@ from ..experiment import Experiment
 from ..gradient import ContrastiveGradient
 from ..loss import split_rows
 from ..network import features, forward
-from ..state import TrainingState
+from ..state import TrainingState, require_state
 from ..training import evaluate, step
 from .gradient_check import LossChange, check_gradient, loss_changes
 from .text import render
@@ -229,6 +229,7 @@ def explain_step(state: TrainingState, neuron: int = 0, anchor: int = 0) -> Expl
     >>> update.attraction.on_atoms.shape
     (3, 4)
     """
+    require_state(state)
     _check_index("neuron", neuron, state.experiment.n_neurons)
     _check_index("anchor", anchor, state.experiment.batch_size)
     batch = draw_batch(state)

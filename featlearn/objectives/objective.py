@@ -10,7 +10,7 @@ from ..data import Sample
 from ..errors import InvalidInput
 from ..gradient import Gradient, Term, contrastive_gradient, weight_product
 from ..network import forward
-from .pull import Pull
+from .pull import Pull, as_pull
 
 
 class Objective:
@@ -156,16 +156,12 @@ class Objective:
         if self.sees_keys and keys is not anchors:
             h_key = forward(weights, biases, keys, work, "key ")
         pull = self.pull(h_anchor.features, h_key.features, parameters, batch.labels)
-        if not isinstance(pull, Pull):
-            raise InvalidInput("objective", f"{type(pull).__name__} from pull", "a Pull")
+        pull = as_pull(pull, h_anchor.features, parameters)
         pulled = [(anchors, h_anchor, pull.anchors, "coefficients")]
         if pull.keys is not None:
             pulled.append((keys, h_key, pull.keys, "key coefficients"))
         terms = []
         for inputs, activations, on_features, name in pulled:
-            if np.shape(on_features) != activations.features.shape:
-                found, wanted = np.shape(on_features), activations.features.shape
-                raise InvalidInput("objective", f"shape {found} from pull", f"shape {wanted}")
             A = work(name, on_features.shape, weights.dtype)
             work.over_rows(through_active, A, on_features, activations.active)
             terms.append(Term(inputs, activations, None, None, A))

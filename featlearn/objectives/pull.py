@@ -13,6 +13,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..errors import InvalidInput
+from ..rules import as_array
+
 
 @dataclass(frozen=True)
 class Pull:
@@ -36,6 +39,34 @@ class Pull:
     keys: np.ndarray | None = None
     parameters: dict = field(default_factory=dict)
     positive_probability: np.ndarray | None = None
+
+
+def as_pull(found, features, parameters):
+    """Return the `Pull` that an objective made of features as one of arrays that fit them.
+
+    Raises
+    ------
+    InvalidInput
+        For what is no `Pull`, or numbers of another shape or kind.
+    """
+    if not isinstance(found, Pull):
+        raise InvalidInput("objective", f"{type(found).__name__} from pull", "a Pull")
+
+    def of(name, array, shape):
+        return as_array("objective", f"{name} of pull", array, shape)
+
+    gradients = found.parameters or {}
+    if unknown := gradients.keys() - parameters.keys():
+        wanted = f"gradients of its own arrays, {', '.join(parameters) or 'of which it has none'}"
+        raise InvalidInput("objective", f"{unknown} from pull", wanted)
+    keys, probability = found.keys, found.positive_probability
+    return Pull(
+        float(of("loss", found.loss, ())),
+        of("anchors", found.anchors, features.shape),
+        None if keys is None else of("keys", keys, features.shape),
+        {name: of(name, g, np.shape(parameters[name])) for name, g in gradients.items()},
+        None if probability is None else of("probability", probability, features.shape[:1]),
+    )
 
 
 def unit_rows(features, floor):

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import InvalidInput, RunDirectoryError
 from ..parts import given_parts, require_same
-from ..rules import integer, require
+from ..rules import as_path, integer, require
 from ..state import TrainingState, make_model
 from . import checkpoint
 from .config import (
@@ -71,7 +71,7 @@ def load_run(directory: str | PathLike, model: object = None, *, verify: bool = 
     ...     print(len(run), run["loss"].shape)
     6 (6,)
     """
-    directory = Path(directory)
+    directory = as_path("directory", directory)
     # Read first: what is complete now stays so while the rest is read.
     complete = read_status(directory).get("status") == "complete"
     experiment = read_config(directory)
@@ -142,7 +142,7 @@ def load_state(directory: str | PathLike, step: int | None = None, **own: object
     (32, 256)
     """
     step = None if step is None else require("step", step, integer(0))
-    directory = Path(directory)
+    directory = as_path("directory", directory)
     experiment = read_config(directory)
     own = given_parts(experiment, **own)
     require_same(directory, read_own(directory), own, RunDirectoryError)
@@ -190,7 +190,7 @@ def verify(directory):
     RunDirectoryError
         If config.json or checkpoint.npz cannot be read or is damaged.
     """
-    directory = Path(directory)
+    directory = as_path("directory", directory)
     experiment = read_config(directory)
     n_inputs = len(_trained_on(directory, experiment, read_own(directory), {})[0])
     expected = experiment, n_inputs, earlier_lengths(directory)

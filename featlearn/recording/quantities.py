@@ -62,15 +62,16 @@ class Quantity:
         """
         if batch.sample is not None and not self.samples:
             batch = batch._replace(sample=None)
-        value = self.function(state, batch, gradient)
-        if self.digest:
-            value, dtype = np.asarray(value), np.dtype(self.dtype)
-            if value.shape != self.shape or not np.can_cast(value.dtype, dtype, "same_kind"):
-                got, wanted = (
-                    f"{t} of shape {s}"
-                    for t, s in ((value.dtype, value.shape), (dtype, self.shape))
-                )
-                raise InvalidInput(f"record {self.name}", got, f"{wanted}, as at its first row")
+        if not self.digest:
+            return self.function(state, batch, gradient)
+        with state.held(gradient):
+            value = np.asarray(self.function(state, batch, gradient))
+        dtype = np.dtype(self.dtype)
+        if value.shape != self.shape or not np.can_cast(value.dtype, dtype, "same_kind"):
+            got, wanted = (
+                f"{t} of shape {s}" for t, s in ((value.dtype, value.shape), (dtype, self.shape))
+            )
+            raise InvalidInput(f"record {self.name}", got, f"{wanted}, as at its first row")
         return value
 
     def layout(self, experiment):

@@ -1,7 +1,7 @@
 """What a user asks a run to record: functions of their own, and extras by name."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +22,7 @@ class Record:
     ----------
     function : callable
         f(state, batch, gradient) → a number or an array, whose shape and type stay as at its first
-        row; nan is allowed.
+        row; nan is allowed. It reads only: what the next step starts from cannot be written into.
     samples : bool
         Whether it is given the samples behind the batch, ``batch.sample`` with its ``latents``,
         ``noise`` and ``masks``, which takes time and memory.
@@ -63,7 +63,7 @@ def asked_quantities(record):
     """
     if record is None:
         return ()
-    if isinstance(record, (str, dict)):
+    if isinstance(record, (str, dict)) or not isinstance(record, Iterable):
         record = (record,)
     found = {}
     for each in record:
@@ -113,7 +113,8 @@ def measured_layouts(quantities, state, batch, gradient):
 
 
 def _value(quantity, state, batch, gradient):
-    value = np.asarray(quantity.function(state, batch, gradient))
+    with state.held(gradient):
+        value = np.asarray(quantity.function(state, batch, gradient))
     if value.dtype.kind not in "biufc":
         raise InvalidInput(f"record {quantity.name}", value, "a number or an array of numbers")
     return value

@@ -14,10 +14,10 @@ of one. Nothing in it is ever executed when it is read: JSON and plain arrays on
 
 import contextlib
 import os
-from pathlib import Path
 
 from ..errors import InvalidInput, RunDirectoryError, WriteFailed
 from ..parts import given_parts, held_arrays, require_same
+from ..rules import as_path
 from ..training import init
 from . import checkpoint, lock
 from .config import (
@@ -88,7 +88,7 @@ class RunDirectory:
         extend=None,
         keep_at=(),
     ):
-        self.path = Path(path)
+        self.path = as_path("directory", path)
         self.resume, self.extend = resume, extend
         self.experiment = self._asked = experiment
         self.quantities = (*built_in(experiment), *record)

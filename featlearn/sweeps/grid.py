@@ -48,7 +48,7 @@ def grid(base, axes, links=None):
     if not isinstance(base, Experiment):
         raise InvalidInput("base", base, "an Experiment")
     for name, table in (("axes", axes), ("links", links or {})):
-        if not isinstance(table, Mapping):
+        if not isinstance(table, Mapping) or not all(isinstance(field, str) for field in table):
             raise InvalidInput(name, table, "a dictionary, by names of fields")
     values = {name: _values(name, each) for name, each in axes.items()}
     links = links or {}
@@ -126,6 +126,8 @@ def evaluate(name, formula, known):
         found = value(ast.parse(str(formula).strip(), mode="eval").body)
         if isinstance(found, complex) or not math.isfinite(found):
             raise refuse("a finite number")
+    except InvalidInput:  # which is a ValueError, and says more
+        raise
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise refuse("an arithmetic formula") from None
     except ArithmeticError as error:

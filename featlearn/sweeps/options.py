@@ -1,5 +1,7 @@
 """What a sweep tells its workers beside the experiments: names, never code."""
 
+from collections.abc import Iterable
+
 from .. import by_name
 from ..errors import InvalidInput
 from ..parts import METHODS
@@ -39,12 +41,15 @@ def named_options(options):
 
 
 def _named_record(record):
-    record = (record,) if isinstance(record, (str, dict)) else record
+    if isinstance(record, (str, dict)) or not isinstance(record, Iterable):
+        record = (record,)
     named = []
     for each in record:
         if isinstance(each, str):
             named.append(each)
             continue
+        if not isinstance(each, dict):
+            raise InvalidInput("record", each, "{name: function}, or the name of an extra")
         for name, value in each.items():
             more = {}
             if isinstance(value, Record):

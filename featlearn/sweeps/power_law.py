@@ -9,6 +9,7 @@ import numpy as np
 from ..errors import InvalidInput
 from ..experiment import Experiment
 from ..recording.files import read_json
+from ..rules import as_numbers
 
 # Below this probability of so bad a fit by chance, several sizes follow no single power.
 LACK_OF_FIT = 0.01
@@ -78,7 +79,7 @@ def fit_power(x, y):
         If a value is not positive, there are fewer than two sizes, or not as many of one as of the
         other.
     """
-    x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
+    x, y = (as_numbers(name, v).astype(np.float64) for name, v in (("x", x), ("y", y)))
     if x.ndim != 1 or x.shape != y.shape:
         raise InvalidInput("x, y", f"shapes {x.shape}, {y.shape}", "one x and one y for each run")
     for name, values in (("x", x), ("y", y)):

@@ -15,7 +15,7 @@ import math
 import queue
 import threading
 import time
-from pathlib import Path
+from collections.abc import Iterable
 
 from .. import by_name
 from ..compute.workers import OwnWorkers
@@ -31,7 +31,7 @@ from ..recording.files import (
     write_json,
 )
 from ..recording.lock import Lock
-from ..rules import integer, require
+from ..rules import as_path, integer, require
 from ..theory.claims.observed import Observed
 from ..together import runs_at_once, train_together
 from ..values import read_table
@@ -138,7 +138,7 @@ def sweep(
     KeyboardInterrupt
         With the rows that were finished kept.
     """
-    given = [experiments] if isinstance(experiments, Experiment) else list(experiments)
+    given = list(experiments) if isinstance(experiments, Iterable) else [experiments]
     for each in given:
         if not isinstance(each, Experiment):
             raise InvalidInput("experiments", each, "experiments, as grid returns them")
@@ -146,11 +146,13 @@ def sweep(
     if workers is not None:
         workers = require("workers", workers, integer(1))
     try:
-        place = Path(directory).resolve()
+        place = as_path("directory", directory).resolve()
     except OSError as error:  # the working directory is gone
         raise RunDirectoryError(f"{directory}: cannot be written ({error.strerror})") from None
     lock = _open(place)
     try:
+        several = isinstance(claims, Iterable) and not isinstance(claims, str)
+        claims = claims if several or claims is None else [claims]
         named = {"claims": [by_name.name_of("claims", claim) for claim in claims]} if claims else {}
         told = named_options(options)
         names = _names(experiments, place, told)
