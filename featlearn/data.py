@@ -108,8 +108,10 @@ def _flat_dictionary(n_inputs, n_features, rng):
 
 def require_orthonormal(matrix):
     """Refuse a dictionary whose columns are not orthonormal, up to the rounding of float32."""
-    if not isinstance(matrix, np.ndarray) or matrix.dtype not in (np.float32, np.float64):
+    plain = isinstance(matrix, np.ndarray) and not np.ma.is_masked(matrix)
+    if not plain or matrix.dtype not in (np.float32, np.float64):
         found = str(getattr(matrix, "dtype", type(matrix).__name__))
+        found = f"masked {found}" if np.ma.is_masked(matrix) else found
         raise InvalidInput("dictionary", found, "an ndarray of float32 or float64")
     if matrix.ndim != 2 or not matrix.shape[0] >= matrix.shape[1] >= 1:
         raise InvalidInput("dictionary", f"shape {matrix.shape}", "a (d1, d) matrix, 1 ≤ d ≤ d1")

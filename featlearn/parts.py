@@ -91,12 +91,16 @@ def require_fit(experiment, parts):
 
 
 def _make(role, maker, experiment):
+    try:
+        parameters = inspect.signature(maker).parameters.values()
+    except ValueError:  # a class of Python's own, that does not tell
+        parameters = ()
     required = [
         p
-        for p in inspect.signature(maker).parameters.values()
-        if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+        for p in parameters
+        if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
     ]
-    if len(required) > 1:
+    if len(required) > 1 or any(p.kind is p.KEYWORD_ONLY for p in required):
         wanted = "an object, or a class or function that needs nothing or an experiment to make one"
         raise InvalidInput(role, maker, wanted)
     return maker(*[experiment][: len(required)])

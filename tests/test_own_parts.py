@@ -705,3 +705,14 @@ def test_an_objective_may_write_its_new_arrays_into_the_old_ones(short):
 def test_arrays_of_an_objective_go_by_words(short):
     with pytest.raises(featlearn.InvalidInput, match="a dictionary of arrays by name"):
         featlearn.init(short, objective=Pulling({3: np.ones(2)}))
+
+
+@pytest.mark.parametrize("maker", (int, lambda *, scale: scale))
+def test_what_makes_no_part_is_refused(short, maker):
+    with pytest.raises(featlearn.InvalidInput, match="^model: got "):
+        featlearn.train(short, model=maker)
+
+
+def test_a_dictionary_hides_nothing():
+    with pytest.raises(featlearn.InvalidInput, match="^dictionary: got 'masked float64'"):
+        featlearn.SparseCodingModel(np.ma.array(np.eye(4, 2), mask=np.eye(4, 2)), 0.1, 0.1)

@@ -12,6 +12,7 @@ from featlearn import Record, parts
 from featlearn.commands import main
 from featlearn.plotting.several import figures
 from featlearn.recording.extras import EXTRAS
+from featlearn.recording.record import asked_quantities
 from featlearn.recording.resources import disk_needed
 
 
@@ -252,3 +253,19 @@ def test_a_recorded_view_of_the_weights_is_what_it_was(short):
     np.testing.assert_allclose(run["view"][-1], run.weights[0])
     np.testing.assert_allclose(np.linalg.norm(run["view"], axis=1), run["weight_norm"][:, 0], 1e-5)
     run.weights[0] += 1
+
+
+@pytest.mark.parametrize("value", ([[1], [2, 3]], np.ma.array([1.0, 2], mask=[0, 1])))
+def test_ragged_and_masked_values_are_refused_at_any_row(short, value):
+    for late in (0, 4):
+
+        def odd(state, batch, gradient, late=late):
+            return value if state.step >= late else np.array([1.0, 2])
+
+        with pytest.raises(featlearn.InvalidInput, match="^record odd: got .*none masked"):
+            featlearn.train(short, record={"odd": odd})
+
+
+def test_a_partial_is_described_by_the_function_it_is_of():
+    (quantity,) = asked_quantities({"part": functools.partial(largest)})
+    assert quantity.doc == "largest |α_ij|"

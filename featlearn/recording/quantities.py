@@ -65,7 +65,7 @@ class Quantity:
         if not self.digest:
             return self.function(state, batch, gradient)
         with state.held(gradient):
-            value = np.asarray(self.function(state, batch, gradient))
+            value = as_recorded(self.name, self.function(state, batch, gradient))
         dtype = np.dtype(self.dtype)
         if value.shape != self.shape or not np.can_cast(value.dtype, dtype, "same_kind"):
             got, wanted = (
@@ -98,6 +98,17 @@ class Quantity:
             return 0
         regular = -(-min(step, last) // every) - -(-first // every)
         return regular + (first % every > 0 and first < last) + (step > last)
+
+
+def as_recorded(name, value):
+    """Return what a user's own function says as an array; what a masked one hides would be recorded."""
+    try:
+        array = np.asarray(value)
+    except ValueError:  # rows of several lengths
+        array = None
+    if array is None or np.ma.is_masked(value):
+        raise InvalidInput(f"record {name}", value, "a number or an array of numbers, none masked")
+    return array
 
 
 # Those that runs record by themselves.

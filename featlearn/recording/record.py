@@ -3,15 +3,14 @@
 import dataclasses
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-
-import numpy as np
+from functools import partial
 
 from ..errors import InvalidInput, RunDirectoryError
 from ..parts import digest_of
 from ..rules import integer, require
 from .config import FILE_NAME
 from .extras import EXTRAS
-from .quantities import QUANTITIES, Quantity
+from .quantities import QUANTITIES, Quantity, as_recorded
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,9 @@ def _own(name, value):
     if not isinstance(name, str) or not FILE_NAME.fullmatch(name):
         raise InvalidInput("record", name, "a name of letters, digits, spaces, dots and dashes")
     record = value if isinstance(value, Record) else Record(value)
-    doc = record.doc or (record.function.__doc__ or "").strip().partition("\n")[0]
+    # Of a partial function the one that it is of; its own text is that of its class.
+    told = record.function.func if isinstance(record.function, partial) else record.function
+    doc = record.doc or (told.__doc__ or "").strip().partition("\n")[0]
     digest = digest_of(record.function)
     return Quantity(
         name,
@@ -114,7 +115,7 @@ def measured_layouts(quantities, state, batch, gradient):
 
 def _value(quantity, state, batch, gradient):
     with state.held(gradient):
-        value = np.asarray(quantity.function(state, batch, gradient))
+        value = as_recorded(quantity.name, quantity.function(state, batch, gradient))
     if value.dtype.kind not in "biufc":
         raise InvalidInput(f"record {quantity.name}", value, "a number or an array of numbers")
     return value
