@@ -62,6 +62,18 @@ def test_an_own_claim_is_judged_after_the_built_in_ones(twins):
     assert bias_in_range([featlearn.theory.claims.observed.Observed(run)])
 
 
+def test_an_error_in_an_own_claim_shows_before_the_built_in_ones_take_their_time(
+    twins, monkeypatch
+):
+    judged = []
+    slow = featlearn.claim("slow")(lambda observed: judged.append(1) or [])
+    monkeypatch.setattr(checking, "CLAIMS", (checking.claim_files, slow))
+    run = featlearn.load_run(twins[0])
+    with pytest.raises(ZeroDivisionError):
+        featlearn.check(run, claims=featlearn.claim("wrong")(lambda observed: 1 / 0))
+    assert not judged and featlearn.check(run, claims=bias_in_range)[-1].claim == "bias" and judged
+
+
 def test_a_need_that_is_not_met_is_the_reason(twins):
     claim = featlearn.claim("never", needs=[lambda e: None, lambda e: f"τ = {e.temperature}"])
     run = featlearn.load_run(twins[0])

@@ -124,7 +124,8 @@ def check(
         With several, of different seeds, every verdict is on their mean and has a confidence
         interval.
     claims : function or sequence of functions
-        Marked by `featlearn.claim`; judged after the built-in ones.
+        Marked by `featlearn.claim`; listed after the built-in ones. They are judged before them, so that
+        an error in one shows at once.
     replay : int, optional
         From how many states of each run a few updates are made again: 3 by default, 0 for none.
 
@@ -150,17 +151,19 @@ def check(
         replay = require("replay", replay, integer(0))
         observed = [dataclasses.replace(o, replays=replay) for o in observed]
     claims = as_functions("claims", claims, "functions marked by @featlearn.claim(name)")
-    found = Verdicts()
-    for function in (*CLAIMS, *claims):
+    found, own = Verdicts(), Verdicts()
+    first, *others = CLAIMS
+    for function in (first, *claims, *others):
         if function in OF_A_KIND and _of_another_kind(observed[0].run, function):
             continue
         reason = _unknown(observed, function) if function in CLAIMS else ""
         reason = reason or _damaged(found)
+        judged = own if function in claims else found
         if reason and isinstance(getattr(function, "claim", None), Claim):
-            found.append(does_not_apply(function.claim.name, "all of it", reason))
+            judged.append(does_not_apply(function.claim.name, "all of it", reason))
         else:
-            found += judge(function, observed)
-    return found
+            judged += judge(function, observed)
+    return Verdicts(found + own)
 
 
 def _damaged(verdicts):
