@@ -10,7 +10,7 @@ from .compute.workspace import few_rows
 from .display import one_line
 from .errors import InvalidInput
 from .latents import Bernoulli, Law
-from .rules import integer, number, require
+from .rules import integer, number, require, require_generator
 
 # From so many numbers in M on, and up to this density, z Mᵀ takes less time as a sparse product.
 SPARSE_SIZE, SPARSE_DENSITY = 1 << 17, 0.1
@@ -77,6 +77,7 @@ def make_dictionary(
     >>> bool(np.allclose(M.T @ M, np.eye(8)))
     True
     """
+    require_generator(rng)
     n_inputs = require("n_inputs", n_inputs, integer(1))
     n_features = require("n_features", n_features, integer(1))
     if n_features > n_inputs:
@@ -248,6 +249,7 @@ class SparseCodingModel:
 
     def draw_latents(self, rng: np.random.Generator, n: int) -> np.ndarray:
         """Draw z of shape (n, d) from the law: by default -1, 1 with probability s/2 each, or 0."""
+        require_generator(rng)
         return self.law.draw(rng, n).astype(self.dictionary.dtype, copy=False)
 
     def draw_noise(
@@ -258,7 +260,9 @@ class SparseCodingModel:
         The normals are drawn in float32 whatever the dtype, so that float32 and float64 runs of one
         seed see the same samples.
         """
+        require_generator(rng)
         if out is None:
+            n = require("n", n, integer(0))
             out = np.empty((n, self.n_inputs), self.dictionary.dtype)
         noise = out if out.dtype == np.float32 else np.empty(out.shape, np.float32)
         fill_normal(rng, noise, math.sqrt(self.noise_variance))

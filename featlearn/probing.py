@@ -12,7 +12,7 @@ import numpy as np
 
 from .data import Sample, SparseCodingModel
 from .network import features
-from .rules import choice, integer, require
+from .rules import choice, integer, require, require_generator
 
 RIDGES = tuple(10.0**k for k in range(-4, 4))
 
@@ -92,6 +92,7 @@ def probe(weights, biases, model, rng, n_train=4096, n_test=4096, n_draws=5, onl
     """
     n_train, n_test = (require("n_train, n_test", n, integer(10)) for n in (n_train, n_test))
     n_draws = require("n_draws", n_draws, integer(1))
+    require_generator(rng)
     train, test = model.sample(rng, n_train), model.sample(rng, n_test)
     magnitude = rng.uniform(0.5, 1.5, (model.n_features, n_draws))
     w_star = magnitude * rng.choice([-1.0, 1.0], magnitude.shape)
@@ -240,6 +241,7 @@ def shared_cosines(
     >>> 0 < found.same_latents < found.same_noise < 1
     True
     """
+    require_generator(rng)
     first = model.sample(rng, require("n", n, integer(1))) if samples is None else samples
     second = model.sample(rng, len(first.latents))
     f = features(weights, biases, first.inputs)

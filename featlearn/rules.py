@@ -143,6 +143,14 @@ def as_path(name, value):
     return Path(value)
 
 
+def require_generator(rng):
+    """Refuse what draws no random numbers: a seed would draw the same ones at every call."""
+    if not isinstance(rng, np.random.Generator):
+        raise InvalidInput(
+            "rng", rng, "a numpy.random.Generator, as numpy.random.default_rng(seed)"
+        )
+
+
 def as_number(name, value):
     """Return what a user gives as a float, which may be nan, or raise an InvalidInput."""
     array = as_numbers(name, value)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .errors import InvalidInput
-from .rules import as_numbers, integer, number, require
+from .rules import as_numbers, integer, number, require, require_generator
 
 # Where a recovery curve is tabled, and its columns: the fraction of atoms matched from a cosine on.
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.93, 0.96, 0.98)
@@ -119,6 +119,7 @@ def learn_dictionary(
     >>> bool(featlearn.match_one_to_one(cosine).min() > 0.99)
     True
     """
+    require_generator(rng)
     n_steps = require("n_steps", n_steps, integer(0))
     threshold = require("threshold", threshold, number(0, open_low=True))
     x, basis = principal_components(inputs, n_atoms)
@@ -134,6 +135,7 @@ def learn_dictionary(
 
 def learn_components(inputs, n_atoms, rng):
     """Return the directions of independent component analysis; takes what `learn_dictionary` does."""
+    require_generator(rng)
     # Images take a while to import.
     from .images import fast_ica
 

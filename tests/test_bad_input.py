@@ -14,8 +14,10 @@ from test_experiment import BAD_FILES
 import featlearn
 from featlearn.commands import main
 from featlearn.explain.gradient_check import check_gradient
+from featlearn.probing import probe
 from featlearn.recording.rows import HEADER_BYTES
 from featlearn.reports.explorer import frames_of_run, frames_of_steps, make_explorer
+from featlearn.yardstick import learn_components
 
 SMALL = featlearn.Experiment(
     n_features=4, n_inputs=16, n_neurons=6, batch_size=8, n_steps=20, bias_cap=0.7, seed=4
@@ -459,6 +461,35 @@ def gradient(**changes):
 
 def check_step(**options):
     return check_gradient(featlearn.init(SMALL), **options)
+
+
+DRAWS = {
+    "make_dictionary": lambda rng: featlearn.make_dictionary("flat", 9, 4, rng),
+    "sample": lambda rng: featlearn.init(SMALL).model.sample(rng, 3),
+    "draw_latents": lambda rng: featlearn.init(SMALL).model.draw_latents(rng, 3),
+    "draw_noise": lambda rng: featlearn.init(SMALL).model.draw_noise(rng, 3),
+    "learn_dictionary": lambda rng: featlearn.learn_dictionary(np.eye(5), 2, rng),
+    "learn_components": lambda rng: learn_components(np.eye(5), 2, rng),
+    "shared_cosines": lambda rng: featlearn.shared_cosines(*_network(), rng),
+    "probe": lambda rng: probe(*_network(), rng),
+}
+
+
+def _network():
+    state = featlearn.init(SMALL)
+    return state.weights, state.biases, state.model
+
+
+@pytest.mark.parametrize("name", DRAWS)
+@pytest.mark.parametrize("rng", (0, None, np.random.RandomState(0), np.random.SFC64(0)))
+def test_what_draws_no_random_numbers_is_refused_as_rng(name, rng):
+    with pytest.raises(featlearn.InvalidInput, match="rng: got .*, wants a numpy.random.Generator"):
+        DRAWS[name](rng)
+
+
+def test_no_fewer_samples_than_none_are_drawn():
+    with pytest.raises(featlearn.InvalidInput, match="n: got -1, wants a whole number ≥ 0"):
+        featlearn.init(SMALL).model.draw_noise(np.random.default_rng(0), -1)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from ..compute.streams import generator
 from ..data import Sample
 from ..errors import InvalidInput
 from ..latents import unusual_data
-from ..rules import flag, integer, require
+from ..rules import flag, integer, require, require_generator
 from .fastica import fast_ica
 from .patches import centre
 
@@ -210,6 +210,7 @@ class ImageModel:
 
     def draw_latents(self, rng, n):
         """Draw the numbers of n images, each once for as long as there are as many."""
+        require_generator(rng)
         return rng.choice(
             len(self.coefficients), n, replace=n > len(self.coefficients), shuffle=False
         )
