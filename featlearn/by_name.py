@@ -7,6 +7,7 @@ was read from a run.
 import hashlib
 import importlib
 import importlib.util
+import os
 import sys
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def load(option, name):
 def load_file(option, path):
     """Execute a Python file and return it as a module, the same one each time."""
     path = Path(path).resolve()
-    name = f"{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    name = f"{path.stem}_{hashlib.sha256(os.fsencode(path)).hexdigest()[:8]}"
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)

@@ -129,5 +129,5 @@ def _greek(word):
     name = {"lambda": "lamda"}.get(word.lower(), word).upper()
     try:
         return unicodedata.lookup(f"GREEK SMALL LETTER {name}")
-    except KeyError:
+    except (KeyError, UnicodeError):  # bytes of a command line that are no text are no name either
         return None

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 from html.parser import HTMLParser
 
 import browser
@@ -73,6 +74,13 @@ def test_bad_input_is_refused_in_one_line(twins, tmp_path, capsys):
     ):
         assert main(["report", *arguments]) == 2
         assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_run_may_lie_where_a_name_is_no_text(twins, tmp_path, few_figures, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(twins[0], "\udcff")
+    assert main(["report", "\udcff", "-o", "report.html", "--quiet"]) == 0
+    assert "featlearn run" in open("report.html", encoding="utf-8").read()
 
 
 @pytest.mark.skipif(browser.find() is None, reason="no Chromium is installed")

@@ -106,6 +106,9 @@ MESSAGES = {
     ("run", "--preset", "defualt"): ["did you mean default?", "featlearn run --help"],
     ("plan", "--sugest"): ["featlearn plan: ", "did you mean --suggest"],
     ("chekc",): ["did you mean check?"],
+    ("plan", "--set", "\udcff=1"): ["experiment: got '\\udcff', wants a field"],
+    ("run", "--config", "surrogate.json"): ["surrogate.json: experiment: got '\\ud800'"],
+    ("run", "--model", "\udcff.py:Model"): ["--model: got ", "wants a Python file that runs"],
     ("plan", "--seed", "9" * 5000): ["invalid int value", "featlearn plan --help"],
     ("plan", "--" + "x" * 5000): ["unrecognized arguments", "featlearn plan --help"],
 }
@@ -115,6 +118,7 @@ MESSAGES = {
 def test_messages_name_the_file_and_where_to_read_on(words, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "wrong.toml").write_text("n_steps = 'many'\n")
+    (tmp_path / "surrogate.json").write_text(r'{"\ud800": 1}')
     (tmp_path / "grid.toml").write_text("[base]\nlr = 1\n[grid]\nseed = [1]\n")
     try:
         code = main(list(words))

@@ -23,6 +23,7 @@ def write_page(path, text):
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_aside(path, text.encode())
+        # Runs may lie where a name is no text.
+        write_aside(path, text.encode(errors="replace"))
     except OSError as error:
         raise RunDirectoryError(f"{path}: cannot be written ({error.strerror})") from None
