@@ -104,7 +104,7 @@ SETTINGS = {
     "self=1": "experiment: got 'self'",
     "temperature": "--set: got 'temperature', wants name=value",
     "=1": "--set: got '=1', wants name=value",
-    "": "--set: got '', wants name=value",
+    "": "--set: got '', wants NAME=VALUE",
     "seed=" + "9" * 6000: "seed: got '9999",
     "seed=" + "[" * 6000: "seed: got '[[[",
 }

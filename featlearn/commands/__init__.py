@@ -49,6 +49,12 @@ class _Parser(argparse.ArgumentParser):
             self.error(f"unrecognized arguments: {' '.join(unknown)}{nearly}")
         return namespace, unknown
 
+    def _get_value(self, action, word):
+        # What a shell makes of a variable that is not set is no option left out, and no directory.
+        if not word and action.type is None and action.choices is None:
+            raise argparse.ArgumentError(action, f"got '', wants {action.metavar}")
+        return super()._get_value(action, word)
+
     def _check_value(self, action, value):
         try:
             super()._check_value(action, value)
@@ -105,8 +111,6 @@ def _run(argv):
     try:
         arguments = build_parser().parse_args(argv)
         see = f"; see featlearn {arguments.command} --help"
-        if getattr(arguments, "out", None) == "":
-            raise InvalidInput("--out", "", "a path")
         return arguments.main(arguments) or 0
     except KeyboardInterrupt:
         return _end("interrupted", 130)
