@@ -74,11 +74,22 @@ def read_table(path, name):
     except (OSError, ValueError) as error:
         raise InvalidInput(name, str(path), f"a readable file ({error})") from None
     try:
-        table = tomllib.loads(text) if kind == ".toml" else json.loads(text)
+        table = (
+            tomllib.loads(text) if kind == ".toml" else json.loads(text, object_pairs_hook=_once)
+        )
     except (ValueError, RecursionError) as error:
         raise InvalidInput(name, str(path), f"valid text ({error})") from None
     if not isinstance(table, dict):
         raise InvalidInput(name, str(path), "a table of fields")
+    return table
+
+
+def _once(pairs):
+    """The table of some pairs, as TOML has it: of a name that stands there twice one value would be lost."""
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{max(names, key=names.count)!r} stands there twice")
     return table
 
 

@@ -109,6 +109,7 @@ MESSAGES = {
     ("plan", "--set", "\udcff=1"): ["experiment: got '\\udcff', wants a field"],
     ("run", "--config", "surrogate.json"): ["surrogate.json: experiment: got '\\ud800'"],
     ("run", "--model", "\udcff.py:Model"): ["--model: got ", "wants a Python file that runs"],
+    ("run", "--config", "twice.json"): ["twice.json", "valid text ('n_steps' stands there twice)"],
     ("run", "--config", ""): ["argument --config: got '', wants FILE", "featlearn run --help"],
     ("run", "--resume", ""): ["argument --resume: got '', wants DIR"],
     ("run", "--watch", "", "--out", "x"): ["argument --watch: got '', wants PNG"],
@@ -126,6 +127,7 @@ MESSAGES = {
 def test_messages_name_the_file_and_where_to_read_on(words, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "wrong.toml").write_text("n_steps = 'many'\n")
+    (tmp_path / "twice.json").write_text('{"n_steps": 3, "seed": 1, "n_steps": 4}')
     (tmp_path / "surrogate.json").write_text(r'{"\ud800": 1}')
     (tmp_path / "grid.toml").write_text("[base]\nlr = 1\n[grid]\nseed = [1]\n")
     try:
