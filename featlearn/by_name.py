@@ -46,6 +46,8 @@ def load(option, name):
 def load_file(option, path):
     """Execute a Python file and return it as a module, the same one each time."""
     path = Path(path).resolve()
+    if path.suffix != ".py":
+        raise InvalidInput(option, str(path), "a file whose name ends in .py")
     name = f"{path.stem}_{hashlib.sha256(os.fsencode(path)).hexdigest()[:8]}"
     if name in sys.modules:
         return sys.modules[name]

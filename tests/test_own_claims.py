@@ -127,6 +127,14 @@ def test_a_file_without_claims_is_refused_in_one_line(twins, tmp_path, capsys, t
     assert match in capsys.readouterr().err
 
 
+def test_what_is_no_file_of_python_is_not_read_for_claims(twins, tmp_path, capsys):
+    (tmp_path / "notes.txt").write_text("x = 1")
+    for path in (tmp_path / "notes.txt", tmp_path):
+        assert main(["check", str(twins[0]), "--claims", str(path)]) == 2
+        said = capsys.readouterr().err
+        assert "--claims: got" in said and "wants a file whose name ends in .py" in said
+
+
 def test_a_claim_sees_the_states_of_a_run_on_ones_own_model(small, tmp_path):
     exp = small.replace(n_steps=10)
     model = featlearn.init(exp.replace(seed=5)).model
