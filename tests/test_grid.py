@@ -52,6 +52,22 @@ def test_a_link_is_arithmetic_and_nothing_is_executed(formula):
         evaluate("n_inputs", formula, {"n_features": 4, "dictionary": "flat"})
 
 
+@pytest.mark.parametrize(
+    "formula, wanted",
+    (
+        ("dictionary", "names of fields that are numbers, not dictionary"),
+        ("9**99", "powers up to 64"),
+        ("(-8)**.5", "a finite number"),
+        ("max(1, 2)", "numbers, names of fields"),
+        ("1 +", "an arithmetic formula"),
+    ),
+)
+def test_a_link_that_is_refused_hears_what_is_wrong_with_it(formula, wanted):
+    with pytest.raises(featlearn.InvalidInput) as caught:
+        evaluate("n_inputs", formula, {"n_features": 4, "dictionary": "flat"})
+    assert caught.value.wanted.startswith(wanted)
+
+
 @pytest.mark.parametrize("values", ("text", 3, [], {"a": 1}, None))
 def test_an_axis_is_a_sequence(values):
     with pytest.raises(featlearn.InvalidInput, match="grid seed"):
