@@ -185,6 +185,7 @@ COMMAND_LINES = {
     "sweep --grid seed --out x": "--grid: got 'seed'",
     "sweep --grid sead=1,2 --out x": "sead",
     "sweep --grid seed=1,b --out x": "seed: got 'b'",
+    "sweep --grid seed=0..99999 --grid n_steps=1..9 --out x": "--grid: got '900000 experiments'",
 }
 
 

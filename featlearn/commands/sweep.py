@@ -18,7 +18,9 @@ machines must have featlearn installed, and its workers share the path of --out 
 """
 
 import contextlib
+import math
 import re
+from pathlib import Path
 
 from ..errors import InvalidInput
 from ..reports.progress import SweepProgress
@@ -38,7 +40,8 @@ from .own import (
 )
 
 _RANGE = re.compile(r"(-?\d{1,18})\.\.(-?\d{1,18})")
-MOST_IN_A_RANGE = 100_000
+# In a range, and of all combinations.
+MOST = 100_000
 
 
 def add_arguments(parser):
@@ -98,7 +101,7 @@ def main(arguments):
     message(f"{len(rows) - len(broken)} runs complete, {len(broken)} failed", arguments.quiet)
     for row in broken[:5]:
         message(f"{row['run']}: {' '.join(row['error'].split())}", arguments.quiet)
-    print(f"{arguments.out}/results.csv")
+    print(Path(arguments.out) / "results.csv")
     return 1 if broken else 0
 
 
@@ -119,6 +122,9 @@ def _experiments(arguments):
         if not equals or not name or name in axes:
             raise InvalidInput("--grid", text, "name=v1,v2,..., each name once")
         axes[name] = [value for word in words.split(",") for value in _values(name, word)]
+    points = math.prod(map(len, axes.values()))
+    if points > MOST:
+        raise InvalidInput("--grid", f"{points} experiments", f"at most {MOST}")
     links = {}
     for text in arguments.link:
         name, equals, formula = text.partition("=")
@@ -134,8 +140,8 @@ def _values(name, word):
     if not ends:
         return [parse_value(name, word)]
     first, last = map(int, ends.groups())
-    if not 0 <= last - first < MOST_IN_A_RANGE:
-        raise InvalidInput("--grid", word, f"a range of 1 to {MOST_IN_A_RANGE} whole numbers")
+    if not 0 <= last - first < MOST:
+        raise InvalidInput("--grid", word, f"a range of 1 to {MOST} whole numbers")
     return list(range(first, last + 1))
 
 
