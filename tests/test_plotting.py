@@ -1,5 +1,7 @@
 """Every figure is drawn at a small size; none is clipped, empty, or different the second time."""
 
+import builtins
+import errno
 import os
 import subprocess
 import sys
@@ -12,7 +14,7 @@ from matplotlib.figure import Figure
 import featlearn
 from featlearn import plotting
 from featlearn.commands import main
-from featlearn.errors import InvalidInput
+from featlearn.errors import InvalidInput, RunDirectoryError
 from featlearn.objectives import Pull
 from featlearn.plotting.canvas import stage_starts, thinned
 from featlearn.theory.predictions.floors import bayes_floor, linear_floor
@@ -236,6 +238,32 @@ def test_arguments_of_figures_are_refused_by_name(runs, tmp_path):
         with pytest.raises(InvalidInput, match=f"^{field}: got"):
             call()
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("draw", ("figure", "film"))
+def test_what_cannot_be_written_leaves_the_earlier_file(runs, tmp_path, monkeypatch, draw):
+    """A full disk halfway, in the place of a picture and of a film; and the error names the file."""
+    path = tmp_path / ("one.png" if draw == "figure" else "one.gif")
+    path.write_bytes(b"earlier")
+    if draw == "figure":
+        call = lambda: plotting.save(Figure(), tmp_path / "one", formats=["png"])  # noqa: E731
+    else:
+        call = lambda: plotting.animate(next(iter(runs.values())), path, 2, 1)  # noqa: E731
+    real = builtins.open
+
+    def full(name, mode="r", *arguments, **options):
+        file = real(name, mode, *arguments, **options)
+        if "w" in mode and (isinstance(name, int) or str(name).startswith(str(tmp_path))):
+            file.write(b"half")
+            file.close()
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return file
+
+    monkeypatch.setattr(builtins, "open", full)
+    with pytest.raises(RunDirectoryError, match=f"{path.name}: cannot be written .No space left"):
+        call()
+    monkeypatch.undo()
+    assert path.read_bytes() == b"earlier" and list(tmp_path.iterdir()) == [path]
 
 
 def test_names_and_formats_may_come_one_by_one(runs, tmp_path):

@@ -79,8 +79,8 @@ def test_bad_input_is_refused_in_one_line(twins, tmp_path, capsys):
 def test_a_run_may_lie_where_a_name_is_no_text(twins, tmp_path, few_figures, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shutil.copytree(twins[0], "\udcff")
-    assert main(["report", "\udcff", "-o", "report.html", "--quiet"]) == 0
-    assert "featlearn run" in open("report.html", encoding="utf-8").read()
+    assert main(["report", "\udcff", "-o", "REPORT.HTML", "--quiet"]) == 0
+    assert "featlearn run" in open("REPORT.HTML", encoding="utf-8").read()
 
 
 @pytest.mark.skipif(browser.find() is None, reason="no Chromium is installed")

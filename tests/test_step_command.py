@@ -256,6 +256,15 @@ def test_plot_draws_one_page_with_the_values_of_the_step(options, tmp_path, caps
     assert str(path) in capsys.readouterr().err
 
 
+def test_a_picture_may_end_in_capitals_and_an_error_names_it(tmp_path, capsys):
+    path = tmp_path / "update.PNG"
+    assert main(["step", "--plot", str(path)]) == 0
+    assert path.read_bytes().startswith(b"\x89PNG") and list(tmp_path.iterdir()) == [path]
+    (tmp_path / "place.png").mkdir()
+    assert main(["step", "--plot", str(tmp_path / "place.png")]) == 2
+    assert "place.png: cannot be written (Is a directory)" in capsys.readouterr().err
+
+
 def test_the_drawn_bars_are_the_forces():
     from featlearn.plotting.update import update
 

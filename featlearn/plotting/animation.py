@@ -1,5 +1,6 @@
 """Neurons on their way to the atoms, as a picture and as a film."""
 
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -7,11 +8,12 @@ from matplotlib.animation import PillowWriter
 from matplotlib.lines import Line2D
 
 from ..alignment import cosines
-from ..errors import InvalidInput, RunDirectoryError
+from ..errors import InvalidInput
+from ..recording.files import write_aside
 from ..rules import integer, require
 from ..summary import PURE
 from .atoms import MOST_NUMBERED
-from .canvas import BLUE, GREY, ORANGE, as_runs, in_style, legend_above, new_figure, styled
+from .canvas import BLUE, GREY, ORANGE, as_runs, in_style, legend_above, new_figure, styled, writing
 
 
 def neuron_positions(alignments, norms):
@@ -112,14 +114,12 @@ def animate(run, path, n_frames=80, fps=12, dpi=110):
     last = len(run) - 1
     rows = np.unique((last * np.linspace(0, 1, n_frames) ** 2).round().astype(int))
     writer = PillowWriter(fps=fps)
-    with in_style():
+    with in_style(), writing(path), tempfile.TemporaryDirectory() as folder:
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with writer.saving(figure, str(path), dpi):
-                for row in [*rows, *[last] * (2 * fps)]:
-                    _place(figure.axes[0], run, row)
-                    writer.grab_frame()
-        except OSError as error:
-            raise RunDirectoryError(f"{path}: cannot be written ({error.strerror})") from None
+        film = Path(folder) / "film.gif"
+        with writer.saving(figure, str(film), dpi):
+            for row in [*rows, *[last] * (2 * fps)]:
+                _place(figure.axes[0], run, row)
+                writer.grab_frame()
+        write_aside(path, film.read_bytes())

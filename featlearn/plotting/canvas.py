@@ -1,6 +1,8 @@
 """What every figure shares: the style sheet, fresh canvases, thinning, stages, and saving."""
 
+import contextlib
 import functools
+import io
 from pathlib import Path
 
 import matplotlib
@@ -11,6 +13,7 @@ from matplotlib.patches import Patch
 from matplotlib.transforms import ScaledTranslation
 
 from ..errors import InvalidInput, RunDirectoryError
+from ..recording.files import reason, write_aside
 from ..recording.trajectory import Run
 from ..rules import choice, require
 from ..views import augmentation_of
@@ -108,17 +111,36 @@ def save(figure, path, formats=FORMATS, dpi=None):
         require("formats", kind, choice(_METADATA))
     path = Path(path)
     written = [path.with_name(f"{path.name}.{kind}") for kind in formats]
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        for kind, file in zip(formats, written):
-            write(figure, file, kind, dpi)
-    except OSError as error:
-        raise RunDirectoryError(f"{path}: cannot be written ({error.strerror})") from None
+    for kind, file in zip(formats, written):
+        save_as(figure, file, kind, dpi)
     return written
 
 
+def save_as(figure, path, kind, dpi=None):
+    """Write a figure into one file, whole or not at all, and the directory where that is missing.
+
+    Raises
+    ------
+    RunDirectoryError
+        If it cannot be written.
+    """
+    with io.BytesIO() as drawn, writing(path):
+        write(figure, drawn, kind, dpi)
+        write_aside(path, drawn.getvalue(), sync=False)
+
+
+@contextlib.contextmanager
+def writing(path):
+    """Make the directory of a file; what goes wrong with either is a RunDirectoryError of its name."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise RunDirectoryError(f"{path}: cannot be written ({reason(error)})") from None
+
+
 def write(figure, file, kind, dpi=None):
-    """Write a figure to a path or a binary stream, `kind` being "png" or "pdf"."""
+    """Write a figure to a binary stream, `kind` being "png" or "pdf"."""
     with in_style():
         # The layout is solved once, so that all files have the same and it costs half.
         if figure.get_layout_engine() is not None:

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from ..errors import InvalidInput
-from .canvas import BLUE, FORMATS, GREEN, GREY, PAGE, VERMILLION, save, styled
+from .canvas import BLUE, FORMATS, GREEN, GREY, PAGE, VERMILLION, save_as, styled
 
 ROWS_SHOWN, COLUMNS_SHOWN, ATOMS_SHOWN = 8, 64, 6
 _LABELLED = 24
@@ -56,9 +56,11 @@ def save_update(explained, path):
         If the file cannot be written.
     """
     path = Path(path)
-    if path.suffix[1:] not in FORMATS:
+    kind = path.suffix[1:].lower()
+    if kind not in FORMATS:
         raise InvalidInput("path", str(path), "a name ending in .png or .pdf")
-    return save(update(explained), path.with_suffix(""), (path.suffix[1:],))[0]
+    save_as(update(explained), path, kind)
+    return path
 
 
 def _views(figure, e):

@@ -8,7 +8,7 @@ from ..recording.files import write_aside
 
 def page_path(option, name):
     """Return the path of the page that an option names; refuse another kind of file."""
-    if Path(name).suffix not in (".html", ".htm"):
+    if Path(name).suffix.lower() not in (".html", ".htm"):
         raise InvalidInput(option, name, "a name ending in .html")
     return Path(name)
 
