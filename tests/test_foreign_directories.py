@@ -100,6 +100,25 @@ def test_nothing_is_written_through_a_link(place, name, capsys):
     assert before == {p: p.read_bytes() for p in (outside, *outside.glob("*")) if p.is_file()}
 
 
+def test_figures_are_not_drawn_through_a_link(place, capsys):
+    victim = place.parent / "victim"
+    victim.write_text("precious")
+    words = ["plot", "complete", "--only", "losses", "--format", "png"]
+    (place / "complete/figures").mkdir()
+    (place / "complete/figures/losses.png").symlink_to(victim)
+    assert main(words) == 0
+    assert victim.read_text() == "precious"
+    assert not (place / "complete/figures/losses.png").is_symlink()
+    capsys.readouterr()
+    outside = place.parent / "outside"
+    (place / "complete/figures").rename(outside)
+    (outside / "losses.png").unlink()
+    (place / "complete/figures").symlink_to(outside)
+    assert "complete/figures: is a symbolic link" in refused(capsys, *words)
+    assert not list(outside.iterdir())
+    assert main([*words, "--out", "complete/figures"]) == 0, "where it is named it is meant"
+
+
 def test_a_name_that_cannot_be_taken_is_taken_from_nobody(tmp_path, monkeypatch):
     (tmp_path / "file.00000000.new").write_text("of another process")
     monkeypatch.setattr(files.secrets, "token_hex", lambda n: "0" * 2 * n)

@@ -14,6 +14,7 @@ examples:
 from pathlib import Path
 
 from ..errors import InvalidInput
+from ..recording.files import refuse_link
 from ..recording.rundir import load_run
 from ..recording.seeds import run_directories
 from .common import message
@@ -45,6 +46,8 @@ def main(arguments):
     own = parts_from(arguments, ["model"])
     loaded = [load_run(directory, **own) for directory in run_directories(arguments.runs)]
     out = Path(arguments.out or Path(arguments.runs[0]) / "figures")
+    if not arguments.out:
+        refuse_link(out)
     for name, figure in figures(loaded, arguments.only):
         for path in save(figure, out / name, tuple(arguments.format or FORMATS)):
             print(path)

@@ -84,10 +84,15 @@ def require_place(path):
         raise RunDirectoryError(f"{path}: {place} is not writable")
 
 
-def make_directory(path):
-    """Make a directory inside a run directory; a symbolic link in its place is refused."""
+def refuse_link(path):
+    """Raise a RunDirectoryError where a symbolic link stands in the place of a part of a run directory."""
     if os.path.islink(path):
         raise RunDirectoryError(f"{path}: is a symbolic link, nothing is written through it")
+
+
+def make_directory(path):
+    """Make a directory inside a run directory; a symbolic link in its place is refused."""
+    refuse_link(path)
     Path(path).mkdir(exist_ok=True)
 
 
@@ -99,8 +104,7 @@ def open_to_write(path):
     RunDirectoryError
         If it is a symbolic link or no regular file.
     """
-    if os.path.islink(path):
-        raise RunDirectoryError(f"{path}: is a symbolic link, nothing is written through it")
+    refuse_link(path)
     return _regular(path, os.O_RDWR | os.O_CREAT | _NO_LINK, "r+b", 0)
 
 
