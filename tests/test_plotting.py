@@ -266,6 +266,13 @@ def test_what_cannot_be_written_leaves_the_earlier_file(runs, tmp_path, monkeypa
     assert path.read_bytes() == b"earlier" and list(tmp_path.iterdir()) == [path]
 
 
+def test_neurons_and_atoms_are_counted_in_whole_numbers(small):
+    few = small.replace(n_features=2, n_neurons=2, n_steps=2, density=0.3)
+    [ax, *_] = plotting.cosine_heatmaps(featlearn.train(few)).axes
+    for axis in (ax.xaxis, ax.yaxis):
+        assert all(tick == round(tick) for tick in axis.get_ticklocs())
+
+
 def test_names_and_formats_may_come_one_by_one(runs, tmp_path):
     run = next(iter(runs.values()))
     [(name, _)] = plotting.draw_gallery(run, iter(["competition"]))

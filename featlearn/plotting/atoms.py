@@ -47,6 +47,7 @@ def draw_cosines(ax, run):
     order = np.lexsort((-best, winner))
     image = ax.imshow(cosine[order], vmin=0, vmax=1, aspect="auto", interpolation="nearest")
     ax.set(xlabel="atom $j$", ylabel="neuron $i$, sorted by its atom")
+    ax.locator_params(integer=True)
     ax.grid(False)
     return image
 
