@@ -484,6 +484,18 @@ def test_a_last_axis_of_one_is_none_and_a_stack_has_one_scale(tmp_path):
     np.testing.assert_array_equal(found, sources.windows_of(frames, n=200))
 
 
+@pytest.mark.parametrize("kind", ("picture", "objects"))
+def test_what_is_no_array_is_not_called_a_pickle(tmp_path, kind, capsys):
+    path = tmp_path / "mine.npy"
+    if kind == "picture":
+        path.write_bytes(b"\x89PNG\r\n\x1a\n and more")
+    else:
+        np.save(path, np.array([{}, 1], object), allow_pickle=True)
+    assert main(["plan", "--images", str(path), "--quiet"]) == 2
+    said = capsys.readouterr().err
+    assert "wants an array of numbers, as numpy.save writes it" in said and "pickle" not in said
+
+
 def test_other_files_and_layouts_are_refused(tmp_path):
     (tmp_path / "a.png").write_bytes(b"not a picture")
     np.save(tmp_path / "b.npy", np.zeros((2000, 10)))
@@ -521,7 +533,7 @@ def test_the_command_prints_judges_and_draws(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(report, "QUICK", report.Pace(60, 30, 2.0))
     monkeypatch.setattr(sources, "N_WINDOWS", 3000)
     # Drawn for themselves below; here it takes longer than all the rest.
-    monkeypatch.setattr(canvas, "write", lambda figure, file, *_: Path(file).touch())
+    monkeypatch.setattr(canvas, "write", lambda *_: None)
     words = ["images", "--quick", "--from", HOPPER, "--out", str(tmp_path)]
     # Runs that short learn nothing.
     assert main(words) == 1

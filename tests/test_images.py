@@ -372,6 +372,12 @@ def test_an_update_on_images_is_explained_with_their_coefficients(model):
         featlearn.train(exp, record="active_given_feature", **own)
 
 
+@pytest.mark.filterwarnings("error")
+def test_intensities_may_lie_further_apart_than_the_largest_number():
+    wide = np.array([[-1.0, 0.0, 1.0], [0.5, -0.5, 0.0]])
+    np.testing.assert_allclose(images.grey(1.7e308 * wide), images.grey(2 * wide), atol=1e-15)
+
+
 def test_an_image_becomes_grey_and_its_patches_are_cut_from_its_logarithm():
     colour = np.zeros((20, 30, 3), np.uint8)
     colour[..., 1] = np.arange(30)

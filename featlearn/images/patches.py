@@ -65,7 +65,10 @@ def grey(image, scale=None):
     low, high = image.min(), image.max()
     if low == high:
         raise InvalidInput("image", f"{low + 0.0:g} everywhere", "an image that is not constant")
-    return image if low >= 0 and high <= 1 else (image - low) / (high - low)
+    if low >= 0 and high <= 1:
+        return image
+    # Of halves, as the difference of the ends may be larger than any number.
+    return (image / 2 - low / 2) / (high / 2 - low / 2)
 
 
 def shrink(image, least=1):

@@ -242,8 +242,9 @@ def _array(path):
     except OSError as error:
         reason = error.strerror or error
         raise InvalidInput("images", str(path), f"a readable file ({reason})") from None
-    except Exception as error:  # damaged bytes, or an archive's, raise errors of many kinds
-        raise InvalidInput("images", str(path), f"an array of numbers ({error})") from None
+    except Exception:  # damaged bytes, or an archive's; whatever is no array is said to be pickled
+        wanted = "an array of numbers, as numpy.save writes it"
+        raise InvalidInput("images", str(path), wanted) from None
     if not isinstance(array, np.ndarray) or array.size == 0:
         found = f"shape {array.shape}" if isinstance(array, np.ndarray) else "an archive"
         raise InvalidInput(str(path), found, "an array with numbers in it")
