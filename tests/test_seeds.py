@@ -118,3 +118,25 @@ def test_commands_take_the_directory_of_a_sweep(swept, tmp_path, capsys, monkeyp
     main(["check", str(swept), "--brief"])
     said = capsys.readouterr().out
     assert said.count("seeds 0, 1, 2") == 2
+
+
+def test_a_run_of_a_sweep_without_rows_to_draw_is_left_out_and_named(tmp_path, capsys):
+    short = featlearn.preset("tiny").replace(n_steps=3)
+    good, diverged = tmp_path / "runs" / "good", tmp_path / "runs" / "diverged"
+    featlearn.train(short, good)
+    with pytest.raises(featlearn.TrainingDiverged):
+        featlearn.train(short.replace(learning_rate=1e30), diverged)
+    drawn = ["--only", "losses", "--format", "png", "-o", str(tmp_path)]
+    assert main(["plot", str(tmp_path), *drawn]) == 0
+    said = capsys.readouterr().err
+    assert f"not drawn: {diverged}, of 1 recorded rows" in said and f"{good}," not in said
+    assert (tmp_path / "losses.png").exists()
+    assert main(["plot", str(diverged), *drawn]) == 2
+    assert "at least 2 to draw" in capsys.readouterr().err
+
+
+def test_a_sweep_that_kept_no_trajectories_is_called_so(tmp_path, capsys):
+    (tmp_path / "rows").mkdir()
+    for command in ("plot", "check", "report"):
+        assert main([command, str(tmp_path)]) == 2
+        assert "wants one with run directories in it, made without" in capsys.readouterr().err

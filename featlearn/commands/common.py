@@ -96,6 +96,16 @@ def message(text, quiet=False):
         print(text, file=sys.stderr, flush=True)
 
 
+def drawable(runs, quiet=False):
+    """Return those of some runs that have rows to draw, and name the others; all where none has."""
+    short = [run for run in runs if len(run) < 2]
+    if len(short) == len(runs):
+        return runs
+    for run in short:
+        message(f"not drawn: {run.directory}, of {len(run)} recorded rows", quiet)
+    return [run for run in runs if len(run) >= 2]
+
+
 def announcing(verb, quiet=False):
     """Return a function of a title that prints what is done next to stderr, unless quiet."""
     return lambda title: message(f"{verb} {title}", quiet)

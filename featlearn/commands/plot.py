@@ -17,7 +17,7 @@ from ..errors import InvalidInput
 from ..recording.files import refuse_link
 from ..recording.rundir import load_run
 from ..recording.seeds import run_directories
-from .common import message
+from .common import drawable, message
 from .own import add_part_arguments, parts_from
 
 
@@ -45,6 +45,7 @@ def main(arguments):
             raise InvalidInput("--only", name, "one of " + ", ".join((*GALLERY, *SENTENCES)))
     own = parts_from(arguments, ["model"])
     loaded = [load_run(directory, **own) for directory in run_directories(arguments.runs)]
+    loaded = drawable(loaded, arguments.quiet)
     out = Path(arguments.out or Path(arguments.runs[0]) / "figures")
     if not arguments.out:
         refuse_link(out)

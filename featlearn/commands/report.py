@@ -9,7 +9,7 @@ examples:
 from ..recording.rundir import load_run
 from ..recording.seeds import run_directories
 from ..reports.page import page_path, write_page
-from .common import announcing, message
+from .common import announcing, drawable, message
 from .own import add_claims_argument, add_part_arguments, claims_from, parts_from
 
 # Columns of a table.
@@ -41,13 +41,14 @@ def main(arguments):
     say = announcing("checking", arguments.quiet)
     checked = check_all(list(observed.values()), say, claims_from(arguments))
     message("drawing", arguments.quiet)
+    to_draw = drawable(loaded, arguments.quiet)
     # More panels than this are too small to read: the first runs stand for the rest.
-    shown = shown_runs(loaded, MOST_IN_A_FIGURE)
+    shown = shown_runs(to_draw, MOST_IN_A_FIGURE)
     listed = label_runs(loaded) if len(loaded) <= MOST_LISTED else shown
     # A run loaded without the model of its own is not probed.
     known = {label: run for label, run in shown.items() if run.model is not None}
     probes = {label: observed[id(run)].summary.probe for label, run in known.items()}
-    drawn = figures(loaded, probes=probes, most=MOST_IN_A_FIGURE)
+    drawn = figures(to_draw, probes=probes, most=MOST_IN_A_FIGURE)
     sentences = SENTENCES | {name: GALLERY[name][1] for name in GALLERY}
     pictures = ((name, sentences[name], figure) for name, figure in drawn)
     text = make_report(

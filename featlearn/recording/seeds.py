@@ -165,12 +165,14 @@ def run_directories(paths):
     """
     found = []
     for path in map(Path, paths):
-        if (path / "config.json").exists() or not (path / "runs").is_dir():
+        of_a_sweep = any((path / name).is_dir() for name in ("runs", "rows"))
+        if (path / "config.json").exists() or not of_a_sweep:
             found.append(path)
             continue
-        inside = sorted(p for p in (path / "runs").iterdir() if (p / "status.json").exists())
+        inside = sorted(status.parent for status in path.glob("runs/*/status.json"))
         if not inside:
-            raise InvalidInput("sweep", str(path), "one with run directories in it")
+            wanted = "one with run directories in it, made without --no-trajectories"
+            raise InvalidInput("sweep", str(path), wanted)
         found += inside
     return found
 
