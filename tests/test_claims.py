@@ -68,10 +68,13 @@ def twins():
 
 
 def with_weights(run, weights):
-    """The run as if it had ended with these weights, at the cap of the biases."""
-    norms = np.linalg.norm(weights, axis=1)
+    """The run as if it had ended with these weights, at the cap of the biases, and masked ones had grown to it."""
+    norms, recorded = np.linalg.norm(weights, axis=1), run["weight_norm"].copy()
+    if run.experiment.augmentation != "none":
+        recorded[-1] *= 10
     return dataclasses.replace(
         run,
+        arrays={**run.arrays, "weight_norm": recorded},
         weights=weights.astype(run.weights.dtype),
         biases=(run.experiment.bias_cap * norms).astype(run.biases.dtype),
     )
@@ -93,6 +96,15 @@ def atoms(run):
 def test_pure_neurons_that_cover_the_atoms_bear_out_t1_and_t2(twins):
     observed = [Observed(with_weights(twins["random_mask"], atoms(twins["random_mask"])))]
     assert {v.outcome for v in claim_t1(observed) + claim_t2(observed)} == {"holds"}
+
+
+def test_without_decay_features_are_selected_by_growth_or_not_at_all(twins):
+    """A weight decay of 0 promises no more than a small one."""
+    for decay in (0.0, 1e-9):
+        run = twins["random_mask"]
+        run = dataclasses.replace(run, experiment=run.experiment.replace(weight_decay=decay))
+        (verdict,) = claim_t1([Observed(run)])
+        assert "to fall behind" in verdict.reason and verdict.outcome == "does not apply"
 
 
 def test_random_neurons_do_not(twins):

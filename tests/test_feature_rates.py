@@ -37,6 +37,33 @@ def test_updates_have_the_mean_of_every_law(law, augmentation, seed):
     assert np.abs(z).max() < 4.5 and 0.4 < np.sqrt(np.mean(z**2)) < 1.7
 
 
+def test_a_mask_scatters_a_feature_that_is_one_input_into_itself():
+    """Of densities that differ none is left between complementary masks of an identity, whatever its s_j."""
+    exp = BASE.replace(dictionary="identity", density_power=1.0)
+    alike = np.ones((exp.n_neurons, exp.n_features))
+    for keep in (0.3, 0.5):
+        mean, taken = predictions.feature_drift(exp.replace(keep_probability=keep), alike, 0, 1.0)
+        np.testing.assert_allclose(mean + taken, 0, atol=1e-12)
+    rows = slopes(exp.replace(n_steps=4)).rows
+    assert rows == 0
+    shared = exp.replace(augmentation="independent_masks", temperature=1e9)
+    verdicts = claim_feature_rates([Observed(featlearn.train(shared))])
+    assert [v.outcome for v in verdicts] == ["holds", "holds"]
+
+
+def test_spikes_are_followed_until_they_repel_features():
+    """Their similarities are those of a few left directions, of which every feature has a part."""
+    exp = featlearn.Experiment(
+        n_features=8, n_inputs=128, n_neurons=24, batch_size=256, n_steps=60, learning_rate=0.5, weight_decay=0.003,
+        temperature=1.0, density=0.0593, noise_variance=0.0918, dictionary="flat", initial_norm=0.167,
+        stage_one_growth=None, noise_spikes=8, spike_variance=0.239, seed=3,
+    )  # fmt: skip
+    far = claim_feature_rates([Observed(featlearn.train(exp))])
+    assert {v.outcome for v in far} <= {"holds", "does not apply"}, far
+    near = claim_feature_rates([Observed(featlearn.train(exp.replace(initial_norm=0.01)))])
+    assert [v.outcome for v in near] == ["holds", "holds"], near
+
+
 @pytest.mark.parametrize(
     "change", ({"stop_gradient": False}, {"negatives": 60}, {"dtype": "float64"})
 )

@@ -1,11 +1,15 @@
 """What breaks the theorem: spikes in the noise, rare atoms, and another augmentation later."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from featlearn import load_state, preset, train
 from featlearn.theory import check
-from featlearn.theory.claims.other_data import rank_correlation
+from featlearn.theory.claims.observed import Observed
+from featlearn.theory.claims.other_data import claim_rare_atoms, spike_share
+from featlearn.theory.predictions.spikes import spiked_plateau
 
 pytestmark = pytest.mark.usefixtures("one_blas_thread")
 
@@ -29,8 +33,41 @@ def test_rare_atoms_are_the_ones_that_are_lost():
     assert [v.outcome for v in found] == ["holds"], found
     short = FAST.replace(density_power=0.2, n_steps=2)
     assert judged(train(short), "rare atoms")[0].outcome == "does not apply"
-    assert rank_correlation([1, 5, 3], [0.1, 0.9, 0.3]) == pytest.approx(1)
-    assert rank_correlation(np.arange(4), [4, 3, 2, 1]) == pytest.approx(-1)
+
+
+def test_of_rare_atoms_only_kept_and_lost_ones_are_compared():
+    """Ranks say nothing among atoms that are all kept: cosines of frequent ones are no larger there."""
+    run = train(FAST.replace(density_power=1.0, n_steps=90, stage_one_steps=20, bias_growth=1.2))
+    assert run["stage"][-1] == 3
+    matrix, kept = run.dictionary.T, np.repeat(np.arange(8), 4)
+
+    def found(atoms, noise):
+        """Verdict on neurons along some atoms, the noisier the more frequent these are."""
+        other = np.random.default_rng(0).standard_normal((32, matrix.shape[1]))
+        other -= other @ matrix.T @ matrix
+        other *= (noise / np.linalg.norm(other, axis=1))[:, None]
+        weights = (matrix[np.asarray(atoms)] + other).astype(run.weights.dtype)
+        return claim_rare_atoms([Observed(dataclasses.replace(run, weights=weights))])[0]
+
+    noise = np.linspace(0.4, 0.2, 32)
+    assert "neurons learn all alike" in found(kept, noise).reason
+    assert found(kept % 4, noise).outcome == "holds"
+    assert found(7 - kept % 4, noise).outcome == "fails"
+
+
+def test_spikes_hold_what_their_plateau_says_and_few_do_not_outweigh_features():
+    linear = preset("tiny").replace(
+        noise_spikes=4, spike_variance=0.3, stage_one_growth=None, n_steps=1600, learning_rate=0.08, record_every=50
+    )  # fmt: skip
+    o, share = Observed(train(linear)), spiked_plateau(linear)
+    a, b = np.square(o.alignments).sum(), np.square(o.run.weights).sum()
+    held = spike_share(o) * (b - a)
+    assert a / (a + held) == pytest.approx(share.features, abs=0.06)
+    assert spike_share(o) == pytest.approx(share.spikes, abs=0.06)
+    few = FAST.replace(noise_spikes=1, spike_variance=0.52, n_steps=60)
+    few = train(few.replace(stage_one_steps=20, bias_growth=1.2))
+    assert few["stage"][-1] == 3
+    assert "1 spikes beside 8 features" in judged(few, "spikes")[0].reason
 
 
 @pytest.mark.parametrize(

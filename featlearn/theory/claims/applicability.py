@@ -110,17 +110,21 @@ def remembers_start(observed, part="weight_norm", most=STARTED):
 def not_selected(observed):
     """Return why features that lost a neuron may still be in it, or nothing.
 
-    They fall behind by the growth of the winner, and once the norms rest decay at the rate λ.
+    They fall behind by the growth of the winner, and once the norms rest decay at the rate λ: without decay
+    growth is all there is.
     """
     exp = observed[0].experiment
-    if exp.weight_decay == 0:
-        return ""
     for o in observed:
         rows = [o.first_row_of(stage) for stage in (2, 3)]
         before, after = o.run["weight_norm"][[rows[0], -1]]
         budget = log_growth(before, after)
         rest = exp.learning_rate * exp.weight_decay * float(o.run.steps[-1] - o.run.steps[rows[1]])
         if budget < _SELECTS and rest < _DECAYS:
+            if exp.weight_decay == 0:
+                return (
+                    f"norms grew by e^{budget:.2g} in stages II and III, and nothing decays: losing features take"
+                    " a growth of e² to fall behind"
+                )
             return (
                 f"stage III lasted {rest:.2g}/λ and norms grew by e^{budget:.2g} in stages II and"
                 f" III: losing features take {_DECAYS}/λ, or a growth of e², to fall behind"

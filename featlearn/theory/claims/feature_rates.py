@@ -12,6 +12,7 @@ from scipy.special import ndtri
 
 from ..predictions.feature_drift import feature_drift
 from ..predictions.moments import uniform_attraction, view_moments
+from ..predictions.spikes import spikes_grow
 from .applicability import contrastive, few_anchors
 from .claim import claim
 from .stage_one import is_even
@@ -26,6 +27,8 @@ _MOST_TAKEN = 0.1
 _CLOSE = 0.03
 # Chance that a correct run's farthest feature is farther.
 _CHANCE = 1e-4
+# Part of the drift that similarities by spikes may take on average over directions.
+_OF_SPIKES = _CLOSE / 3
 _FEWEST_ROWS = 3
 _LARGEST_ERROR = 0.25
 
@@ -48,6 +51,8 @@ def claim_feature_rates(observed):
             unmet = f"{fewest} rows before similarities take {_MOST_TAKEN:.0%} of the drift"
             if exp.noise_spread:
                 unmet += ", or set samples of other scales apart"
+            if exp.noise_spikes:
+                unmet += ", or those of spikes may count"
     if unmet:
         return [does_not_apply(CLAIM, name, unmet) for name in NAMES]
     error = math.sqrt(sum(np.square(s.noise).sum() for s in found))
@@ -112,7 +117,8 @@ def _slopes(observed):
         mean, taken = feature_drift(exp, now, dense, attraction)
         weak = np.linalg.norm(taken) <= _MOST_TAKEN * np.linalg.norm(mean + taken)
         lost = 1 - attraction / uniform
-        if not weak or lost > _MOST_TAKEN or uneven * lost > _CLOSE:
+        repelled = _repelled_by_spikes(observed, row)
+        if not weak or lost > _MOST_TAKEN or uneven * lost > _CLOSE or repelled > _OF_SPIKES:
             break
         product, square = ((later - kept * now) * mean).sum(axis=0), np.square(mean).sum(axis=0)
         products, squares = products + product, squares + square
@@ -120,3 +126,20 @@ def _slopes(observed):
         rows += 1
     # A feature without a drift has no slope.
     return Slopes(products, squares, np.sqrt(variance), rows if squares.all() else 0)
+
+
+def _repelled_by_spikes(observed, row):
+    """Part of a feature's drift that the similarities made by spikes take on average at a row.
+
+    They repel what it has along their left directions, 1/m of its square each. What spikes hold has grown from their
+    part of the start.
+    """
+    exp, run, views = observed.experiment, observed.run, view_moments(observed.experiment)
+    if not exp.noise_spikes or views.cross.sparse <= 0:
+        return 0.0
+    dense = np.square(run["dense_norm"][[0, row]], dtype=np.float64).sum(axis=1)
+    part = exp.noise_spikes / (exp.n_inputs - exp.n_features)
+    grown = spikes_grow(exp, float(run.steps[row] - run.steps[0]))
+    held = min(dense[1], dense[0] * part * math.exp(min(2 * grown, 100)))
+    pushed = exp.spike_variance * held * views.anchor.sparse / (exp.n_neurons * exp.temperature)
+    return pushed / views.cross.sparse

@@ -6,13 +6,13 @@ the latents"),
     E g M_j = (1 - P̄) [ c_j α_·j - (V α_·j) c¹_j / τ ],    V = α C² αᵀ + c²_D diag ‖β_i‖²,
 
 c_j, c¹_j and c²_j being the moments of the two views, of anchors and of keys along M_j; in all of them
-Var z_j has the place of s.
+Var z_j has the place of s, in what a mask scatters as far as feature j scatters into itself.
 """
 
 import numpy as np
 
 from ...latents import law_of
-from .moments import view_moments
+from .moments import own_part, view_moments
 
 
 def feature_drift(experiment, alignments, dense_norms, attraction):
@@ -34,16 +34,26 @@ def feature_drift(experiment, alignments, dense_norms, attraction):
         The mean change; what it would have more without the similarities' term.
     """
     exp, views = experiment, view_moments(experiment)
-    extra = law_of(exp).variances - views.density
-    orders = [(views.anchor, views.key)]
+    more, own = law_of(exp).variances - views.density, own_part(exp.dictionary, exp.n_inputs)
+
+    def along(split, excess):
+        """A moment of views along every feature."""
+        return split.sparse + more * (1 + excess * own)
+
+    cross = along(views.cross, views.cross_excess)
+    anchor, key = (
+        along(views.anchor, views.anchor_excess),
+        along(views.key, views.key_excess),
+    )
+    orders = [(anchor, key, views.key.dense)]
     if not exp.stop_gradient:
         # Through the keys the two views change places.
-        orders.append((views.key, views.anchor))
+        orders.append((key, anchor, views.anchor.dense))
     pull = taken = 0.0
-    for first, second in orders:
-        similar = alignments * (extra + second.sparse) @ alignments.T
-        similar[np.diag_indices_from(similar)] += second.dense * np.square(dense_norms)
-        pull = pull + alignments * (extra + views.cross.sparse)
-        taken = taken + similar @ (alignments * (extra + first.sparse)) / exp.temperature
+    for first, second, dense in orders:
+        similar = alignments * second @ alignments.T
+        similar[np.diag_indices_from(similar)] += dense * np.square(dense_norms)
+        pull = pull + alignments * cross
+        taken = taken + similar @ (alignments * first) / exp.temperature
     rate = exp.learning_rate * attraction
     return rate * (pull - taken), rate * taken

@@ -100,6 +100,24 @@ def mean_diagonal(kind, n_inputs, n_features):
     return Split(sparse, d * (1 - sparse) / (d1 - d) if d1 > d else 0.0)
 
 
+def own_part(kind, n_inputs):
+    """Return how much more of M_jᵀ diag(M S Mᵀ) M_j comes from feature j than from another, S diagonal.
+
+    That is Σ_r M_rj⁴ - Σ_r M_rj² M_rk²: a mask scatters the signal of all features alike where M is flat, and
+    each into itself where every feature is one input.
+
+    Parameters
+    ----------
+    kind : {"orthonormal", "flat", "identity"}
+    n_inputs : int
+
+    Returns
+    -------
+    float
+    """
+    return {"orthonormal": 2 / (n_inputs + 2), "flat": 0.0, "identity": 1.0}[kind]
+
+
 def noise_along(moment, diagonal):
     """Return the variance of what is not signal in a `Moment` of views, along a direction.
 
