@@ -1,11 +1,17 @@
 """Learning without negatives: collapse where densities differ, and what keeps neurons apart."""
 
+import numpy as np
 import pytest
 
-from featlearn import preset, train
+from featlearn import Experiment, preset, train
 from featlearn.theory import check
 from featlearn.theory.claims.groups import check_all
-from featlearn.theory.claims.no_negatives import without_negatives
+from featlearn.theory.claims.no_negatives import (
+    claim_no_negatives,
+    led_by_most_frequent,
+    without_negatives,
+)
+from featlearn.theory.claims.normalised import sustained
 from featlearn.theory.claims.observed import Observed
 
 pytestmark = pytest.mark.usefixtures("one_blas_thread")
@@ -42,7 +48,7 @@ def test_neurons_collapse_unless_densities_are_equal_or_a_head_couples_them(chan
         (dict(n_neurons=6, n_steps=1500), "leave 3.6 out"),
         (dict(batch_size=16), "more than 0.2"),
         (dict(n_steps=900), "neurons select"),
-        (dict(density_power=0.5, stage_one_steps=150, n_steps=500), "leads after 4"),
+        (dict(density_power=0.5, stage_one_steps=150, n_steps=500), "needs 0.97"),
         (dict(density_power=0.5, prediction_head=True, head_rate=0.3), "raise head_rate"),
         (dict(prediction_head=True, head_rate=10.0), "not derived"),
     ),
@@ -80,3 +86,32 @@ def test_where_nothing_is_said_of_runs_without_negatives():
         assert found[0].outcome == "does not apply" and reason in found[0].reason, found
     assert "binary" in without_negatives(BASE.replace(latents="binary"))
     assert "infonce" in without_negatives(BASE.replace(objective="infonce"))
+
+
+def test_what_decides_runs_without_negatives_is_known_from_their_rates():
+    """Norms that start small make the first step the whole of stage I; thresholds make noise count more."""
+    exp = Experiment(
+        n_features=12, n_inputs=96, n_neurons=48, batch_size=256, n_steps=2, learning_rate=0.4, weight_decay=0.0028,
+        temperature=1.0, density_factor=1.29, noise_variance=0.0408, dictionary="flat", initial_norm=0.036,
+        keep_probability=0.3, stage_one_growth=2.8, bias_factor=0.33, bias_growth=1.1, bias_cap=0.3,
+        objective="no_negatives", density_power=1.0,
+    )  # fmt: skip
+    predicted, measured = [], []
+    for seed in range(8):
+        o = Observed(train(exp.replace(seed=seed)))
+        row = o.first_row_of(2)
+        predicted.append(led_by_most_frequent(o, row))
+        most = np.argmax(o.model.law.densities)
+        measured.append(np.mean(np.abs(o.run["alignment"][row]).argmax(axis=1) == most))
+    assert np.mean(predicted) == pytest.approx(np.mean(measured), abs=0.07)
+    assert max(predicted) < 0.8
+    noisy = exp.replace(
+        n_features=16, n_inputs=256, n_neurons=64, batch_size=64, n_steps=900, learning_rate=0.24, weight_decay=0.0074,
+        density_factor=0.7, noise_variance=0.0434, initial_norm=0.06, keep_probability=0.5, density_power=0.0,
+        stage_one_growth=2.61, bias_factor=0.4, bias_growth=1.0062, bias_cap=0.408, record_every=5,
+    )  # fmt: skip
+    o = Observed(train(noisy))
+    beside = np.median(1 / o.cosine.max(axis=1) ** 2 - 1)
+    assert sustained(o) == pytest.approx(beside, rel=0.25)
+    (found,) = claim_no_negatives([o])
+    assert "sampling noise sustains" in found.reason

@@ -11,7 +11,9 @@ import numpy as np
 
 from ... import training
 from ...network import features
+from ...objectives.no_negatives import NEURON_FLOOR, unit_neurons
 from ..predictions.crossing import limiting_ratio
+from ..predictions.feature_drift import feature_moments
 from ..predictions.moments import view_moments
 from ..predictions.on_sphere import as_pairs, square_at_start
 
@@ -69,19 +71,54 @@ def not_selected_on_sphere(observed):
     )
 
 
-def own_time(observed):
-    """Return Σ η/(m n²) over the steps until each row, n² = E h_i² of the median neuron at b = 0, ndarray (T,)."""
-    run, exp, views = observed.run, observed.experiment, view_moments(observed.experiment)
-    sparse = np.square(run["alignment"], dtype=np.float64).sum(axis=2)
+def own_rates(observed):
+    """Return η/(m n⁺n⁺⁺) of the median neuron at each row and its w ᵀCw/wᵀC₁w, two ndarrays of shape (T,), at b = 0.
+
+    n⁺² = E h_i² of the anchors and n⁺⁺² that of the keys.
+    """
+    run, exp, along = observed.run, observed.experiment, feature_moments(observed.experiment)
+    views = view_moments(exp)
+    sparse = np.square(run["alignment"], dtype=np.float64)
     dense = np.square(run["dense_norm"], dtype=np.float64)
-    squares = np.median(views.anchor.sparse * sparse + views.anchor.dense * dense, axis=1)
-    rate = exp.learning_rate / (exp.n_neurons * squares[:-1])
-    return np.append(0.0, np.cumsum(rate * np.diff(run.steps)))
+    cross, anchor, key = (
+        sparse @ of_features + of_noise * dense
+        for of_features, of_noise in zip(
+            along, (views.cross.dense, views.anchor.dense, views.key.dense)
+        )
+    )
+    squares = np.median(np.sqrt(anchor * key), axis=1)
+    return exp.learning_rate / (exp.n_neurons * squares), np.median(cross / anchor, axis=1)
 
 
-def rated_neurons(observed, row):
-    """Return `as_pairs` of a run whose neurons are normalised over the batch, at a row."""
-    time, steps = own_time(observed), observed.run.steps
-    exp = observed.experiment
-    rate = (time[row] - time[row - 1]) / float(steps[row] - steps[row - 1])
-    return as_pairs(exp, exp.learning_rate / rate)
+def own_time(observed):
+    """Return Σ η/(m n⁺n⁺⁺) over the steps until each row, see `own_rates`, ndarray (T,)."""
+    rate = own_rates(observed)[0][:-1]
+    return np.append(0.0, np.cumsum(rate * np.diff(observed.run.steps)))
+
+
+def sustained(observed):
+    """Return what batches sustain of ‖w_i‖² beside a neuron's atom, relative to it; the median of the neurons.
+
+    With C the coefficient of a sample in a neuron's update, the normalisation within, a direction of variance v gets
+    η² v E[C²]/B in a step, and keeps it for 1/(2η E[C z]/α) steps (derived: featlearn/theory/derivation.md, "Other
+    objectives").
+    """
+    run, exp, views = observed.run, observed.experiment, view_moments(observed.experiment)
+    state, atom = training.init(exp), observed.cosine.argmax(axis=1)
+    along = observed.alignments[np.arange(exp.n_neurons), atom].astype(np.float64)
+    power = pull = 0.0
+    for step in range(BATCHES):
+        batch = training.draw_batch(dataclasses.replace(state, step=step))
+        h, k = (
+            features(run.weights, run.biases, x).astype(np.float64)
+            for x in (batch.views.anchors, batch.views.keys)
+        )
+        (h, size), (k, _) = unit_neurons(h, NEURON_FLOOR), unit_neurons(k, NEURON_FLOOR)
+        # A neuron is active where its output is not 0.
+        C = (k - h * np.mean(h * k, axis=0)) / (exp.n_neurons * size) * (h != 0)
+        power = power + np.mean(C**2, axis=0) / BATCHES
+        pull = pull + np.mean(C * batch.sample.latents[:, atom], axis=0) / BATCHES
+    variance = (exp.n_inputs - exp.n_features) * views.anchor.dense
+    variance += (exp.n_features - 1) * views.anchor.sparse
+    ratio = exp.learning_rate * variance * power / (2 * exp.batch_size)
+    return float(np.median(ratio / np.maximum(pull * along, 1e-300)))

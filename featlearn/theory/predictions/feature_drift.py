@@ -15,6 +15,21 @@ from ...latents import law_of
 from .moments import own_part, view_moments
 
 
+def feature_moments(experiment):
+    """Return c_j, c¹_j and c²_j of every feature: three ndarrays of shape (d,)."""
+    views = view_moments(experiment)
+    more = law_of(experiment).variances - views.density
+    own = own_part(experiment.dictionary, experiment.n_inputs)
+    return [
+        split.sparse + more * (1 + excess * own)
+        for split, excess in (
+            (views.cross, views.cross_excess),
+            (views.anchor, views.anchor_excess),
+            (views.key, views.key_excess),
+        )
+    ]
+
+
 def feature_drift(experiment, alignments, dense_norms, attraction):
     """Return the mean change of α by one update, but for the decay -ηλα, and what similarities take.
 
@@ -34,17 +49,7 @@ def feature_drift(experiment, alignments, dense_norms, attraction):
         The mean change; what it would have more without the similarities' term.
     """
     exp, views = experiment, view_moments(experiment)
-    more, own = law_of(exp).variances - views.density, own_part(exp.dictionary, exp.n_inputs)
-
-    def along(split, excess):
-        """A moment of views along every feature."""
-        return split.sparse + more * (1 + excess * own)
-
-    cross = along(views.cross, views.cross_excess)
-    anchor, key = (
-        along(views.anchor, views.anchor_excess),
-        along(views.key, views.key_excess),
-    )
+    cross, anchor, key = feature_moments(exp)
     orders = [(anchor, key, views.key.dense)]
     if not exp.stop_gradient:
         # Through the keys the two views change places.
