@@ -165,22 +165,26 @@ def describe(part):
     A label that all objects of a dataclass have is followed by the numbers and words among the fields of
     this one, which tell it from others.
     """
-    digest = hashlib.sha256()
-    for each in type(part).__mro__:
-        if each is object:
-            continue
-        _feed(digest, each.__qualname__)
-        if not each.__module__.startswith("featlearn."):
-            _feed_source(digest, each)
-    _feed(digest, _attributes(part), (id(part),))
     kind = type(part)
-    found = {"name": f"{kind.__module__}.{kind.__qualname__}", "digest": digest.hexdigest()}
+    found = {"name": f"{kind.__module__}.{kind.__qualname__}", "digest": _digest(part, _feed)}
     label = getattr(part, "label", None)
     label = label if isinstance(label, str) else ""
     if label == getattr(kind, "label", ""):
         settings = [f"{name} = {_shown(value)}" for name, value in _settings(part).items()]
         label = ", ".join([label or kind.__qualname__, *settings]) if settings else label
     return found | ({"label": label} if label else {})
+
+
+def _digest(part, feed):
+    digest = hashlib.sha256()
+    for each in type(part).__mro__:
+        if each is object:
+            continue
+        feed(digest, each.__qualname__)
+        if not each.__module__.startswith("featlearn."):
+            _feed_source(digest, each, feed)
+    feed(digest, _attributes(part), (id(part),))
+    return digest.hexdigest()
 
 
 def shown_name(described):
@@ -232,11 +236,13 @@ def require_same(directory_name, recorded, parts, error):
             )
         if role not in recorded:
             raise error(f"{directory_name}: was not trained with a {role} of its own")
-        found = describe(parts[role])
-        if found["digest"] != recorded[role].get("digest"):
+        found, known = describe(parts[role]), recorded[role]["digest"]
+        if known != found["digest"] and known != _digest(
+            parts[role], partial(_feed, rest=_feed_older)
+        ):
             raise error(
                 f"{directory_name}: was trained with another {role}: {recorded[role]['name']} of"
-                f" digest {recorded[role]['digest'][:12]}, given {found['name']} of digest"
+                f" digest {known[:12]}, given {found['name']} of digest"
                 f" {found['digest'][:12]}; give the same, or name another directory"
             )
 
@@ -282,26 +288,25 @@ def _slots(part):
     return {name: getattr(part, name) for name in names if hasattr(part, name)}
 
 
-def _feed_source(digest, kind):
+def _feed_source(digest, kind, feed):
     try:
-        _feed(digest, inspect.getsource(kind))
+        feed(digest, inspect.getsource(kind))
     except (OSError, TypeError):
         # Typed into an interpreter: the compiled methods stand for their text.
         for name, value in sorted(vars(kind).items(), key=lambda item: item[0]):
             value = getattr(value, "fget", getattr(value, "__func__", value))
             if isinstance(value, FunctionType):
-                _feed(digest, value)
+                feed(digest, value)
             elif not name.startswith("__"):
-                _feed(digest, [name, value])
+                feed(digest, [name, value])
 
 
-def _closed_over(function):
+def _closed_over(function, kinds):
     """What a function takes from around it, without what may change while it is used."""
     found = []
     for cell in function.__closure__ or ():
         with suppress(ValueError):  # not bound yet
             found.append(cell.cell_contents)
-    kinds = (np.ndarray, *_WORDS, tuple, FunctionType, *_WRAPPED)
     return [v for v in found if isinstance(v, kinds)]
 
 
@@ -313,12 +318,48 @@ _WRAPPED = {
     MethodType: ("__func__", "__self__"),
     BuiltinFunctionType: ("__qualname__", "__self__"),
 }
+# What counts of what a function closes over.
+_KEPT = (np.ndarray, *_WORDS, tuple, FunctionType, *_WRAPPED)
 
 
-def _feed(digest, value, within=()):
+def _feed_rest(digest, value, within):
+    """Add to a digest what a function does, what a set holds, or an object."""
+    if isinstance(value, (set, frozenset)):
+        # Their order, and how functions and objects among them are written, is that of one process.
+        for one in sorted(_digest_alone(each, within) for each in value):
+            digest.update(one)
+    elif isinstance(value, (range, PurePath)):
+        digest.update(repr(value).encode())
+    elif isinstance(value, CodeType):
+        digest.update(value.co_code)
+        _feed(digest, [value.co_consts, value.co_names])
+    elif isinstance(value, FunctionType) and id(value) not in within:
+        found = [value.__code__, value.__defaults__, value.__kwdefaults__]
+        _feed(digest, [*found, *_closed_over(value, _KEPT)], (*within, id(value)))
+    elif kind := next((k for k in _WRAPPED if isinstance(value, k)), None):
+        _feed(digest, [getattr(value, name) for name in _WRAPPED[kind]], within)
+    elif id(value) not in within:
+        _feed(digest, _attributes(value), (*within, id(value)))
+
+
+def _feed_older(digest, value, within):
+    """`_feed_rest` as runs have recorded it that knew less of functions, and of sets, ranges and paths nothing."""
+    if isinstance(value, FunctionType):
+        code = value.__code__
+        digest.update(code.co_code)
+        constants = [repr(getattr(c, "co_code", c)) for c in code.co_consts]
+        kept = _closed_over(value, (np.ndarray, str, bytes, int, float, tuple))
+        for each in (constants, list(code.co_names), [value.__defaults__, *kept]):
+            _feed(digest, each, rest=_feed_older)
+    elif id(value) not in within:
+        _feed(digest, _attributes(value), (*within, id(value)), _feed_older)
+
+
+def _feed(digest, value, within=(), rest=_feed_rest):
     """Add a value to a digest, by what it is rather than where it lives.
 
-    `within` are the objects that it is part of, by `id`; of these no more is added than their type.
+    `within` are the objects that it is part of, by `id`; of these no more is added than their type. `rest` adds
+    what is neither an array, a table, a sequence, a word nor a name.
     """
     digest.update(f"\n{type(value).__name__} ".encode())
     if isinstance(value, np.ndarray):
@@ -327,24 +368,20 @@ def _feed(digest, value, within=()):
     elif isinstance(value, dict):
         for key in sorted(value, key=str):
             _feed(digest, str(key))
-            _feed(digest, value[key], within)
+            _feed(digest, value[key], within, rest)
     elif isinstance(value, (list, tuple)):
         for each in value:
-            _feed(digest, each, within)
-    elif isinstance(value, (set, frozenset)):
-        digest.update(repr(sorted(map(repr, value))).encode())
-    elif isinstance(value, CodeType):
-        digest.update(value.co_code)
-        _feed(digest, [value.co_consts, value.co_names])
-    elif isinstance(value, FunctionType) and id(value) not in within:
-        found = [value.__code__, value.__defaults__, value.__kwdefaults__, *_closed_over(value)]
-        _feed(digest, found, (*within, id(value)))
-    elif kind := next((k for k in _WRAPPED if isinstance(value, k)), None):
-        _feed(digest, [getattr(value, name) for name in _WRAPPED[kind]], within)
-    elif isinstance(value, (*_WORDS, type(None), range, PurePath)):
+            _feed(digest, each, within, rest)
+    elif isinstance(value, (*_WORDS, type(None))):
         digest.update(repr(value).encode())
     elif isinstance(value, (type, ModuleType)):
         name = value.__name__ if isinstance(value, ModuleType) else value.__qualname__
         digest.update(name.encode())
-    elif id(value) not in within:
-        _feed(digest, _attributes(value), (*within, id(value)))
+    else:
+        rest(digest, value, within)
+
+
+def _digest_alone(value, within):
+    digest = hashlib.sha256()
+    _feed(digest, value, within)
+    return digest.digest()

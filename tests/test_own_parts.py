@@ -493,6 +493,49 @@ def test_what_a_part_holds_in_slots_is_part_of_its_digest(short, tmp_path):
     assert len(featlearn.train(None, place, resume=True, augmentation=Fewer(0.5))) == 16
 
 
+# Made from no text, as digests of classes know theirs.
+Held = type("Held", (), {"pair": print})
+
+
+def held(**values):
+    part = Held()
+    vars(part).update(values)
+    return part
+
+
+def test_runs_recorded_before_sets_and_paths_counted_go_on():
+    """Digests of a part are as they were recorded then, or as they are now."""
+    before = "976962ac5eab8d17200ef17e48d412cec8bc6a5b83e5692399254cd18e049922"
+    for recorded in (before, parts.describe(held(k=1.5, of={1}, way=range(2)))["digest"]):
+        known = {"augmentation": {"name": "Held", "digest": recorded}}
+        same = {"augmentation": held(k=1.5, of={1}, way=range(2))}
+        parts.require_same("run", known, same, featlearn.RunDirectoryError)
+        with pytest.raises(featlearn.RunDirectoryError, match="another augmentation"):
+            other = {"augmentation": held(k=2.5, of={1}, way=range(2))}
+            parts.require_same("run", known, other, featlearn.RunDirectoryError)
+
+
+@pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="compiled otherwise")
+def test_runs_recorded_before_inner_functions_counted_go_on():
+    known = {
+        "augmentation": {
+            "name": "Held",
+            "digest": "a0cbedfa4321b5228509359a6819b06eb7c851784119bfaddebb592252a33536",
+        }
+    }
+    same = {"augmentation": held(by=lambda x, k=2: [k * y for y in x], also=print)}
+    parts.require_same("run", known, same, featlearn.RunDirectoryError)
+    with pytest.raises(featlearn.RunDirectoryError, match="another augmentation"):
+        other = {"augmentation": held(by=lambda x, k=3: [k * y for y in x], also=print)}
+        parts.require_same("run", known, other, featlearn.RunDirectoryError)
+
+
+def test_sets_have_one_digest_in_every_process():
+    """Objects among them are written with the place in memory where they are."""
+    one, other = (parts.describe(held(of={Same(), Fixed, (1, 2)}))["digest"] for _ in range(2))
+    assert one == other != parts.describe(held(of={Same(), Fixed, (1, 3)}))["digest"]
+
+
 class Private:
     __slots__ = ("__kept", "__weakref__")
 
