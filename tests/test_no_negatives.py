@@ -7,12 +7,14 @@ from featlearn import Experiment, preset, train
 from featlearn.theory import check
 from featlearn.theory.claims.groups import check_all
 from featlearn.theory.claims.no_negatives import (
+    _equal,
     claim_no_negatives,
     led_by_most_frequent,
     without_negatives,
 )
-from featlearn.theory.claims.normalised import sustained
+from featlearn.theory.claims.normalised import own_rates, sustained
 from featlearn.theory.claims.observed import Observed
+from featlearn.theory.predictions.feature_drift import feature_moments
 
 pytestmark = pytest.mark.usefixtures("one_blas_thread")
 
@@ -115,3 +117,22 @@ def test_what_decides_runs_without_negatives_is_known_from_their_rates():
     assert sustained(o) == pytest.approx(beside, rel=0.25)
     (found,) = claim_no_negatives([o])
     assert "sampling noise sustains" in found.reason
+
+
+def test_any_number_of_atoms_may_be_left_out():
+    many = dict(n_features=220, n_inputs=256, n_neurons=40, batch_size=32)
+    run = train(BASE.replace(**many, stage_one_steps=4, n_steps=8))
+    [criterion] = _equal([Observed(run)])
+    assert "leave 1.8e+02 out" in criterion.unmet
+
+
+def test_the_rates_of_norms_below_the_floor_are_known():
+    small = BASE.replace(
+        initial_norm=3e-4, learning_rate=1e-5, density_power=1.0, stage_one_steps=40, n_steps=41, record_every=1
+    )  # fmt: skip
+    o = Observed(train(small))
+    rates, ratios = (values[:40, None] for values in own_rates(o))
+    cross, anchor, _ = feature_moments(small)
+    predicted = np.log(1 + rates * (cross - ratios * anchor)).sum(axis=0)
+    grown = np.median(np.log(np.abs(o.run["alignment"][40] / o.run["alignment"][0])), axis=0)
+    assert grown.max() == pytest.approx(predicted.max(), rel=0.1)

@@ -5,6 +5,7 @@ featlearn/theory/derivation.md, "Other objectives"). So where densities differ a
 one atom, unless a prediction head couples them; equal densities leave each neuron where it began.
 """
 
+import itertools
 import math
 
 import numpy as np
@@ -144,7 +145,7 @@ def left_without(observed):
 def _equal(observed):
     lost = [left_without(o) for o in observed]
     expected = max(one.expected for one in lost)
-    allowed = next(n for n in range(99) if max(one.more_than(n) for one in lost) <= _CHANCE)
+    allowed = next(n for n in itertools.count() if max(one.more_than(n) for one in lost) <= _CHANCE)
     few = few_to_pick(observed[0].experiment)
     if expected > 1 and not few:
         few = f"{expected:.2g} atoms are expected to lead no neuron after stage I: raise n_neurons or batch_size"

@@ -72,9 +72,9 @@ def not_selected_on_sphere(observed):
 
 
 def own_rates(observed):
-    """Return η/(m n⁺n⁺⁺) of the median neuron at each row and its w ᵀCw/wᵀC₁w, two ndarrays of shape (T,), at b = 0.
+    """Return η/(m n⁺n⁺⁺) of the median neuron at each row and its wᵀCw/wᵀC₁w, two ndarrays of shape (T,), at b = 0.
 
-    n⁺² = E h_i² of the anchors and n⁺⁺² that of the keys.
+    n⁺² = E h_i² of the anchors, which are normalised once more, and n⁺⁺² = E h_i² + ε² of the keys.
     """
     run, exp, along = observed.run, observed.experiment, feature_moments(observed.experiment)
     views = view_moments(exp)
@@ -86,7 +86,7 @@ def own_rates(observed):
             along, (views.cross.dense, views.anchor.dense, views.key.dense)
         )
     )
-    squares = np.median(np.sqrt(anchor * key), axis=1)
+    squares = np.median(np.sqrt(anchor * (key + NEURON_FLOOR**2)), axis=1)
     return exp.learning_rate / (exp.n_neurons * squares), np.median(cross / anchor, axis=1)
 
 
