@@ -22,7 +22,7 @@ from .errors import InvalidInput
 from .loss import Contrast, split_rows
 from .loss import contrast as infonce
 from .network import Activations, forward, require_thresholds
-from .rules import integer, number, require
+from .rules import as_numbers, integer, number, require
 
 _GROUPS, _TEMPERATURE = integer(1), number(0, open_low=True)
 
@@ -296,10 +296,11 @@ class ContrastiveGradient(Gradient):
 
 
 def _checked(weights, biases, anchors, keys, temperature, negatives):
-    runs = np.shape(weights)[:-2]
+    weights = as_numbers("weights", weights)
+    runs = weights.shape[:-2]
 
     def matrix(name, value):
-        value = np.asarray(value)
+        value = as_numbers(name, value)
         if value.dtype not in (np.float32, np.float64):
             value = value.astype(np.float64)
         if value.ndim < 2 or 0 in value.shape or value.shape[:-2] != runs:
@@ -319,7 +320,7 @@ def _checked(weights, biases, anchors, keys, temperature, negatives):
     B = anchors.shape[-2]
     if keys.shape[-2] != B:
         raise InvalidInput("keys", f"{keys.shape[-2]} rows", f"{B}, one for each anchor")
-    biases = np.asarray(biases, dtype=weights.dtype)
+    biases = as_numbers("biases", biases).astype(weights.dtype, copy=False)
     if biases.shape != (*runs, m):
         wanted = f"shape {(*runs, m)}, one for each neuron"
         raise InvalidInput("biases", f"shape {biases.shape}", wanted)
