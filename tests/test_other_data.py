@@ -70,6 +70,17 @@ def test_spikes_hold_what_their_plateau_says_and_few_do_not_outweigh_features():
     assert "1 spikes beside 8 features" in judged(few, "spikes")[0].reason
 
 
+def test_spikes_are_not_asked_to_outweigh_a_start_above_their_plateau():
+    quick = preset("tiny").replace(
+        noise_spikes=3, spike_variance=0.5, n_steps=120, stage_one_growth=None, stage_one_steps=2, bias_growth=1.3
+    )  # fmt: skip
+    assert [v.outcome for v in judged(train(quick), "spikes")] == ["holds", "holds"]
+    features, spikes = judged(train(quick.replace(initial_norm=1.0)), "spikes")
+    assert "dense norm of the start" in spikes.reason and features.outcome == "holds"
+    features, spikes = judged(train(quick.replace(n_features=253)), "spikes")
+    assert "alignment of the start" in features.reason and spikes.outcome == "holds"
+
+
 @pytest.mark.parametrize(
     "unusual", [{"noise_spikes": 1, "spike_variance": 0.5}, {"density_power": 1}]
 )

@@ -24,6 +24,9 @@ CLEAR = 1.5
 # Share of the features on the plateau up to which spikes outweigh them, how much more they may hold behind thresholds,
 # and the spikes' own share of ‖β‖² from which on half of it is asked for: trained runs had at least .59 with .6.
 MOSTLY_FEATURES, MORE_FEATURES, SPIKED = 0.7, 0.1, 0.6
+# Of ‖β‖² on the plateau, what decay leaves of the start up to which spikes still have half: with .4 they had .59 of
+# .60, with 1 .45.
+OLD = 0.5
 # Best cosine of a neuron with an atom from which on the atom is kept: half-way from what is lost to a pure neuron.
 KEPT = 0.5
 
@@ -83,6 +86,7 @@ def claim_spikes(observed):
                 lambda o: sparse_part(o) / np.square(o.run.weights, dtype=np.float64).sum(),
                 "a mask removes the diagonal of the noise's covariance only: on the plateau features hold so much, and"
                 f" come to it from below; {MORE_FEATURES} for thresholds",
+                _start_seen(observed, "alignment", bound * (share.sparse + share.dense)),
             ),
             Criterion(
                 "share of ‖β‖² in the spikes",
@@ -110,7 +114,21 @@ def _spikes_unseen(observed, share):
             f"weights along spikes could grow by e^{grown:.2g}: to lead the {exp.n_inputs - exp.n_features} dense"
             f" directions they take up to e^{needed:.2g}"
         )
-    return ""
+    return _start_seen(observed, "dense_norm", OLD * share.dense)
+
+
+def _start_seen(observed, part, most):
+    """Return why a part of the first weights may outweigh what the plateau has in its place, or nothing."""
+    exp, left = observed[0].experiment, []
+    for o in observed:
+        kept = (1 - exp.learning_rate * exp.weight_decay) ** float(o.run.steps[-1] - o.run.steps[0])
+        left.append(float(np.square(kept * o.run[part][0], dtype=np.float64).sum()))
+    if max(left) <= most:
+        return ""
+    return (
+        f"squares of the {part.replace('_', ' ')} of the start, once decayed, may add up to {max(left):.2g}, more than"
+        f" the {most:.2g} that the plateau allows: lower initial_norm"
+    )
 
 
 def sparse_part(observed):

@@ -11,7 +11,7 @@ from .moments import negative_count, scatter_of_negatives, uniform_attraction, v
 
 
 class SpikedPlateau(NamedTuple):
-    """Shares of squared weights on the plateau of the linear phase.
+    """Squared weights on the plateau of the linear phase, and shares of them.
 
     Attributes
     ----------
@@ -19,10 +19,14 @@ class SpikedPlateau(NamedTuple):
         Σ‖α_i‖² over it and what the spikes hold; sampling noise left out.
     spikes : float
         What the spikes hold over Σ‖β_i‖², with what sampling noise sustains.
+    sparse, dense : float
+        Σ‖α_i‖², without what noise sustains, and Σ‖β_i‖².
     """
 
     features: float
     spikes: float
+    sparse: float
+    dense: float
 
 
 def spiked_plateau(experiment):
@@ -64,6 +68,8 @@ def spiked_plateau(experiment):
     return SpikedPlateau(
         d * a / (d * a + k * c) if d * a + k * c > 0 else 0.0,
         k * c / (k * c + rest) if c > 0 else 0.0,
+        exp.temperature * d * a,
+        exp.temperature * (k * c + rest),
     )
 
 
