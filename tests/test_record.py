@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import featlearn
-from featlearn import Record, parts
+from featlearn import Record, digest
 from featlearn.commands import main
 from featlearn.plotting.several import figures
 from featlearn.recording.extras import EXTRAS
@@ -148,9 +148,9 @@ def test_a_digest_of_a_function_knows_its_code_and_what_it_closes_over():
     def make(scale, seen):
         return lambda s, b, g: seen.append(1) or scale
 
-    assert parts.digest_of(make(1, [])) == parts.digest_of(make(1, [2]))
-    assert parts.digest_of(make(1, [])) != parts.digest_of(make(2, []))
-    assert parts.digest_of(largest) != parts.digest_of(pair)
+    assert digest.digest_of(make(1, [])) == digest.digest_of(make(1, [2]))
+    assert digest.digest_of(make(1, [])) != digest.digest_of(make(2, []))
+    assert digest.digest_of(largest) != digest.digest_of(pair)
 
 
 class Scaled:
@@ -186,15 +186,15 @@ TOLD_APART = {
 
 @pytest.mark.parametrize("pair", TOLD_APART.values(), ids=TOLD_APART)
 def test_functions_that_differ_are_told_apart_however_they_are_made(pair):
-    one, other = map(parts.digest_of, pair)
-    assert one == parts.digest_of(pair[0]) != other
+    one, other = map(digest.digest_of, pair)
+    assert one == digest.digest_of(pair[0]) != other
 
 
 def test_a_function_that_calls_itself_has_a_digest():
     def counted(k):
         return k and counted(k - 1)
 
-    assert parts.digest_of(counted) == parts.digest_of(counted)
+    assert digest.digest_of(counted) == digest.digest_of(counted)
 
 
 def test_a_run_does_not_go_on_with_another_partial(short, tmp_path):

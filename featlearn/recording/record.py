@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 
+from ..digest import digest_of
 from ..errors import InvalidInput, RunDirectoryError
-from ..parts import digest_of
 from ..rules import integer, require
 from .config import FILE_NAME
 from .extras import EXTRAS
