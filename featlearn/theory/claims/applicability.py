@@ -122,8 +122,8 @@ def not_selected(observed):
         if budget < _SELECTS and rest < _DECAYS:
             if exp.weight_decay == 0:
                 return (
-                    f"norms grew by e^{budget:.2g} in stages II and III, and nothing decays: losing features take"
-                    " a growth of e² to fall behind"
+                    f"norms grew by e^{budget:.2g} in stages II and III; without weight decay losing features take a"
+                    " growth of e² to fall behind"
                 )
             return (
                 f"stage III lasted {rest:.2g}/λ and norms grew by e^{budget:.2g} in stages II and"

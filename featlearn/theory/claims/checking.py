@@ -152,8 +152,7 @@ def check(
         observed = [dataclasses.replace(o, replays=replay) for o in observed]
     claims = as_functions("claims", claims, "functions marked by @featlearn.claim(name)")
     found, own = Verdicts(), Verdicts()
-    first, *others = CLAIMS
-    for function in (first, *claims, *others):
+    for function in (*CLAIMS[:1], *claims, *CLAIMS[1:]):
         if function in OF_A_KIND and _of_another_kind(observed[0].run, function):
             continue
         reason = _unknown(observed, function) if function in CLAIMS else ""
