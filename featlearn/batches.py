@@ -221,5 +221,9 @@ def draw_own_block(start, rng, latents, noise, anchors, keys, masks, model, augm
         raise InvalidInput("augmentation", f"{views!r} from pair", wanted) from None
     for view, out in zip(pair, (anchors, keys)):
         out[rows] = as_array("augmentation", "pair", view, shape, dtype)
-    for kept, mask in zip(masks, getattr(views, "masks", ())):
-        kept[rows] = mask
+    made = getattr(views, "masks", ()) if masks else ()
+    if not isinstance(made, (tuple, list, np.ndarray)) or len(made) != len(masks):
+        wanted = f"{len(masks)} of them, as its n_masks says"
+        raise InvalidInput("augmentation", f"masks {made!r} from pair", wanted)
+    for kept, mask in zip(masks, made):
+        kept[rows] = as_array("augmentation", "masks of pair", mask, shape, kept.dtype)

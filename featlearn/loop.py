@@ -171,6 +171,7 @@ def running(
     """
     ends, quantities = _ending(until), asked_quantities(record)
     require_progress(progress)
+    keep_at = _steps_to_keep(checkpoint_at)
     own = {
         "model": model,
         "augmentation": augmentation,
@@ -187,6 +188,9 @@ def running(
     if directory is None:
         if resume:
             raise RunDirectoryError("resume: needs the directory of the run")
+        if keep_at:
+            wanted = "a directory beside it, which states are kept in"
+            raise InvalidInput("checkpoint_at", sorted(keep_at), wanted)
         began = None if start is None else origin(start)
         check_memory(experiment, in_memory=True)
         state = start or init(experiment, **own)
@@ -196,7 +200,6 @@ def running(
         check_memory(experiment)
         quantities = with_layouts(quantities, lambda: start or init(experiment, **own))
     own = {role: part for role, part in own.items() if part is not None}
-    keep_at = _steps_to_keep(checkpoint_at)
     place = RunDirectory(directory, experiment, resume, quantities, own, start, extend, keep_at)
     if resume and extend is None and read_status(directory).get("status") == "complete":
         place.admit()

@@ -12,7 +12,7 @@ import numpy as np
 from .data import require_orthonormal
 from .digest import attributes_of, digest_of_object, older_digest_of_object
 from .errors import InvalidInput
-from .rules import as_array, choice, require
+from .rules import as_array, choice, integer, require
 
 # What each part must have to take part in a step.
 METHODS = {
@@ -57,6 +57,8 @@ def given_parts(experiment, **parts):
             raise InvalidInput(role, part, wanted)
         if role == "model":
             _check_model(part, experiment)
+        if role == "augmentation":
+            require("n_masks of the augmentation", getattr(part, "n_masks", 0), integer(0))
         made[role] = part
     require_fit(experiment, made)
     return made

@@ -28,7 +28,7 @@ def integer(low, high=MOST, optional=None):
 
     def wanted(value):
         # That there is an end is of interest to whoever is beyond it.
-        beyond = isinstance(value, (int, np.integer)) and value > high
+        beyond = isinstance(value, (int, float, np.number)) and value > high
         words = f"a whole number ≥ {low}" + (f" and ≤ {high}" if beyond or high != MOST else "")
         return f"{words}, or none {optional}" if optional else words
 

@@ -114,6 +114,8 @@ def evaluate(
     require_state(state)
     if batch is None:
         batch = draw_batch(state, work, keep_sample=False)
+    elif not isinstance(batch, Batch):
+        raise InvalidInput("batch", batch, "a Batch, as draw_batch(state) returns it")
     with np.errstate(over="ignore", invalid="ignore"):
         return state.objective.gradient(state.weights, state.biases, batch, state.parameters, work)
 
@@ -159,6 +161,11 @@ def step(
     with np.errstate(over="ignore", invalid="ignore"):
         if gradient is None:
             gradient = evaluate(state, work=work)
+        elif not isinstance(gradient, Gradient):
+            raise InvalidInput("gradient", gradient, "a Gradient, as evaluate(state) returns it")
+        elif gradient.weights.shape != state.weights.shape:
+            found, wanted = gradient.weights.shape, state.weights.shape
+            raise InvalidInput("gradient", f"one of shape {found}", f"shape {wanted}")
         require_finite(state, gradient.loss)
         work = work or Workspace()
         weights = work("gradient", state.weights.shape, state.weights.dtype)

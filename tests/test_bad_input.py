@@ -96,6 +96,7 @@ SETTINGS = {
     "bias_growth=0.9": "bias_growth: got 0.9",
     "bias_cap=0.01": "bias_cap: got 0.01, wants at least",
     "seed=-1": "seed: got -1",
+    "n_steps=1e300": "n_steps: got 1e+300, wants a whole number ≥ 0 and ≤ 2147483647",
     "seed=0x10": "seed: got '0x10'",
     "dtype=float16": "dtype: got 'float16'",
     "record_every=0": "record_every: got 0",
@@ -510,6 +511,15 @@ def test_no_fewer_samples_than_none_are_drawn():
         (
             lambda: featlearn.SparseCodingModel(np.eye(3, dtype=int), 0.1, 0.1),
             "dictionary: got 'int64', wants an ndarray of float32 or float64",
+        ),
+        (lambda: featlearn.evaluate(featlearn.init(SMALL), "x"), "batch: got 'x', wants a Batch"),
+        (lambda: featlearn.step(featlearn.init(SMALL), 5), "gradient: got 5, wants a Gradient"),
+        (
+            lambda: featlearn.step(
+                featlearn.init(SMALL),
+                featlearn.evaluate(featlearn.init(SMALL.replace(n_neurons=7))),
+            ),
+            "gradient: got 'one of shape",
         ),
         (lambda: featlearn.train_together([SMALL], resume=True), "resume: got True, wants no such"),
         (lambda: featlearn.train_together([SMALL], start=None), "start: got None, wants no such"),

@@ -95,7 +95,7 @@ def test_the_disk_that_states_take_is_counted(exp, run):
 
 def test_the_command_keeps_states_where_it_is_asked_to(tmp_path, capsys):
     words = ["run", "--preset", "tiny", "--set", "n_steps=15", "--out", str(tmp_path / "run")]
-    assert main([*words, "--quiet", "--checkpoint-at", "5,11"]) == 0
+    assert main([*words, "--quiet", "--checkpoint-at", "0.5e1,11"]) == 0
     assert {5, 11} <= set(checkpoint.kept_steps(tmp_path / "run"))
     assert main([*words, "--quiet", "--checkpoint-at", "5,x"]) == 2
     assert "--checkpoint-at: got '5,x'" in capsys.readouterr().err
@@ -105,6 +105,20 @@ def test_the_command_keeps_states_where_it_is_asked_to(tmp_path, capsys):
 def test_no_states_are_kept_at_what_is_no_step(small, steps, tmp_path):
     with pytest.raises(featlearn.InvalidInput, match="^checkpoint_at: got"):
         featlearn.train(small, tmp_path / "run", checkpoint_at=steps)
+
+
+@pytest.mark.parametrize("steps", ([4], [13], [10**30]))
+def test_no_states_are_kept_at_steps_that_the_run_never_comes_to(small, steps, tmp_path):
+    start = featlearn.init(small.replace(n_steps=12))
+    for _ in range(5):
+        start = featlearn.step(start)
+    with pytest.raises(featlearn.InvalidInput, match="steps of the run, from 5 to 12"):
+        featlearn.train(start=start, directory=tmp_path / "run", checkpoint_at=steps)
+    with pytest.raises(featlearn.InvalidInput, match="^checkpoint_at: got .*wants a directory"):
+        featlearn.train(start=start, checkpoint_at=[7])
+    whole = featlearn.train(start=start, directory=tmp_path / "whole", checkpoint_at=[7])
+    # The same call again asks for no more than there is.
+    featlearn.train(directory=whole.directory, experiment=None, resume=True, checkpoint_at=[7])
 
 
 def flipped(path, position, bit=0x40):

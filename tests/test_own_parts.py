@@ -283,6 +283,30 @@ def test_views_that_are_none_are_refused_by_name(short):
         featlearn.draw_batch(featlearn.init(short, augmentation=Nothing()))
 
 
+@pytest.mark.parametrize("n", ("a", 1.5, -1, None))
+def test_a_number_of_masks_that_is_none_is_refused_by_name(short, n):
+    class Masks(featlearn.NoAugmentation):
+        n_masks = n
+
+    with pytest.raises(featlearn.InvalidInput, match="^n_masks of the augmentation: got"):
+        featlearn.init(short, augmentation=Masks)
+
+
+@pytest.mark.parametrize("masks", (None, 3, (), (None,), (np.ones((2, 2), bool),)))
+def test_masks_are_as_many_and_as_large_as_the_augmentation_says(short, masks):
+    class Masks:
+        n_masks = 1
+
+        def pair(self, rng, sample, model):
+            return Views(sample.inputs, sample.inputs, masks)
+
+    state = featlearn.init(short, augmentation=Masks)
+    with pytest.raises(featlearn.InvalidInput, match="^augmentation: got .*masks"):
+        featlearn.draw_batch(state)
+    # No step needs them.
+    featlearn.step(state)
+
+
 def test_views_may_be_one_array_along_a_first_axis(short):
     class Stacked:
         def pair(self, rng, sample, model):

@@ -285,3 +285,21 @@ def test_a_quantity_that_is_never_a_number_is_drawn_empty(small):
     record = {"empty": lambda state, batch, gradient: np.full(3, np.nan)}
     run = featlearn.train(small.replace(n_steps=2), record=record)
     assert len(plotting.asked_quantities(run).axes[0].lines) == 0
+
+
+def test_what_is_named_twice_is_drawn_once(twins, tmp_path, capsys):
+    twice = ["--only", "losses", "--only", "losses", "--format", "png", "--format", "png"]
+    assert main(["plot", str(twins[0]), *twice, "-o", str(tmp_path), "--quiet"]) == 0
+    assert capsys.readouterr().out.split() == [str(tmp_path / "losses.png")]
+
+
+@pytest.mark.parametrize("n_steps", (1, 3, 10, 24))
+def test_ticks_of_short_runs_stand_at_whole_steps(n_steps):
+    run = featlearn.train(featlearn.preset("tiny").replace(n_steps=n_steps))
+    for name in ("losses", "sparse-and-dense", "alignment-trajectories", "competition", "headline"):
+        [(_, figure)] = plotting.draw_gallery(run, [name])
+        with plotting.canvas.in_style():
+            figure.draw_without_rendering()
+        for ax in figure.axes:
+            if ax.get_xlabel() == "step":
+                assert not (ax.get_xticks() % 1).any(), (name, ax.get_xticks())

@@ -28,6 +28,16 @@ def test_the_lottery_ranks_and_picture(with_mask):
     assert_sound(plotting.lottery(with_mask, threshold=1.0))
 
 
+@pytest.mark.parametrize("d", (1, 12, 13, 40))
+def test_the_lottery_shows_every_rank(d):
+    small = featlearn.preset("tiny").replace(n_features=d, n_neurons=24, n_steps=2)
+    figure = plotting.lottery(featlearn.train(small))
+    assert_sound(figure)
+    left = figure.axes[0]
+    assert sum(bar.get_height() for bar in left.patches) == pytest.approx(2)
+    assert (left.get_xticklabels()[-1].get_text() == "≥ 12") == (d > 12)
+
+
 def test_stage_one_starts_on_the_recursion_and_ends_near_it(with_mask):
     [ax] = plotting.stage_one_growth(with_mask).axes
     measured, predicted = ax.lines[0], ax.lines[1]

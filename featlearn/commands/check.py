@@ -67,7 +67,7 @@ def add_arguments(parser):
     add_part_arguments(parser, ["model"])
     again = parser.add_mutually_exclusive_group()
     again.add_argument(
-        "--replay", type=int, default=REPLAYS, metavar="N",
+        "--replay", type=whole_number, default=REPLAYS, metavar="N",
         help=f"make a few updates again from N states of each run ({REPLAYS})",
     )  # fmt: skip
     again.add_argument(

@@ -14,6 +14,7 @@ fields of an experiment, for --set name=value, with their values outside presets
 the paper's formula):
 """
 
+from argparse import ArgumentTypeError
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -139,8 +140,8 @@ def _branch(arguments, options):
 def _steps(text):
     """The whole numbers of "300,800"."""
     try:
-        return [int(word) for word in text.split(",")] if text else []
-    except ValueError:
+        return [whole_number(word) for word in text.split(",")] if text else []
+    except ArgumentTypeError:
         raise InvalidInput(
             "--checkpoint-at", text, "steps with commas between, as 300,800"
         ) from None

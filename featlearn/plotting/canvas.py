@@ -45,13 +45,15 @@ def in_style():
 def styled(function):
     """Run a figure function under featlearn's style sheet, whatever the caller's own settings.
 
-    Several panels get the letters that captions and texts call them by.
+    Ticks stand at whole steps, and several panels get the letters that captions and texts call them by.
     """
 
     @functools.wraps(function)
     def wrapper(*arguments, **keywords):
         with in_style():
             figure = function(*arguments, **keywords)
+            for ax in figure.axes:
+                _tick_whole_steps(ax)
             if not figure.subfigs:
                 _letter(panels(figure))
             return figure
@@ -66,6 +68,13 @@ def panels(figure):
         for ax in figure.axes
         if ax.get_label() != "<colorbar>" and (ax.axison or ax.images or ax.collections)
     ]
+
+
+def _tick_whole_steps(ax):
+    """Put no tick between two steps, as 2.5; longer axes, which have ticks at 250, stay as they are."""
+    low, high = ax.get_xlim()
+    if ax.get_xlabel() == "step" and high - low < 25:
+        ax.locator_params(axis="x", integer=True)
 
 
 def _letter(axes):
@@ -106,7 +115,7 @@ def save(figure, path, formats=FORMATS, dpi=None):
     RunDirectoryError
         If a file cannot be written.
     """
-    formats = tuple(formats)
+    formats = tuple(dict.fromkeys(formats))
     for kind in formats:
         require("formats", kind, choice(_METADATA))
     path = Path(path)

@@ -118,7 +118,7 @@ def draw_gallery(runs, names=None, probes=None):
         Probe results with the labels of `runs`; probed here unless given.
     """
     runs = as_runs(runs)
-    names = list(names or ())
+    names = list(dict.fromkeys(names or ()))
     for name in names:
         require("names", name, choice(GALLERY))
     for name in names or [name for name in GALLERY if supports(name, runs)]:

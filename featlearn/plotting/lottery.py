@@ -10,6 +10,9 @@ from ..alignment import lottery_sets
 from .atoms import final_cosines
 from .canvas import BLUE, GREY, ORANGE, PAGE, as_runs, legend_over, new_figure, styled, thinned
 
+# As many bars can be read.
+MOST_RANKS = 12
+
 
 def initial_ranks(alignments, winners):
     """Return the rank, 1 for the largest |α_ij|, of each neuron's winner among its features.
@@ -43,7 +46,8 @@ def lottery(runs, threshold=0.9):
     -------
     matplotlib.figure.Figure
         Left, the fraction of pure neurons whose final feature had each rank among the d of the
-        neuron, at initialisation and at the end of stage I; dashed, what blind chance gives. Right,
+        neuron, at initialisation and at the end of stage I; dashed, what blind chance gives. With
+        more than 12 features the last bar holds all the ranks that are left. Right,
         every pair (i, j): its share q_ij of the sparse part at initialisation against its final
         cosine; dashed, the bound 1.5 log d/d of the lottery sets, beyond which a pair is a
         potential winner.
@@ -79,15 +83,21 @@ def _draw_ranks(ax, run, cosine, threshold):
     counted = pure if pure.any() else np.ones_like(pure)
     end = np.flatnonzero(np.asarray(run["stage"]) == 1)[-1]
     m, d = cosine.shape
+    shown = min(d, MOST_RANKS)
     for row, color, shift in ((0, GREY, -0.2), (end, BLUE, 0.2)):
         ranks = initial_ranks(np.asarray(run["alignment"][row]), winners)[counted]
-        share = np.bincount(ranks, minlength=d + 1)[1:] / counted.sum()
-        ax.bar(np.arange(1, d + 1) + shift, share, 0.4, color=color)
-    ax.axhline(1 / d, color="black", linestyle="--", linewidth=0.8)
-    shown = min(d, 12)
+        share = np.bincount(np.minimum(ranks, shown), minlength=shown + 1)[1:] / counted.sum()
+        ax.bar(np.arange(1, shown + 1) + shift, share, 0.4, color=color)
+    # Of one rank: not where the last bar holds several.
+    edge = shown + (0.6 if d == shown else -0.5)
+    ax.plot([0.4, edge], [1 / d, 1 / d], color="black", linestyle="--", linewidth=0.8)
     ax.set(xlabel="rank of the final feature", ylabel="fraction of neurons")
     ax.set_xlim(0.4, shown + 0.6)
-    ax.set_xticks(range(1, shown + 1, 1 if shown <= 8 else 2))
+    ticks = range(1, shown + 1, 1 if shown <= 8 else 2)
+    if d > shown:
+        ax.set_xticks([*ticks[:-1], shown], [*map(str, ticks[:-1]), f"≥ {shown}"])
+    else:
+        ax.set_xticks(ticks)
     some = f"{counted.sum()} of {m} neurons, cosine ≥ {threshold}"
     ax.set_title(some if pure.any() else f"all {m} neurons, none ≥ {threshold}")
 

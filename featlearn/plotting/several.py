@@ -39,6 +39,8 @@ def figures(runs, names=None, probes=None, most=MOST_SHOWN):
     most : int
         Panels in a row at most.
     """
+    # One that is named twice is drawn once.
+    names = list(dict.fromkeys(names or ()))
     groups = group_runs(runs)
     several = any(len(group) > 1 for group in groups.values()) or len(groups) > most
     if BANDS in names if names else several:

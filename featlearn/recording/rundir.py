@@ -96,7 +96,7 @@ class RunDirectory:
         self.own, self._given = {}, own or {}
         self._begin = begin
         self.first = 0 if begin is None else begin.step
-        self._keep_at = set(keep_at)
+        self._asked_to_keep = self._keep_at = set(keep_at)
         self.recorder = self._lock = None
 
     def __enter__(self):
@@ -135,7 +135,7 @@ class RunDirectory:
             self.own = given_parts(found, **self._given)
             self.first = first_step(self.path)
             self._lengths = {*earlier_lengths(self.path), found.n_steps}
-            self._keep_at |= steps_to_keep(self.path)
+            self._keep_at = self._asked_to_keep | steps_to_keep(self.path)
             require_same(self.path, read_own(self.path), self.own, RunDirectoryError)
             recorded = recorded_quantities(self.path)
             self.quantities = with_functions(recorded, self._record, self.path)
@@ -145,9 +145,18 @@ class RunDirectory:
             )
         else:
             self.own = given_parts(self.experiment, **self._given)
+        self._require_reached(self._asked_to_keep)
         check_memory(self.experiment)
         own = [q for q in self.quantities if q.name not in QUANTITIES]
         check_disk(self.experiment, self.path, own, len(self._keep_at))
+
+    def _require_reached(self, steps):
+        """Refuse steps that the run never comes to; those that a resumed run has passed were kept."""
+        last = self.experiment.n_steps
+        for step in sorted(steps):
+            if not self.first <= step <= last:
+                wanted = f"steps of the run, from {self.first} to {last}"
+                raise InvalidInput("checkpoint_at", step, wanted)
 
     def __exit__(self, *exception):
         if self.recorder is not None:

@@ -246,9 +246,13 @@ def _observe(runs):
             raise InvalidInput("run", _name(run), "one with at least one recorded row")
         if kind(run) != kind(runs[0]):
             raise InvalidInput("runs", _name(run), f"only the seed different from {_name(runs[0])}")
-    seeds = [run.experiment.seed for run in runs]
-    if len(set(seeds)) < len(seeds):
-        raise InvalidInput("runs", f"seeds {seeds}", "a different seed for each run")
+    by_seed = {}
+    for run in runs:
+        seed = run.experiment.seed
+        if seed in by_seed:
+            shared = f"{_name(by_seed[seed])} and {_name(run)}, both of seed {seed}"
+            raise InvalidInput("runs", shared, "a different seed for each run")
+        by_seed[seed] = run
     return observed
 
 
