@@ -55,7 +55,7 @@ def load_file(option, path):
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
         wanted = f"a Python file that runs ({type(error).__name__}: {error})"
         raise InvalidInput(option, str(path), wanted) from None
@@ -66,7 +66,7 @@ def load_file(option, path):
 def _import(option, module):
     try:
         return importlib.import_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         wanted = f"a module that can be imported ({type(error).__name__}: {error})"
         raise InvalidInput(option, module, wanted) from None
 

@@ -7,7 +7,7 @@ made as they are of a run alone, one kind of work for all runs after the other.
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from os import PathLike
 from types import SimpleNamespace
 
@@ -91,6 +91,8 @@ def train_together(
     given = experiments
     experiments = list(given) if isinstance(given, Iterable) else [given]
     require_progress(progress)
+    # Each run goes through what an iterator gives but once.
+    options = {n: list(v) if isinstance(v, Iterator) else v for n, v in options.items()}
     for name in {"start", "resume"} & set(options):
         raise InvalidInput(name, options[name], "no such option: a run begun in its place goes on")
     for exp in experiments:
@@ -101,6 +103,10 @@ def train_together(
     if directories is None:
         members = [(exp, None) for exp in experiments]
         return _train(members, None, progress, options)
+    one = isinstance(directories, (str, PathLike)) or not isinstance(directories, Iterable)
+    if one:
+        raise InvalidInput("directories", directories, "a sequence of paths, one a run")
+    directories = list(directories)
     if len(directories) != len(experiments):
         wanted = f"{len(experiments)}, one for each experiment"
         raise InvalidInput("directories", len(directories), wanted)

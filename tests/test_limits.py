@@ -43,6 +43,9 @@ def test_the_suggestion_is_an_experiment_in_the_limit():
     assert not_in_the_limit(exp) is None and len(limit_criteria(exp)) == 6
     with pytest.raises(featlearn.InvalidInput, match="n_features"):
         suggest_limit(featlearn.Experiment(n_features=4, bias_factor=0.1))
+    # Rare features need more samples in a paired batch than 64 d.
+    rare, _ = suggest_limit(featlearn.Experiment(n_features=8, n_inputs=2**20, density=0.02))
+    assert rare.batches == "paired" and rare.batch_size == 2048 and rare.negative_groups == 8
 
 
 def test_the_limit_is_asked_for_in_its_regime_only():

@@ -108,6 +108,17 @@ def test_the_command_takes_every_marked_function_of_a_file(twins, lemma, capsys)
     assert {"low", "high"} <= set(kept[-1])
 
 
+def test_a_claim_may_print_and_its_file_be_named_twice(twins, tmp_path, capsys):
+    path = tmp_path / "loud.py"
+    path.write_text(LEMMA.replace("    fall =", "    print('aloud')\n    fall ="))
+    named = ["--claims", str(path), "--claims", str(path)]
+    main(["check", str(twins[0]), *named, "--json", "--quiet"])
+    captured = capsys.readouterr()
+    [one] = json.loads(captured.out)
+    assert [v["claim"] for v in one["verdicts"]].count("my lemma") == 1
+    assert captured.err == "aloud\n"
+
+
 def test_a_report_shows_own_claims(twins, lemma, tmp_path, monkeypatch):
     monkeypatch.setattr(several, "figures", lambda *_, **__: ())
     out = tmp_path / "report.html"
@@ -117,7 +128,13 @@ def test_a_report_shows_own_claims(twins, lemma, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     "text, match",
-    (("x = 1", "marked"), ("1 / 0", "ZeroDivisionError"), ("def (", "SyntaxError"), (None, "No")),
+    (
+        ("x = 1", "marked"),
+        ("1 / 0", "ZeroDivisionError"),
+        ("def (", "SyntaxError"),
+        ("import sys; sys.exit(3)", "SystemExit"),
+        (None, "No"),
+    ),
 )
 def test_a_file_without_claims_is_refused_in_one_line(twins, tmp_path, capsys, text, match):
     path = tmp_path / "bad.py"

@@ -303,3 +303,13 @@ def test_ticks_of_short_runs_stand_at_whole_steps(n_steps):
         for ax in figure.axes:
             if ax.get_xlabel() == "step":
                 assert not (ax.get_xticks() % 1).any(), (name, ax.get_xticks())
+
+
+def test_one_neuron_and_one_feature_are_counted_and_coloured_as_such():
+    one = featlearn.preset("tiny").replace(n_features=1, n_neurons=1, n_steps=6, stage_one_steps=3)
+    drawn = dict(plotting.draw_gallery(featlearn.train(one), ["cosine-heatmaps", "competition"]))
+    heatmap = plotting.canvas.panels(drawn["cosine-heatmaps"])[0]
+    for axis in (heatmap.xaxis, heatmap.yaxis):
+        assert not (axis.get_majorticklocs() % 1).any()
+    lines = drawn["competition"].axes[0].lines
+    assert {line.get_color() for line in lines} == {plotting.canvas.BLUE}

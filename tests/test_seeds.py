@@ -140,3 +140,15 @@ def test_a_sweep_that_kept_no_trajectories_is_called_so(tmp_path, capsys):
     for command in ("plot", "check", "report"):
         assert main([command, str(tmp_path)]) == 2
         assert "wants one with run directories in it, made without" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("n_own", (0, 1, 2))
+def test_the_lowest_panel_of_each_column_has_steps(n_own):
+    exp = featlearn.preset("tiny").replace(n_steps=30)
+    own = {f"own {k}": lambda state, batch, gradient: float(state.step) for k in range(n_own)}
+    runs = [featlearn.train(exp.replace(seed=k), record=own) for k in range(2)]
+    figure = plotting.seed_bands(featlearn.group_runs(runs))
+    figure.draw_without_rendering()
+    for ax in plotting.canvas.panels(figure)[-2:]:
+        assert ax.get_xlabel() == "step"
+        assert any(label.get_visible() and label.get_text() for label in ax.get_xticklabels())

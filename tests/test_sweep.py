@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+import featlearn
 from featlearn import Experiment, InvalidInput, RunDirectoryError, load_run, train
 from featlearn.commands import main
 from featlearn.compute.workers import OwnWorkers
@@ -20,6 +21,7 @@ from featlearn.recording.files import read_json
 from featlearn.recording.rundir import read_status
 from featlearn.sweeps.results import load_results
 from featlearn.sweeps.sweep import grid, load_grid, sweep
+from featlearn.theory import at_most
 from featlearn.theory.predictions.crossing import noise_margin
 
 
@@ -296,3 +298,42 @@ def test_rows_that_a_killed_process_had_not_finished_go(base, tmp_path):
     left.write_text("{")
     sweep([base.replace(n_steps=1)], tmp_path, Inline(), check=False)
     assert not left.exists()
+
+
+def largest(state, batch, gradient):
+    return float(np.abs(state.alignment).max())
+
+
+@featlearn.claim("a lemma")
+def holds(observed):
+    return at_most("a lemma", "1", 2, [1.0], "it is")
+
+
+@featlearn.claim("a lemma")
+def fails(observed):
+    return at_most("a lemma", "3", 2, [3.0], "it is not")
+
+
+@featlearn.claim("T1")
+def taken(observed):
+    return at_most("T1", "1", 2, [1.0], "it is")
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    (
+        ({"record": {"growth": largest}}, "growth"),
+        ({"record": {"T2": largest}}, "T2"),
+        ({"record": {"seed": largest}}, "seed"),
+        ({"record": {"a_lemma": largest}, "claims": [holds]}, "a_lemma"),
+        ({"claims": [taken]}, "T1"),
+    ),
+)
+def test_no_column_of_ones_own_takes_the_place_of_another(base, tmp_path, options, name):
+    [row] = sweep(base.replace(n_steps=3), tmp_path, Inline(), **options)
+    assert row["status"] == "failed" and f"sweep: got '{name}', wants another name" in row["error"]
+
+
+def test_claims_of_one_name_share_a_column(base, tmp_path):
+    [row] = sweep(base.replace(n_steps=3), tmp_path, Inline(), claims=[holds, fails])
+    assert row["measures"]["a_lemma"] == 0.5

@@ -325,3 +325,17 @@ def test_large_seeds_advance_together_on_several_threads(monkeypatch):
     monkeypatch.setattr(steps.Turn, "find", one_by_one)
     for run, expected in zip(train_together(seeds(BASE)), alone):
         assert_same(run, expected)
+
+
+def test_places_and_options_may_be_iterators_and_one_path_is_no_sequence(tmp_path):
+    tiny = featlearn.preset("tiny").replace(n_steps=100)
+    several = [tiny.replace(seed=k) for k in range(2)]
+    for one in ("ab", tmp_path, 3):
+        with pytest.raises(
+            featlearn.InvalidInput, match="directories: .*wants a sequence of paths"
+        ):
+            featlearn.train_together(several, one)
+    places = [tmp_path / str(k) for k in range(2)]
+    featlearn.train_together(several, iter(places), checkpoint_at=iter([7, 33]))
+    for place in places:
+        assert {7, 33} <= {int(path.stem) for path in (place / "checkpoints").iterdir()}

@@ -42,6 +42,9 @@ claims:
   twins       what the augmentation changes, between runs that differ in nothing else
 """
 
+import sys
+from contextlib import redirect_stdout
+
 from ..errors import InvalidInput
 from ..recording.rundir import load_run
 from ..recording.seeds import run_directories
@@ -89,7 +92,9 @@ def main(arguments):
         raise InvalidInput("--replay", arguments.replay, "a number ≥ 0")
     observed = [Observed(run.at_checkpoint(), replays=arguments.replay) for run in _runs(arguments)]
     claims = claims_from(arguments)
-    checked = check_all(observed, announcing("checking", arguments.quiet), claims)
+    # What a claim of the user's own prints is no part of the tables or the JSON.
+    with redirect_stdout(sys.stderr):
+        checked = check_all(observed, announcing("checking", arguments.quiet), claims)
     with written_first(checked):
         if arguments.json:
             print(json_text([one.to_dict() for one in checked]))

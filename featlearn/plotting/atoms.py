@@ -47,7 +47,7 @@ def draw_cosines(ax, run):
     order = np.lexsort((-best, winner))
     image = ax.imshow(cosine[order], vmin=0, vmax=1, aspect="auto", interpolation="nearest")
     ax.set(xlabel="atom $j$", ylabel="neuron $i$, sorted by its atom")
-    ax.locator_params(integer=True)
+    ax.locator_params(integer=True, min_n_ticks=1)
     ax.grid(False)
     return image
 
@@ -103,8 +103,8 @@ def neurons_per_atom(runs, threshold=0.9):
     if len(order) <= MOST_NUMBERED:
         bottom.set_xticks(range(len(order)), order, fontsize=5, rotation=90)
     else:
-        bottom.xaxis.get_major_locator().set_params(integer=True)
+        bottom.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     bottom.set_ylim(0, max(1, bottom.get_ylim()[1]))
-    bottom.yaxis.get_major_locator().set_params(integer=True)
+    bottom.yaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     legend_above(figure, handles, columns=1)
     return figure

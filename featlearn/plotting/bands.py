@@ -60,8 +60,10 @@ def seed_bands(groups):
         ax.set_title(title)
     for ax in list(axes.flat)[len(panels) :]:
         ax.set_axis_off()
-    for ax in axes[-1]:
+    # The lowest panel of each column, which one without steps may lie below.
+    for ax in list(axes.flat)[: len(panels)][-2:]:
         ax.set_xlabel("step")
+        ax.tick_params(labelbottom=True)
     names = [f"{label} ({len(group)} seeds)" for label, group in groups.items()]
     for line, label in zip(lines, names):
         line.set_label(label)

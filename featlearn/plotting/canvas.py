@@ -74,7 +74,7 @@ def _tick_whole_steps(ax):
     """Put no tick between two steps, as 2.5; longer axes, which have ticks at 250, stay as they are."""
     low, high = ax.get_xlim()
     if ax.get_xlabel() == "step" and high - low < 25:
-        ax.locator_params(axis="x", integer=True)
+        ax.locator_params(axis="x", integer=True, min_n_ticks=1)
 
 
 def _letter(axes):

@@ -64,7 +64,8 @@ def _draw(ax, run, neuron):
     measured = np.abs([run["alignment"][row][neuron] for row in rows])
     winner = int(measured[-1].argmax())
     rival = int(np.where(np.arange(measured.shape[1]) == winner, -1, measured[0]).argmax())
-    colors = {winner: BLUE, rival: ORANGE}
+    # A single feature has no rival.
+    colors = {rival: ORANGE, winner: BLUE}
     ordered = sorted(range(measured.shape[1]), key=lambda j: j in colors)
     for j in ordered:
         width = 2.2 if j in colors else 0.6

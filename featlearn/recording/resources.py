@@ -11,6 +11,10 @@ from ..step_arrays import bytes_by_fields, fields_of
 from . import checkpoint
 from .quantities import built_in
 
+# Bytes beside the numbers, most of what a small run takes: what an archive says of each of its arrays;
+# config.json, status.json and the headers of the trajectory.
+ARCHIVE, SMALL_FILES = 3 << 10, 8 << 10
+
 
 def memory_needed(experiment, in_memory=False, own=()):
     """Estimate the bytes of memory that a run holds at its peak.
@@ -148,7 +152,7 @@ def _disk(experiment, own, kept):
     # The last one is there twice: the previous one stays until it is whole.
     states = min(checkpoint.MOST_KEPT, experiment.n_steps) + kept + 2
     return _trajectory(experiment, own) | {
-        _weights(experiment): states * checkpoint.state_bytes(experiment)
+        _weights(experiment): states * (checkpoint.state_bytes(experiment) + ARCHIVE) + SMALL_FILES
     }
 
 

@@ -5,6 +5,8 @@ import math
 import numpy as np
 
 from ..alignment import sparse_share
+from ..errors import InvalidInput
+from ..experiment import Experiment
 from ..theory.claims.checking import check
 from ..theory.claims.claim import judge
 from ..theory.claims.verdict import FAILS, HOLDS
@@ -43,13 +45,25 @@ def measures(observed):
         row: np.median(sparse_share(run["alignment"][row], run["weight_norm"][row]))
         for row in (one, late, -1)
     }
-    return {
-        **observed.summary.to_dict(),
-        "stage_one_share": float(share[one]),
-        "sparse_share_drift": float(share[-1] - share[late]),
-        **_predicted(run),
-        **{q.name: float(run[q.name][-1]) for q in run.asked if q.shape == ()},
-    }
+    return joined(
+        observed.summary.to_dict(),
+        {"stage_one_share": float(share[one])},
+        {"sparse_share_drift": float(share[-1] - share[late])},
+        _predicted(run),
+        {q.name: float(run[q.name][-1]) for q in run.asked if q.shape == ()},
+    )
+
+
+def joined(*parts):
+    """Return the parts of a row as one; what a user's own is called may be no other column's name."""
+    row = {}
+    for part in parts:
+        for name in part:
+            if name in row or name in ("run", "status", "error", *Experiment.__dataclass_fields__):
+                wanted = "another name for what is your own: the table has a column of this one"
+                raise InvalidInput("sweep", name, wanted)
+        row |= part
+    return row
 
 
 def _predicted(run):
@@ -85,7 +99,7 @@ def verdicts(observed):
 
 
 def own_verdicts(observed, claims):
-    """Return how claims of a user's own fare on a run: by name, the fraction that hold.
+    """Return how claims of a user's own fare on a run: by name, the fraction of verdicts that hold.
 
     Parameters
     ----------
@@ -93,9 +107,10 @@ def own_verdicts(observed, claims):
     claims : sequence of functions
         Marked by `featlearn.claim`.
     """
-    values = {}
+    holds = {}
     for function in claims:
+        # Several may have one name, as a lemma of several functions.
+        of_name = holds.setdefault("_".join(function.claim.name.split()), [])
         judged = [v for v in judge(function, [observed]) if v.outcome in (HOLDS, FAILS)]
-        name = "_".join(function.claim.name.split())
-        values[name] = float(np.mean([v.outcome == HOLDS for v in judged])) if judged else math.nan
-    return values
+        of_name += [v.outcome == HOLDS for v in judged]
+    return {name: float(np.mean(each)) if each else math.nan for name, each in holds.items()}

@@ -36,7 +36,7 @@ from ..theory.claims.observed import Observed
 from ..together import runs_at_once, train_together
 from ..values import read_table
 from .grid import grid  # noqa: F401 (found here by scripts)
-from .measures import measures, own_verdicts, verdicts
+from .measures import joined, measures, own_verdicts, verdicts
 from .options import loaded_options, named_options
 from .results import results_table
 
@@ -295,8 +295,8 @@ def _outcome(run, check, claims):
             raise run
         observed = Observed(run)
         own = [by_name.load("claims", name) for name in claims]
-        found = {**measures(observed), **(verdicts(observed) if check else {})}
-        found |= own_verdicts(observed, own)
+        judged = verdicts(observed) if check else {}
+        found = joined(measures(observed), judged, own_verdicts(observed, own))
         return {"status": "complete", "error": "", "measures": found, "claims": claims}
     except TrainingDiverged as error:
         return {"status": "diverged", "error": str(error), "measures": {}}

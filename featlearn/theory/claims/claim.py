@@ -61,11 +61,11 @@ def claim(name: str, needs: Callable | Sequence[Callable] = ()) -> Callable[[Cal
 
 
 def as_functions(name, given, wanted):
-    """Return one function, or several, as a tuple."""
+    """Return one function, or several, as a tuple; one that is given twice is there once."""
     given = (given,) if callable(given) or not isinstance(given, Iterable) else tuple(given)
     if not all(map(callable, given)):
         raise InvalidInput(name, given, wanted)
-    return given
+    return tuple(each for k, each in enumerate(given) if not any(each is one for one in given[:k]))
 
 
 class Verdicts(list):

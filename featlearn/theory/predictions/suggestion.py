@@ -4,6 +4,7 @@ import math
 
 from ...errors import InvalidInput
 from ...objectives import OBJECTIVES
+from ...paired import PAIRED_PRESENCE
 from ...rules import MOST
 from .end_state import end_state
 from .limits import NEEDED_GROWTH, selection_growth
@@ -19,7 +20,7 @@ MOST_BATCH = 4
 def suggest_limit(experiment):
     """Return (experiment, remarks): settings for its d, d1, views and seed in the large-batch limit.
 
-    The recipe of the preset "asymptotic", scaled with d: m = 10 d, B = 64 d in groups of 256, η s = 0.07,
+    The recipe of the preset "asymptotic", scaled with d: m = 10 d, B = 64 d, or what paired batches need, in groups of 256, η s = 0.07,
     λ = 0.005 σ², biases from 1.3 σ to 2.2 σ, no outer noise, and so small a start that the norms grow
     60-fold in stage I and by e^6 or more in stage II.
 
@@ -30,9 +31,11 @@ def suggest_limit(experiment):
     """
     _require_pairs(experiment)
     d, d1 = experiment.n_features, experiment.n_inputs
-    batch = 64 * d - 64 * d % 512
-    if batch == 0:
+    if d < 8:
         raise InvalidInput("n_features", d, "at least 8 for groups of 256 negatives")
+    # Where features are rarer than in the recipe, a paired batch has to hold more samples.
+    least = 2 * PAIRED_PRESENCE / experiment.resolved_density
+    batch = max(64 * d // 512, math.ceil(least / 512)) * 512
     new = experiment.replace(dense="gram", n_neurons=10 * d, batch_size=batch)
     s, variance = new.resolved_density, new.resolved_noise_variance
     sigma, rate = math.sqrt(variance), float(f"{0.07 / s:.3g}")
