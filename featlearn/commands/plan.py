@@ -123,7 +123,7 @@ def _images(arguments):
 
 def _rows(experiment, predicted, costs):
     """The lines of the table, (name, value)."""
-    from ..theory.predictions.preconditions import NOISE_MARGIN
+    from ..theory.predictions.preconditions import NOISE_MARGIN, SHARED
 
     last, level = experiment.n_steps, predicted.plateau
     rows = [
@@ -131,15 +131,21 @@ def _rows(experiment, predicted, costs):
         for name, start in zip(("II", "III"), predicted.stages)
         if not math.isnan(start)
     ]
+    if predicted.selection_growth is not None and math.isnan(predicted.stages.three):
+        rows.append(("stage III starts at step", "not predicted: the norms of stage II decide it"))
     if predicted.taught is not None:
         rows += _taught(predicted.taught)
     margins = [one for one in predicted.preconditions if one.name == NOISE_MARGIN]
     rows += [(one.name, f"{one.value:.3g}") for one in margins]
+    shared = any(one.name == SHARED and not one.met for one in predicted.preconditions)
+    same = augmentation_of(experiment).identical_views
     if predicted.crossing is not None:
-        rows += [
-            ("sparse part overtakes at step", _step(predicted.crossing.step, last)),
-            ("dense share that noise sustains", f"{predicted.noise_floor:.3g}"),
-        ]
+        overtakes = f"{predicted.overtakes:.0f}"
+        if math.isinf(predicted.overtakes):
+            overtakes = f"not by the last, {last}" if experiment.stays_linear else "not in stage I"
+        rows.append(("sparse part overtakes at step", overtakes))
+        if not (same or shared):
+            rows.append(("dense share that noise sustains", f"{predicted.noise_floor:.3g}"))
     if level is not None:
         rows += [
             ("plateau of ‖w‖ at b = 0", f"{level.weight_norm:.3g}"),
@@ -147,21 +153,20 @@ def _rows(experiment, predicted, costs):
             ("  spread of its spectrum", f"± {100 * level.half_width:.2g} %"),
         ]
     share, limit = predicted.dense_run, predicted.threshold
-    if share is not None:
-        rows += [
-            (
-                "sparse share of the twin without",
-                f"{share.share:.2g} ± {share.error:.1g}, floor {share.floor:.2g}",
-            ),
-            ("off-support √d that noise sustains", f"{predicted.off_support:.2g}"),
-            ("growth of ‖w‖ in stage II, e^", f"{predicted.selection_growth:.3g}"),
-        ]
-    if limit is not None:
-        rows += [
+    if share is not None and not experiment.stays_linear:
+        rows.append(("sparse share of the twin without", _twin(experiment, share)))
+        if not (same or shared):
+            rows += [
+                ("off-support √d that noise sustains", f"{predicted.off_support:.2g}"),
+                ("growth of ‖w‖ from II to the plateau", f"e^{predicted.selection_growth:.3g}"),
+            ]
+    if limit is not None and math.isfinite(limit.ratio) and not experiment.stays_linear:
+        rows.append(
             ("bias cap ϱ/σ", f"{limit.ratio:.3g}: a dense neuron is active on"
-                             f" {100 * limit.activity:.3g} %, needs {100 * limit.needed:.3g} %"),
-            ("samples in independent batches", f"{predicted.samples:.2g}"),
-        ]  # fmt: skip
+                             f" {100 * limit.activity:.3g} %, needs {100 * limit.needed:.3g} %")
+        )  # fmt: skip
+    if predicted.samples is not None and math.isfinite(predicted.samples):
+        rows.append(("samples in independent batches", f"{predicted.samples:.2g}"))
     for title, found in (
         ("samples from which the signal stands out", predicted.data_set),
         ("N_sup, from which it does with labels", predicted.labelled),
@@ -181,6 +186,18 @@ def _rows(experiment, predicted, costs):
     return rows
 
 
+def _twin(experiment, share):
+    """What is said of the `DenseRun` of an experiment."""
+    from ..theory.predictions.dense_path import MOST_SPARSE, not_followed
+
+    if reason := not_followed(experiment):
+        return f"not predicted: {reason}"
+    floor = f"floor {share.floor:.2g}"
+    if share.share > MOST_SPARSE:
+        return f"more than {MOST_SPARSE:g}, as neurons select features; {floor}"
+    return f"{share.share:.2g} ± {share.error:.1g}, {floor}"
+
+
 def _taught(predicted):
     """The lines about what labels do."""
     rows = []
@@ -194,7 +211,8 @@ def _taught(predicted):
 def _end(experiment, predicted):
     """The lines about the end of the run."""
     end, lost, rows = predicted.end, predicted.left_out, []
-    if lost is not None and not augmentation_of(experiment).identical_views:
+    begins = math.isfinite(predicted.stages.two)
+    if lost is not None and begins and not augmentation_of(experiment).identical_views:
         chance = f"{lost.expected:.2g} expected, any with probability {lost.more_than(0):.2g}"
         rows = [("atoms that lead no neuron after I", chance)]
     if end is None:

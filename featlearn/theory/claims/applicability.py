@@ -172,7 +172,7 @@ def noise_not_promised(observed):
 
 def few_to_pick(experiment):
     """Return why some atom may lead no neuron, or nothing: m neurons that pick atoms at random."""
-    lost = left_out(experiment, steps=0).expected
+    lost = left_out(experiment, 0.0).expected
     if round(lost) == 0:
         return ""
     return (

@@ -9,10 +9,9 @@ import math
 
 import numpy as np
 
-from ..predictions.balance import pure_balance
 from ..predictions.linear_phase import linear_phase
-from ..predictions.moments import uniform_attraction, view_moments
-from ..predictions.stages import predict_stages
+from ..predictions.moments import view_moments
+from ..predictions.stages import NORMS_DECIDE, predict_stages, unknown_steps
 from .applicability import contrastive, dying, few_anchors
 from .claim import claim
 from .stage_one import linear_rows
@@ -148,41 +147,24 @@ def planned(observed):
     )
     verdicts = [within(CLAIM, PLANNED[0], stages.two, steps[0], 0.0, why, allowed)]
     gain = math.log(exp.resolved_bias_growth)
+    if math.isnan(stages.three):
+        reason = "the views share noise and the sparse part leads: there is no estimate for that"
+        return [*verdicts, does_not_apply(CLAIM, PLANNED[1], reason)]
     if len(steps[1]) < len(observed) or not math.isfinite(stages.three) or gain == 0:
         return [*verdicts, does_not_apply(CLAIM, PLANNED[1], "the run has no stage III")]
     # Where attraction cannot hold them up, norms fall as fast as decay lets them.
     dies = dying(exp) if view_moments(exp).cross.dense > 0 else ""
     if dies:
         return [*verdicts, does_not_apply(CLAIM, PLANNED[1], dies)]
-    unknown = abs(math.log(stages.norms[1] / stages.norms[0])) / gain
-    unknown = max(unknown, _steps_to_rest(exp, stages.norms[0], gain))
-    length = stages.three - stages.two
+    unknown, length = unknown_steps(exp, stages), stages.three - stages.two
     if unknown > 0.5 * length:
-        reason = "what the norms do in stage II decides it more than the growth of the biases"
-        return [*verdicts, does_not_apply(CLAIM, PLANNED[1], reason)]
+        return [*verdicts, does_not_apply(CLAIM, PLANNED[1], NORMS_DECIDE)]
     allowed += unknown + _ONE_FOR_ALL * length
     why = (
         f"{unknown:.0f} steps for the change of ‖w‖ in stage II, {100 * _ONE_FOR_ALL:.0f} % of it as"
         " the estimate takes all neurons for one, and what stage II's start is known to"
     )
     return [*verdicts, within(CLAIM, PLANNED[1], stages.three, steps[1], 0.0, why, allowed)]
-
-
-def _steps_to_rest(experiment, norm, gain):
-    """Number of steps in which pure neurons of a norm grow to their rest, if faster than the biases.
-
-    b/‖w‖ rests meanwhile. Similarities aside, a pure neuron with b = ϱ ‖w‖ grows by η(g q c_S (1 - ϱ)
-    - λ) a step, where g = 1, or 2 without stop-gradient.
-    """
-    exp, views, jump = experiment, view_moments(experiment), experiment.bias_jump
-    if exp.weight_decay == 0 or views.cross.dense > 0 or jump >= 1:
-        return 0.0
-    arguments = 1 if exp.stop_gradient else 2
-    pull = arguments * uniform_attraction(exp) * views.cross.sparse * (1 - jump)
-    rate = exp.learning_rate * (pull - exp.weight_decay)
-    strength = pure_balance(exp, jump).strength
-    rest = math.sqrt(strength * exp.temperature * exp.n_features / exp.n_neurons)
-    return math.log(rest / norm) / rate if rate > gain and rest > norm else 0.0
 
 
 def _growth_at(experiment, step):

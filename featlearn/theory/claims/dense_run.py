@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from ...gram_views import view_law
-from ..predictions.dense_path import Parts, dense_path
+from ..predictions.dense_path import MOST_SPARSE, Parts, dense_path, not_followed
 from .applicability import contrastive
 from .claim import claim
 from .verdict import does_not_apply, within
@@ -13,10 +13,6 @@ from .verdict import does_not_apply, within
 CLAIM = "dense run"
 NAME = "ln(Σ‖α_i‖²/Σ‖β_i‖²) at the end"
 TOLERANCE = 0.4
-# Sparse share from which neurons select features, and are not random any more.
-MOST_SPARSE = 0.5
-# Growth of the dense part in a step, ησ²: larger ones set its directions apart, and the largest fade first.
-MOST_GROWTH = 0.18
 _SMALLEST = 1e-300
 
 
@@ -27,24 +23,6 @@ def _augmented(experiment):
     return f"it speaks of runs without augmentation, not of {experiment.augmentation}"
 
 
-def _unmet(experiment):
-    """Return why the prediction does not apply to an experiment without augmentation, or nothing."""
-    exp = experiment
-    growth = exp.learning_rate * exp.resolved_noise_variance
-    if not exp.stop_gradient:
-        return "it is derived with stop-gradient: without, keys are repelled whatever attraction is left"
-    if exp.bias_jump == 0:
-        return "the biases stay at 0: it follows thresholds, from the start of stage II"
-    if exp.n_inputs == exp.n_features or growth == 0:
-        return "there is no dense part that attraction could sustain"
-    if growth > MOST_GROWTH:
-        return (
-            f"the dense part grows by {growth:.2g} in a step: such steps set its directions apart,"
-            f" the claim is for up to {MOST_GROWTH:g}"
-        )
-    return ""
-
-
 @claim(CLAIM, (contrastive, _augmented))
 def claim_dense_run(observed):
     """Compare the shares that a dense network ends with, and those that its stage II led to expect.
@@ -53,7 +31,7 @@ def claim_dense_run(observed):
     -----
     Derived in featlearn/theory/derivation.md, "A dense run through saturation".
     """
-    unmet = _unmet(observed[0].experiment)
+    unmet = not_followed(observed[0].experiment)
     if unmet:
         return [does_not_apply(CLAIM, NAME, unmet)]
     if any(o.first_row_of(2) is None for o in observed):

@@ -13,7 +13,7 @@ from scipy.special import ndtr
 
 from ...latents import law_of, unusual_data
 from ..predictions.feature_drift import feature_moments
-from ..predictions.lottery import left_out
+from ..predictions.lottery import common_scatter, left_out
 from ..predictions.moments import view_moments
 from ..predictions.on_sphere import as_pairs
 from .applicability import few_to_pick, not_finished
@@ -139,7 +139,7 @@ def left_without(observed):
     # The scatter that batches leave adds up in squares of the rate.
     square = float(steps @ own_rates(observed)[0][:two] ** 2) / steps.sum()
     rated = as_pairs(exp, exp.learning_rate / math.sqrt(square))
-    return left_out(rated, steps=float(steps.sum()))
+    return left_out(rated, common_scatter(rated, float(steps.sum())))
 
 
 def _equal(observed):

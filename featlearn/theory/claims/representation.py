@@ -9,13 +9,18 @@ import numpy as np
 from scipy import special
 
 from ...latents import law_of
+from ...objectives import OBJECTIVES
+from ..predictions.end_state import LEAST_SELECTION
 from ..predictions.floors import bayes_floor, linear_floor, pure_error
+from ..predictions.limits import selection_growth
 from ..predictions.lottery import leading_chances, left_out
 from .applicability import contrastive, features_not_promised, noise_not_promised
 from .claim import claim
 from .criterion import Criterion, judged
 from .verdict import at_least, at_most
 
+# Chance that more atoms lead no neuron than are allowed for.
+_CHANCE = 0.02
 # The first criteria of T1 ask for atoms and the N_i, whatever a run began with.
 FROM_ANY_START = 4
 
@@ -112,19 +117,27 @@ def few_neurons(experiment):
 
 
 def atoms_to_learn(experiment):
-    """Return how many atoms some neuron leads with, as expected, and a remark on those that none does.
+    """Return how many atoms are learned but for a chance of 2 %, and a remark on those that none may be.
 
-    All d, unless the nearest whole number of atoms that the lottery leaves out is above 0.
+    All d where norms saturate while neurons still select: an atom without a neuron is then pulled harder than the
+    others. Where selection is over by then, all but the 98 % point of those that lead no neuron after stage I (derived:
+    featlearn/theory/derivation.md, "Lottery sets").
     """
-    lost = left_out(experiment)
-    n = round(lost.expected)
+    exp = experiment
+    pairwise = OBJECTIVES[exp.objective].is_pairwise
+    if not pairwise or selection_growth(exp) < LEAST_SELECTION:
+        return exp.n_features, ""
+    lost = left_out(exp)
+    n = next(
+        n for n in range(exp.n_features + 1) if lost.more_than(n) <= _CHANCE or n == exp.n_features
+    )
     if n == 0:
-        return experiment.n_features, ""
+        return exp.n_features, ""
     remark = (
         f"; {lost.expected:.2g} atoms are expected to lead no neuron after stage I, and more than"
         f" {n} with probability {lost.more_than(n):.2g}"
     )
-    return experiment.n_features - n, remark
+    return exp.n_features - n, remark
 
 
 def largest_count_bound(n_neurons, n_features, chances=None):

@@ -32,6 +32,10 @@ _NODES = 7
 # Similarities, and thresholds in standard deviations, beyond which e^S and E h⁴ are no numbers.
 _LARGEST, _LARGEST_THRESHOLD = 500.0, 25.0
 _SMALLEST = 1e-300
+# Sparse share from which neurons select features, and are not random any more.
+MOST_SPARSE = 0.5
+# Growth of the dense part in a step, ησ²: larger ones set its directions apart, and the largest fade first.
+MOST_GROWTH = 0.18
 # How far ln(‖α‖²/‖β‖²) was off in runs that end with a larger dense part.
 ERROR = 0.3
 
@@ -80,6 +84,24 @@ class DenseRun(NamedTuple):
     error: float
     floor: float
     stage_three: float
+
+
+def not_followed(experiment):
+    """Return why the prediction does not apply to an experiment without augmentation, or nothing."""
+    exp = experiment
+    growth = exp.learning_rate * exp.resolved_noise_variance
+    if not exp.stop_gradient:
+        return "it is derived with stop-gradient: without, keys are repelled whatever attraction is left"
+    if exp.bias_jump == 0:
+        return "the biases stay at 0: it follows thresholds, from the start of stage II"
+    if exp.n_inputs == exp.n_features or growth == 0:
+        return "there is no dense part that attraction could sustain"
+    if growth > MOST_GROWTH:
+        return (
+            f"the dense part grows by {growth:.2g} in a step: such steps set its directions apart,"
+            f" the claim is for up to {MOST_GROWTH:g}"
+        )
+    return ""
 
 
 @lru_cache(maxsize=8)

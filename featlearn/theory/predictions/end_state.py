@@ -27,7 +27,7 @@ from .dense_path import dense_run
 from .drift import MeanFieldLaw
 from .limits import selection_growth
 from .linear_phase import linear_phase
-from .lottery import common_scatter, left_out
+from .lottery import left_out
 from .moments import view_moments
 from .stages import predict_stages
 
@@ -293,7 +293,7 @@ def selected_neurons(experiment, n_neurons=_NEURONS):
         return np.zeros(n_neurons), math.inf, exp.bias_jump
     start = next(itertools.islice(linear_phase(exp), int(step) - 1, None))
     rng = generator(exp.seed, "theory", _STREAM, 0)
-    uneven = np.exp(math.sqrt(common_scatter(exp, step)) * rng.standard_normal(d))
+    uneven = np.exp(math.sqrt(max(start.uneven, 0.0)) * rng.standard_normal(d))
     alpha = math.sqrt(start.sparse / (m * d)) * uneven * rng.standard_normal((n_neurons, d))
     square = np.full(n_neurons, start.dense / m)
     ratio = np.full(n_neurons, exp.bias_jump)

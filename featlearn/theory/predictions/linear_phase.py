@@ -41,12 +41,16 @@ class Weights(NamedTuple):
         ω, the variance of the non-zero squared singular values of W M, relative to their mean².
     drift : float
         Rate at which the α grew in the last step, decay aside, over that without similarities.
+    uneven : float
+        Variance over the atoms of δ_j, where e^δ_j multiplies all α_ij of atom j. Below 0, down to -1/(2m), where
+        repulsion has made the atoms more alike than m draws are.
     """
 
     sparse: float
     dense: float
     spread: float
     drift: float = 1.0
+    uneven: float = 0.0
 
     @property
     def sparse_share(self):
@@ -105,32 +109,40 @@ def linear_phase(experiment, start=None):
     # Columns: the directions that the signal fills, and the others; rows: a and e, over τ.
     dense = start.dense / m
     parts, spread = np.array([[start.sparse / filled, 0.0], [dense, dense]]) / tau, start.spread
+    uneven = start.uneven
     noise = eta**2 / exp.batch_size * sampling_noise(exp, Split(d, extra))
     rates, seen = _rates(exp, views), np.full_like(parts, math.nan)
     free = (1 if exp.stop_gradient else 2) * uniform_attraction(exp) * views.cross.sparse
     while True:
         if parts.max() > FREE:
-            yield Weights(*map(float, parts @ counts * tau), spread)
+            yield Weights(*map(float, parts @ counts * tau), spread, uneven=uneven)
             continue
         # Written so that what was never seen counts as changed.
         if not (abs(parts - seen) <= STEADY * seen).all():
-            seen, (pull, slope, power, turned) = parts, rates(parts, spread)
+            seen, (pull, slope, power, turned, apart) = parts, rates(parts, spread)
         drift = np.maximum(1 + eta * (pull - exp.weight_decay), 0.0) ** 2
         added = noise @ (parts * power)
+        fed = noise[0, 1] * (parts[1] * power) @ counts / filled
         # W M has rank d: what noise adds to it in other directions turns the d ones instead.
         added[0] = [added[0] @ counts / filled, 0.0]
         before = parts[0][0]
         parts = drift * parts + added
         if parts[0][0] > 0 and before > 0:
             # The larger values lag, products of a batch add variance, and new values are alike.
-            spread *= 1 + 4 * eta * slope - 2 * min(added[0][0] / parts[0][0], 0.5)
-            spread = max(spread + eta**2 / exp.batch_size * turned * before / parts[0][0], 0.0)
+            lag, new = 4 * eta * slope, 2 * min(added[0][0] / parts[0][0], 0.5)
+            batch = eta**2 / exp.batch_size * before / parts[0][0]
+            spread = max(spread * (1 + lag - new) + batch * turned, 0.0)
+            # Energies of m draws lag as those do that batches set apart. New values of the dense part are draws.
+            drawn, redrawn = 1 / (2 * m), 2 * min(fed / parts[0][0], 0.5)
+            uneven += (uneven + drawn) * lag - uneven * redrawn + batch * apart
+            uneven = max(uneven, -drawn)
         sparse, dense = parts @ counts * tau
-        yield Weights(float(sparse), float(dense), spread, pull[0][0] / free if free > 0 else 1.0)
+        drifted = pull[0][0] / free if free > 0 else 1.0
+        yield Weights(float(sparse), float(dense), spread, drifted, uneven)
 
 
 def _rates(experiment, views):
-    """Return a function of the parts and ω: drifts, slope of that of a, power of the noise, and `_turned`.
+    """Return a function of the parts and ω: drifts, slope of that of a, power of the noise, `_turned`, `_set_apart`.
 
     Σ a grows at the rate of a direction with the mean of a weighted by itself, a (1 + ω). A dense
     part of m random directions in D = d1 - d dimensions sees itself 1 + m/D times as large. The slope
@@ -163,7 +175,8 @@ def _rates(experiment, views):
         key = views.key.sparse * a + views.key.dense * e
         power = [mean[0].power / key if key > 0 else 0.0, mass.mean_square]
         turned = _turned(exp, views, (a, e), spread, mass, mean) if a > 0 else 0.0
-        return np.array(pull), slope, np.array(power) / still, turned
+        apart = _set_apart(exp, views, mass, mean)
+        return np.array(pull), slope, np.array(power) / still, turned, apart
 
     return rates
 
@@ -196,8 +209,7 @@ def _turned(experiment, views, parts, spread, mass, residuals):
     weights = [math.sqrt(1 + spread), 0.0 if paired else math.sqrt(e / a)]
     features, y, form = np.kron(weights, np.eye(2)), np.eye(4), np.zeros((4, 4))
     for i, (residual, side) in enumerate(zip(residuals, (views.anchor, views.key))):
-        taken = views.cross.sparse - residual.sparse / max(mass.mean, _LEAST)
-        left = features[1 - i] - taken / max(side.sparse, _LEAST) * features[i]
+        left = features[1 - i] - _repelled(views, mass, residual, side) * features[i]
         form += np.outer(left, y[i]) + np.outer(y[i], left)
     # The mean of few keys scatters as well; in a batch so does that of their products with anchors.
     few = scatter_of_negatives(exp)
@@ -209,6 +221,49 @@ def _turned(experiment, views, parts, spread, mass, residuals):
         fourth, repeats = fourth - s * (1 - s), 2
     per_pair = (filled + 2) / filled * variance + fourth * form[:2, :2].sum() ** 2 / d
     return mass.mean_square * repeats * (filled - 1) * per_pair
+
+
+def _set_apart(experiment, views, mass, residuals):
+    """B/η² times the variance over the atoms of what a batch adds to δ_j.
+
+    δ_j moves by η times the mean of pᵀQp/2, p = (y, y') of anchor and key along M_j, Gaussian given z_j: its
+    moments with and without a latent are weighed by those of 1 - P. Derived in
+    featlearn/theory/derivation.md, "Lottery sets".
+
+    Parameters
+    ----------
+    experiment : Experiment
+    views : ViewMoments
+    mass : NegativeMass
+    residuals : list of Residual
+        One for each argument that the gradient passes through.
+    """
+    s, form, cross = views.density, np.zeros((2, 2)), views.cross.sparse
+    for i, (residual, side) in enumerate(zip(residuals, (views.anchor, views.key))):
+        y = np.eye(2)[i]
+        left = np.eye(2)[1 - i] - _repelled(views, mass, residual, side) * y
+        form += np.outer(left, y) + np.outer(y, left)
+    moments = np.array([[views.anchor.sparse, cross], [cross, views.key.sparse]])
+    noise = form @ (moments - s)
+    # Without a latent, and with one.
+    mean = (np.trace(noise) + np.array([0, form.sum()])) / 2
+    scatter = _square(noise) / 2 + np.array([0, (noise @ form).sum()])
+    chance = np.array([mass.mean_square - s * mass.matched_square, s * mass.matched_square])
+    weight = np.array([mass.mean - s * mass.matched, s * mass.matched])
+    variance = chance @ (mean**2 + scatter) - (weight @ mean) ** 2
+    if experiment.batches == "paired":
+        # Strata have no scatter of z_j², and halves of a batch are alike.
+        variance = 2 * chance @ scatter
+    # The mean of few keys scatters as well; in a batch so does that of their products with anchors.
+    few, alone = scatter_of_negatives(experiment) - 1, views.anchor.sparse * views.key.sparse
+    alone += cross**2 if experiment.negatives == "in_batch" else 0.0
+    return max(variance, 0.0) + few * len(residuals) ** 2 * mass.mean_square * alone
+
+
+def _repelled(views, mass, residual, side):
+    """The part k of E u h that repulsion takes away."""
+    taken = views.cross.sparse - residual.sparse / max(mass.mean, _LEAST)
+    return taken / max(side.sparse, _LEAST)
 
 
 def _square(matrix):

@@ -8,6 +8,7 @@ start still leads. A part of that noise is common to all neurons: it lets some a
 than others in every neuron, and an atom that falls far enough behind leads none.
 """
 
+import itertools
 import math
 from typing import NamedTuple
 
@@ -16,7 +17,10 @@ from scipy.integrate import quad
 from scipy.special import betainc, betaln, gammainc, ndtr
 
 from ...errors import InvalidInput
+from ...objectives import OBJECTIVES
+from .linear_phase import linear_phase
 from .moments import Split, noise_weights, view_moments
+from .on_sphere import rated
 from .stage_one import sampling_noise
 from .stages import predict_stages
 
@@ -205,7 +209,7 @@ class LeftOut(NamedTuple):
 
 
 def common_scatter(experiment, steps):
-    """Return the variance of the δ_j after so many steps of stage I.
+    """Return the variance of the δ_j after so many steps of stage I, in small steps and without similarities.
 
     Notes
     -----
@@ -221,6 +225,29 @@ def common_scatter(experiment, steps):
         # Half as many independent samples, without the scatter of z_j².
         power = 2 * (power - weights.fourth * s * (1 - s))
     return steps * (arguments * experiment.learning_rate) ** 2 / experiment.batch_size * power
+
+
+def scatter_after(experiment, steps=None):
+    """Return the variance of the δ_j at the end of stage I.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    steps : float, optional
+        Length of stage I; by default as predicted. One without end leaves 0.
+
+    Notes
+    -----
+    As the `linear_phase` follows it. Below 0 the strengths of the atoms, (Σ_i α_ij²)^½, are more alike than those of
+    m draws are: repulsion has evened them out. Embeddings on the unit sphere move at the rate of the start.
+    """
+    if steps is None:
+        steps = predict_stages(rated(experiment)).two
+    if not 1 <= steps < math.inf:
+        return 0.0
+    if not OBJECTIVES[experiment.objective].is_pairwise:
+        return common_scatter(rated(experiment), steps)
+    return next(itertools.islice(linear_phase(experiment), int(steps) - 1, None)).uneven
 
 
 class Chances(NamedTuple):
@@ -239,26 +266,24 @@ class Chances(NamedTuple):
     weights: np.ndarray
 
 
-def leading_chances(experiment, steps=None):
+def leading_chances(experiment, variance=None):
     """Return the `Chances` of an experiment's atoms.
 
     Parameters
     ----------
     experiment : Experiment
-    steps : float, optional
-        Length of stage I; by default as predicted, and 0 where it has no end.
+    variance : float, optional
+        Of the δ_j; by default that of `scatter_after`.
 
     Notes
     -----
-    With the scatter v of `common_scatter`, α_ij ∝ e^δ_j g_ij with δ_j ~ N(0, v), all independent, and
+    With the variance v, α_ij ∝ e^δ_j g_ij with δ_j ~ N(0, v), all independent, and
     atom j leads a neuron with probability p(δ_j) = ∫ f(r) H(r)^(d-1) dr: f the density of e^δ_j |g|
-    and H the law of e^δ |g|. What negatives do, from similarities of the order of τ on, makes the δ_j
-    smaller, and is not counted.
+    and H the law of e^δ |g|. A variance below 0 counts as 0.
     """
-    if steps is None:
-        steps = predict_stages(experiment).two
-    d = experiment.n_features
-    variance = common_scatter(experiment, steps if math.isfinite(steps) else 0)
+    if variance is None:
+        variance = scatter_after(experiment)
+    d, variance = experiment.n_features, max(variance, 0.0)
     # A factor beyond e^±60 has decided who leads.
     scatter = min(math.sqrt(variance), _WIDEST)
     nodes, weights = np.polynomial.hermite_e.hermegauss(_NODES)
@@ -276,12 +301,12 @@ def leading_chances(experiment, steps=None):
     return Chances(math.sqrt(variance), np.minimum(leads, 1), weights)
 
 
-def left_out(experiment, steps=None):
+def left_out(experiment, variance=None):
     """Return the `LeftOut` of an experiment whose stage I ends; of one that stays linear, its start's.
 
     Parameters
     ----------
-    experiment, steps
+    experiment, variance
         As for `leading_chances`.
 
     Notes
@@ -289,6 +314,6 @@ def left_out(experiment, steps=None):
     An atom leads none of m neurons with probability E (1 - p(δ))^m. That averages over the other atoms' δ
     for each neuron, though all share them, which gives 3 to 8 % too few.
     """
-    chances = leading_chances(experiment, steps)
+    chances = leading_chances(experiment, variance)
     none = chances.weights @ (1 - chances.leads) ** experiment.n_neurons
     return LeftOut(chances.scatter, float(experiment.n_features * none))

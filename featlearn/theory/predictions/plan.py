@@ -1,6 +1,7 @@
 """What the theory says about an experiment before anything runs."""
 
 import dataclasses
+import itertools
 import math
 import time
 from dataclasses import dataclass
@@ -11,18 +12,20 @@ from ...latents import unusual_data
 from ...objectives import OBJECTIVES
 from ...recording.resources import check_memory
 from ...training import init, step
+from ...views import augmentation_of
 from .crossing import Crossing, crossing, limiting_ratio
-from .dense_path import DenseRun, dense_run
+from .dense_path import MOST_SPARSE, DenseRun, dense_run, not_followed
 from .end_state import EndState, end_state, not_predicted
 from .fixed_data import FixedData, LabelledData, fixed_data, labelled_data, not_masked
 from .limits import Threshold, off_support_floor, samples_needed, selection_growth, threshold
-from .lottery import LeftOut, left_out
+from .linear_phase import initial_weights, linear_phase
+from .lottery import LeftOut, left_out, scatter_after
 from .moments import negative_count
 from .plateau import Plateau
 from .preconditions import Precondition, preconditions, unmet
 from .saturation import saturation_growth
 from .softmax_plateau import softmax_plateau
-from .stages import Stages, predict_stages
+from .stages import BEYOND, MOST_STEPS, Stages, predict_stages, unknown_steps
 from .suggestion import TARGET_MARGIN, suggest, suggest_limit
 from .supervised import not_told
 from .taught import Taught, not_taught, taught, too_many_tasks
@@ -42,13 +45,15 @@ class Plan:
     Attributes
     ----------
     stages : Stages
-        Steps at which stages II and III start.
+        Steps at which stages II and III start; nan where that is not predicted.
     warnings : tuple of str
         What the experiment's own augmentation does not promise.
     preconditions : tuple of Precondition
         Of T1 and of T3.
     crossing : Crossing
-        Where the sparse part overtakes the dense one.
+        Where the sparse part overtakes the dense one if similarities stay small and biases 0.
+    overtakes : float
+        Step of stage I in which it does so with the similarities that there are; infinite if in none.
     growth : float
         ln of the growth that the norms have before they saturate or the run ends.
     plateau : Plateau or None
@@ -83,6 +88,7 @@ class Plan:
     warnings: tuple[str, ...]
     preconditions: tuple[Precondition, ...] = ()
     crossing: Crossing | None = None
+    overtakes: float | None = None
     growth: float | None = None
     plateau: Plateau | None = None
     noise_floor: float | None = None
@@ -146,6 +152,10 @@ def plan(experiment):
     elif math.isfinite(end.stage_three):
         # The mean field of single features, instead of one that counts all neurons as one.
         values["stages"] = values["stages"]._replace(three=end.stage_three)
+    if kind.fades and kind.is_pairwise and (end is None or not math.isfinite(end.stage_three)):
+        values["stages"] = values["stages"]._replace(
+            three=_stage_three(experiment, values["stages"])
+        )
     if "stages" not in values:
         two = experiment.stage_one_steps or math.nan
         if values.get("taught"):
@@ -174,13 +184,41 @@ def _stage_one(experiment):
         "preconditions": preconditions(experiment),
         "stages": stages,
         "crossing": crossing(experiment),
+        "overtakes": _overtakes(experiment, stages),
         "growth": saturation_growth(experiment),
         "plateau": level,
         "noise_floor": 1.0 if math.isinf(ratio) else ratio / (1 + ratio),
         "samples": samples_needed(experiment, TARGET_MARGIN),
-        "left_out": left_out(experiment, stages.two),
+        "left_out": left_out(experiment, scatter_after(experiment, stages.two)),
         "threshold": threshold(experiment),
     }
+
+
+def _overtakes(experiment, stages):
+    """Return the first step of stage I after which the sparse part is the larger one; infinite if none is."""
+    last = stages.two if math.isfinite(stages.two) else experiment.n_steps
+    if initial_weights(experiment).sparse_share >= 0.5:
+        return 0.0
+    path = itertools.islice(linear_phase(experiment), min(int(last), MOST_STEPS))
+    for before, weights in enumerate(path):
+        if weights.sparse_share >= 0.5:
+            return before + 1.0
+    return math.inf
+
+
+def _stage_three(experiment, stages):
+    """Return the start of stage III of a run whose end is not predicted; nan where the norms decide it."""
+    exp = experiment
+    if augmentation_of(exp).identical_views and not unusual_data(exp) and not not_followed(exp):
+        # Its norms are known while the dense part stays the larger.
+        if dense_run(exp).share > MOST_SPARSE:
+            return math.nan
+        last = max(exp.n_steps, min(BEYOND * exp.n_steps, MOST_STEPS))
+        return dense_run(exp.replace(n_steps=last)).stage_three
+    length = stages.three - stages.two
+    if math.isfinite(stages.two) and unknown_steps(exp, stages) >= 0.5 * length:
+        return math.nan
+    return stages.three
 
 
 def _afterwards(experiment):

@@ -13,6 +13,7 @@ from .saturation import saturation_growth
 from .sparsity import MOST_TOGETHER, together, too_dense
 
 NOISE_MARGIN = "noise margin κn²/s"
+SHARED = "correlation of the views' dense parts"
 # Dense over sparse part of ‖w‖², of a network whose dense coordinates are half of a random one's.
 MOST_DENSE = 1 / 3
 # What is below is rounding.
@@ -82,7 +83,8 @@ def _noise(experiment):
     """The precondition of T3."""
     kind, plain = OBJECTIVES[experiment.objective], experiment.replace(augmentation="none")
     on_sphere = experiment.objective == "nt_xent"
-    growth = growth_on_sphere(plain) if on_sphere else saturation_growth(plain)
+    # Norms begin with a growth of 0, even where decay beats the signal.
+    growth = max(growth_on_sphere(plain) if on_sphere else saturation_growth(plain), 0.0)
     needed = crossing(rated(plain)).growth
     overtakes = "the sparse part overtakes the dense one"
     remedy = "for T3 raise n_inputs or noise_factor, or lower temperature"
@@ -142,7 +144,7 @@ def _features(masked):
         ),
         Precondition(
             "T1",
-            "correlation of the views' dense parts",
+            SHARED,
             shared,
             LEAST_SHARED,
             f"the views share dense noise, of correlation {shared:.2g}"

@@ -11,6 +11,7 @@ import numpy as np
 from scipy.special import erfc
 
 from ...errors import InvalidInput
+from .balance import pure_balance
 from .linear_phase import linear_phase
 from .moments import negative_count, uniform_attraction, view_moments
 from .saturation import dense_pair, shares_noise
@@ -18,6 +19,8 @@ from .softmax_plateau import softmax_plateau
 
 # Steps beyond which no boundary is looked for, and how far beyond the end of the run.
 MOST_STEPS, BEYOND = 100_000, 10
+# Why stage III is not predicted where `unknown_steps` are more than half of stage II.
+NORMS_DECIDE = "what the norms do in stage II decides it more than the growth of the biases"
 
 
 class Stages(NamedTuple):
@@ -26,6 +29,7 @@ class Stages(NamedTuple):
     Attributes
     ----------
     two, three : float
+        nan where nothing is predicted.
     norms : tuple of float
         Root mean square of the ‖w_i‖ there, or where the search ended.
     """
@@ -52,7 +56,8 @@ def predict_stages(experiment):
     Mean-field estimates. The start of stage II came within 9 % of simulations in 13 experiments, d
     8-64, and was rightly never reached in one more. The second counts all neurons as one and the
     sparse part as Gaussian: within 11 % for the presets, up to 36 % off where single features stand
-    out of a neuron's sum early.
+    out of a neuron's sum early, and more where `unknown_steps` are many. It is nan where views share noise and
+    the sparse part leads all the same, for which there is no such estimate.
     Derived in featlearn/theory/derivation.md, "Stage boundaries".
     """
     exp = experiment
@@ -71,6 +76,8 @@ def predict_stages(experiment):
     norms.append(norms[0])
     if math.isinf(steps[0]):
         return Stages(*steps, tuple(norms))
+    if shares_noise(exp) and weights.sparse_share > 0.5:
+        return Stages(steps[0], math.nan, tuple(norms))
     rate = _thresholded_rate(exp)
     ratio = exp.bias_jump
     for step in range(steps[0] + 1, most + 1):
@@ -83,6 +90,46 @@ def predict_stages(experiment):
             steps[1] = step
             break
     return Stages(*steps, tuple(norms))
+
+
+def unknown_steps(experiment, stages):
+    """Return by how many steps stage III may start elsewhere than predicted, for what norms do in stage II.
+
+    b/‖w‖ grows by the factor of the biases over that of the norms. What the norms do is estimated for all neurons as one,
+    and counts as unknown; so do the steps in which pure neurons grow to their rest, if faster than the biases.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    stages : Stages
+        With a stage III.
+
+    Returns
+    -------
+    float
+    """
+    gain = math.log(experiment.resolved_bias_growth)
+    if gain == 0:
+        return math.inf
+    grown = abs(math.log(stages.norms[1] / stages.norms[0])) / gain
+    return max(grown, _steps_to_rest(experiment, stages.norms[0], gain))
+
+
+def _steps_to_rest(experiment, norm, gain):
+    """Number of steps in which pure neurons of a norm grow to their rest, if faster than the biases.
+
+    b/‖w‖ rests meanwhile. Similarities aside, a pure neuron with b = ϱ ‖w‖ grows by η(g q c_S (1 - ϱ)
+    - λ) a step, where g = 1, or 2 without stop-gradient.
+    """
+    exp, views, jump = experiment, view_moments(experiment), experiment.bias_jump
+    if exp.weight_decay == 0 or views.cross.dense > 0 or jump >= 1:
+        return 0.0
+    arguments = 1 if exp.stop_gradient else 2
+    pull = arguments * uniform_attraction(exp) * views.cross.sparse * (1 - jump)
+    rate = exp.learning_rate * (pull - exp.weight_decay)
+    strength = pure_balance(exp, jump).strength
+    rest = math.sqrt(strength * exp.temperature * exp.n_features / exp.n_neurons)
+    return math.log(rest / norm) / rate if rate > gain and rest > norm else 0.0
 
 
 def _thresholded_rate(experiment):
