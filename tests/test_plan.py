@@ -241,6 +241,7 @@ def test_the_plan_says_no_number_that_does_not_apply(capsys):
     linear = said(stage_one_growth="none")
     assert "sparse share of the twin without" not in linear
     assert not any("inf" in value.split() for value in said(noise_variance=0).values())
+    assert "growth of ‖w‖ from II to the plateau" not in said(weight_decay=0.2)
 
 
 def test_the_crossing_of_a_run_whose_similarities_slow_it_down():

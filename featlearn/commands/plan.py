@@ -156,10 +156,9 @@ def _rows(experiment, predicted, costs):
     if share is not None and not experiment.stays_linear:
         rows.append(("sparse share of the twin without", _twin(experiment, share)))
         if not (same or shared):
-            rows += [
-                ("off-support √d that noise sustains", f"{predicted.off_support:.2g}"),
-                ("growth of ‖w‖ from II to the plateau", f"e^{predicted.selection_growth:.3g}"),
-            ]
+            rows.append(("off-support √d that noise sustains", f"{predicted.off_support:.2g}"))
+            if math.isfinite(grows := predicted.selection_growth):
+                rows.append(("growth of ‖w‖ from II to the plateau", f"e^{grows:.3g}"))
     if limit is not None and math.isfinite(limit.ratio) and not experiment.stays_linear:
         rows.append(
             ("bias cap ϱ/σ", f"{limit.ratio:.3g}: a dense neuron is active on"

@@ -53,6 +53,11 @@ def too_dense(experiment):
     part = together(experiment)
     if part < MOST_TOGETHER:
         return ""
+    if largest_density(experiment) <= 0:
+        return (
+            f"at a cap of b/‖w‖ = {experiment.bias_cap:.3g} pure neurons hardly respond to their own feature: lower"
+            " bias_cap"
+        )
     rest = "falls behind too slowly" if part < 1 else "does not fall behind"
     return (
         f"features are not sparse: s = {experiment.resolved_density:.3g} is {part:.2g} of s* ="
