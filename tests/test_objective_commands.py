@@ -7,6 +7,7 @@ from featlearn import SMALL_WORLD, explain_step, init, preset, step, theory, tra
 from featlearn.explain.gradient_check import check_gradient
 from featlearn.explain.text import render
 from featlearn.objectives import OBJECTIVES
+from featlearn.plotting.gallery import supports
 from featlearn.plotting.update import update
 from featlearn.theory.predictions.plan import plan
 
@@ -58,3 +59,6 @@ def test_a_run_is_planned_checked_and_drawn(name, tmp_path):
     assert outcomes["simulator"] == "holds", [v for v in verdicts if v.claim == "simulator"]
     reasons = [v.reason for v in verdicts if v.claim == "T1"]
     assert name in reasons[0]
+    # Of stage I and stage II only losses of pairs have the predictions that are drawn.
+    drawn = [supports(figure, {"run": run}) for figure in ("stage-one-growth", "competition")]
+    assert drawn == 2 * [OBJECTIVES[name].is_pairwise] and supports("lottery", {"run": run})

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ..compute.streams import generator
 from ..latents import unusual_data
+from ..objectives import OBJECTIVES
 from ..probing import probe
 from ..recording.rundir import load_run
 from ..rules import choice, require
@@ -76,8 +77,9 @@ GALLERY = {
     ),
 }
 
-# Figures that hold a run against predictions from its experiment alone.
+# Figures that hold a run against predictions from its experiment alone, and of these, those for a loss of pairs.
 _PREDICTED = ("stage-one-growth", "competition", "lottery")
+_OF_PAIRS = ("stage-one-growth", "competition")
 
 
 def supports(name, runs):
@@ -85,6 +87,8 @@ def supports(name, runs):
     runs = runs.values()
     if name == "probe-errors":
         return all(run.model is not None for run in runs)
+    if name in _OF_PAIRS and not all(OBJECTIVES[r.experiment.objective].is_pairwise for r in runs):
+        return False
     return name not in _PREDICTED or not any(run.own or run.start for run in runs)
 
 
