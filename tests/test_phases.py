@@ -1,5 +1,7 @@
 """The runs that show what the default pair leaves out."""
 
+import math
+
 import pytest
 from sizes import FULL
 
@@ -9,6 +11,7 @@ from featlearn.theory.claims.groups import check_all
 from featlearn.theory.claims.observed import Observed
 from featlearn.theory.predictions.plan import plan
 from featlearn.theory.predictions.preconditions import preconditions
+from featlearn.theory.predictions.stages import predict_stages, unknown_steps
 
 
 def check_phases(directory, names=PHASES):
@@ -24,10 +27,12 @@ def test_a_linear_run_shows_the_plateau(tmp_path):
 
 
 def test_the_phases_are_planned_to_be_met():
-    """Trained it takes half a minute; the plan says that every stage has its time."""
+    """Trained it takes half a minute; what is known before says that every stage has its time."""
     phases = preset("phases")
-    planned = plan(phases)
-    assert planned.stages.two < planned.stages.three < 0.5 * phases.n_steps
+    planned, rough = plan(phases), predict_stages(phases)
+    # By how much the norms of stage II move stage III is not known, but at most how far.
+    assert math.isnan(planned.stages.three)
+    assert planned.stages.two < rough.three < 0.5 * phases.n_steps - unknown_steps(phases, rough)
     assert planned.preconditions[0].met
 
 
