@@ -9,11 +9,11 @@ from matplotlib.lines import Line2D
 
 from ..alignment import cosines
 from ..errors import InvalidInput
-from ..recording.files import write_aside
+from ..recording.files import write_aside, writing
 from ..rules import integer, require
 from ..summary import PURE
 from .atoms import MOST_NUMBERED
-from .canvas import BLUE, GREY, ORANGE, as_runs, in_style, legend_above, new_figure, styled, writing
+from .canvas import BLUE, GREY, ORANGE, as_runs, in_style, legend_above, new_figure, styled
 
 
 def neuron_positions(alignments, norms):

@@ -1,6 +1,5 @@
 """What every figure shares: the style sheet, fresh canvases, thinning, stages, and saving."""
 
-import contextlib
 import functools
 import io
 from pathlib import Path
@@ -12,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.transforms import ScaledTranslation
 
-from ..errors import InvalidInput, RunDirectoryError
-from ..recording.files import reason, write_aside
+from ..errors import InvalidInput
+from ..recording.files import write_aside, writing
 from ..recording.trajectory import Run
 from ..rules import choice, require
 from ..views import augmentation_of
@@ -136,16 +135,6 @@ def save_as(figure, path, kind, dpi=None):
     with io.BytesIO() as drawn, writing(path):
         write(figure, drawn, kind, dpi)
         write_aside(path, drawn.getvalue(), sync=False)
-
-
-@contextlib.contextmanager
-def writing(path):
-    """Make the directory of a file; what goes wrong with either is a RunDirectoryError of its name."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield
-    except OSError as error:
-        raise RunDirectoryError(f"{path}: cannot be written ({reason(error)})") from None
 
 
 def write(figure, file, kind, dpi=None):

@@ -170,6 +170,16 @@ def _regular(path, flags, mode, buffering):
         raise
 
 
+@contextlib.contextmanager
+def writing(path):
+    """Make the directory of a file; what goes wrong with either is a RunDirectoryError of its name."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise RunDirectoryError(f"{path}: cannot be written ({reason(error)})") from None
+
+
 def reason(error):
     """Return in a few words why the system refused something, an OSError."""
     return error.strerror or str(error)

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from ..errors import InvalidInput, RunDirectoryError
-from ..recording.files import write_aside
+from ..errors import InvalidInput
+from ..recording.files import write_aside, writing
 
 
 def page_path(option, name):
@@ -21,9 +21,6 @@ def write_page(path, text):
     RunDirectoryError
         If it cannot be written.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with writing(path):
         # Runs may lie where a name is no text.
         write_aside(path, text.encode(errors="replace"))
-    except OSError as error:
-        raise RunDirectoryError(f"{path}: cannot be written ({error.strerror})") from None

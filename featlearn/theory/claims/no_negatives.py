@@ -5,7 +5,6 @@ featlearn/theory/derivation.md, "Other objectives"). So where densities differ a
 one atom, unless a prediction head couples them; equal densities leave each neuron where it began.
 """
 
-import itertools
 import math
 
 import numpy as np
@@ -13,7 +12,7 @@ from scipy.special import ndtr
 
 from ...latents import law_of, unusual_data
 from ..predictions.feature_drift import feature_moments
-from ..predictions.lottery import common_scatter, left_out
+from ..predictions.lottery import BEYOND_ALLOWED, common_scatter, left_out
 from ..predictions.moments import view_moments
 from ..predictions.on_sphere import as_pairs
 from .applicability import few_to_pick, not_finished
@@ -29,8 +28,6 @@ DISTINCT = 1.2
 # Share of the neurons that the most frequent atom is expected to lead by the end of stage I, from which on it ends
 # with 0.95 of them: stage II goes on where stage I ends.
 LEADS = 0.97
-# Chance that more atoms lead no neuron than are allowed for.
-_CHANCE = 0.02
 # In units of 1/s, time after stage I in which neurons select single atoms: all of "tiny" had one after 4.8.
 SELECTS = 4.5
 # Squares of a head's row beside its diagonal, from which on neurons predict each other.
@@ -145,7 +142,7 @@ def left_without(observed):
 def _equal(observed):
     lost = [left_without(o) for o in observed]
     expected = max(one.expected for one in lost)
-    allowed = next(n for n in itertools.count() if max(one.more_than(n) for one in lost) <= _CHANCE)
+    allowed = max(one.at_most(BEYOND_ALLOWED) for one in lost)
     few = few_to_pick(observed[0].experiment)
     if expected > 1 and not few:
         few = f"{expected:.2g} atoms are expected to lead no neuron after stage I: raise n_neurons or batch_size"
@@ -157,7 +154,7 @@ def _equal(observed):
             observed[0].experiment.n_features - allowed,
             lambda o: o.summary.atoms_learned,
             "no atom pulls harder than another: every neuron stays with its own, and batches leave more than"
-            f" {allowed} without one with a probability below {_CHANCE}",
+            f" {allowed} without one with a probability below {BEYOND_ALLOWED}",
             few,
         )
     ]

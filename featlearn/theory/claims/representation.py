@@ -13,14 +13,12 @@ from ...objectives import OBJECTIVES
 from ..predictions.end_state import LEAST_SELECTION
 from ..predictions.floors import bayes_floor, linear_floor, pure_error
 from ..predictions.limits import selection_growth
-from ..predictions.lottery import leading_chances, left_out
+from ..predictions.lottery import BEYOND_ALLOWED, leading_chances, left_out
 from .applicability import contrastive, features_not_promised, noise_not_promised
 from .claim import claim
 from .criterion import Criterion, judged
 from .verdict import at_least, at_most
 
-# Chance that more atoms lead no neuron than are allowed for.
-_CHANCE = 0.02
 # The first criteria of T1 ask for atoms and the N_i, whatever a run began with.
 FROM_ANY_START = 4
 
@@ -128,9 +126,7 @@ def atoms_to_learn(experiment):
     if not pairwise or selection_growth(exp) < LEAST_SELECTION:
         return exp.n_features, ""
     lost = left_out(exp)
-    n = next(
-        n for n in range(exp.n_features + 1) if lost.more_than(n) <= _CHANCE or n == exp.n_features
-    )
+    n = min(lost.at_most(BEYOND_ALLOWED), exp.n_features)
     if n == 0:
         return exp.n_features, ""
     remark = (

@@ -25,6 +25,8 @@ from .stage_one import sampling_noise
 from .stages import predict_stages
 
 _CELLS = 200
+# Chance that more atoms lead no neuron than a claim allows for.
+BEYOND_ALLOWED = 0.02
 # Of the quadrature over an atom's common factor, and over ln |α_ij|.
 _NODES, _SIZES, _SMALLEST, _LARGEST, _WIDEST = 61, 3000, -12.0, 2.2, 20.0
 
@@ -206,6 +208,10 @@ class LeftOut(NamedTuple):
     def more_than(self, n):
         """Return the probability that more than n atoms are left out, their number being Poisson."""
         return float(gammainc(n + 1, self.expected)) if self.expected > 0 else 0.0
+
+    def at_most(self, chance):
+        """Return how many atoms are left out at most, but for a chance."""
+        return next(n for n in itertools.count() if self.more_than(n) <= chance)
 
 
 def common_scatter(experiment, steps):

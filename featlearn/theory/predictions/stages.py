@@ -127,9 +127,11 @@ def _steps_to_rest(experiment, norm, gain):
     arguments = 1 if exp.stop_gradient else 2
     pull = arguments * uniform_attraction(exp) * views.cross.sparse * (1 - jump)
     rate = exp.learning_rate * (pull - exp.weight_decay)
+    if rate <= gain:
+        return 0.0
     strength = pure_balance(exp, jump).strength
     rest = math.sqrt(strength * exp.temperature * exp.n_features / exp.n_neurons)
-    return math.log(rest / norm) / rate if rate > gain and rest > norm else 0.0
+    return math.log(rest / norm) / rate if rest > norm else 0.0
 
 
 def _thresholded_rate(experiment):

@@ -20,9 +20,9 @@ MOST_BATCH = 4
 def suggest_limit(experiment):
     """Return (experiment, remarks): settings for its d, d1, views and seed in the large-batch limit.
 
-    The recipe of the preset "asymptotic", scaled with d: m = 10 d, B = 64 d, or what paired batches need, in groups of 256, η s = 0.07,
-    λ = 0.005 σ², biases from 1.3 σ to 2.2 σ, no outer noise, and so small a start that the norms grow
-    60-fold in stage I and by e^6 or more in stage II.
+    The recipe of the preset "asymptotic", scaled with d: m = 10 d, B = 64 d, or what paired batches need,
+    in groups of 256, η s = 0.07, λ = 0.005 σ², biases from 1.3 σ to 2.2 σ, no outer noise, and so small a
+    start that the norms grow 60-fold in stage I and by e^6 or more in stage II.
 
     Raises
     ------
